@@ -1,0 +1,1 @@
+"""From files of results to tables and figures; reads ``results.csv`` and ``curves.csv``, and nothing else."""

@@ -1,0 +1,172 @@
+"""Figure: how validation degrades while the sparse part is annealed (co-matrix adaptation); a panel a factor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from analysis import drawing, labels
+from analysis.drawing import End
+from analysis.summary import Row, Section
+
+COLUMNS = 2
+LEFT, PANEL, BELOW, ABOVE = 0.5, 1.75, 0.42, 0.26
+"""Inches: margin with the axis, width of a panel, the room below and above it."""
+TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The validation of one setting, over its finished seeds, from the last measurement before the annealing on."""
+
+    row: Row
+    points: pd.DataFrame
+    """A row a step while annealing: sparsity, and mean, low, high of the validation over seeds."""
+    final: float
+    """Mean validation at the end of the training, when the mask has been frozen for a while."""
+
+    @property
+    def sparsity(self) -> float:
+        """The sparsity that it ends with."""
+        return float(self.points["sparsity"].iloc[-1])
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All curves of one compression factor, and their place in the figure."""
+
+    section: Section
+    unit: str
+    factor: float
+    curves: list[Curve]
+    line: int
+    column: int
+
+
+def draw(sections: Sequence[Section], curves: pd.DataFrame, stem: Path) -> list[Path]:
+    """Draw a study to ``stem.png`` and ``stem.svg``; returns the paths, none where no method has a sparse part.
+
+    The axis is logarithmic in what remains, so that the last stretch, where co-adaptation shows, is wide. A line runs
+    from the last validation before the annealing to the first one after it, its band spans the seeds; from there a
+    dotted line leads to the marker: the value at the end of the training. Panels of a task share their range, which is
+    that of the second half of the sparsity: what comes before is still learning, not degradation.
+    """
+    panels = _panels(sections, curves)
+    if not panels:
+        return []
+    with drawing.style():
+        rooms = [drawing.label_room(["Dense", *(drawing.label(curve.row) for curve in p.curves)]) for p in panels]
+        tall = max(1.8, *(height for _, height in rooms))
+        across, down = LEFT + PANEL + max(width for width, _ in rooms), tall + BELOW + ABOVE
+        width = across * (1 + max(panel.column for panel in panels))
+        height = down * (1 + max(panel.line for panel in panels))
+        figure = Figure(figsize=(width, height))
+        for panel in panels:
+            x, y = panel.column * across + LEFT, height - (panel.line + 1) * down + BELOW
+            axes = figure.add_axes((x / width, y / height, PANEL / width, tall / height))
+            axes.set_ylim(*_limits(panel.section, [p for p in panels if p.section is panel.section]))
+            _draw_panel(axes, panel)
+        return drawing.save(figure, stem)
+
+
+def _panels(sections: Sequence[Section], curves: pd.DataFrame) -> list[Panel]:
+    panels: list[Panel] = []
+    line = 0
+    for section in sections:
+        by_factor: dict[tuple[str, float], list[Curve]] = {}
+        for row in section.rows:
+            if curve := _curve(row, curves):
+                by_factor.setdefault((row.unit, row.factor), []).append(curve)
+        for index, ((unit, factor), found) in enumerate(by_factor.items()):
+            panels.append(Panel(section, unit, factor, found, line + index // COLUMNS, index % COLUMNS))
+        # A task begins on a line of its own: panels beside one another share the label of the axis.
+        line += math.ceil(len(by_factor) / COLUMNS)
+    return panels
+
+
+def _curve(row: Row, curves: pd.DataFrame) -> Curve | None:
+    """The curve of a setting; None for a method without a sparse part, or where no seed has finished."""
+    if row.validation is None or not (row.method == "pruned" or row.method.startswith("doped_")):
+        return None
+    ids = set(row.trials.loc[row.trials["status"] == "finished", "trial_id"])
+    own = curves[curves["trial_id"].isin(ids)].dropna(subset=["step", "sparsity", "validation"])
+    steps = own.groupby("step").agg(
+        sparsity=("sparsity", "mean"),
+        mean=("validation", "mean"),
+        low=("validation", "min"),
+        high=("validation", "max"),
+        seeds=("trial_id", "nunique"),
+    )
+    # A step that only some seeds were measured at would show the difference of seeds as a jump.
+    steps = steps[steps["seeds"] == own["trial_id"].nunique()].sort_index()
+    if steps.empty or steps["sparsity"].max() <= 0:
+        return None
+    before = int((steps["sparsity"] <= 0).sum())
+    annealing = int((steps["sparsity"] < steps["sparsity"].max()).sum())
+    return Curve(row, steps.iloc[max(before - 1, 0) : annealing + 1], row.validation.mean)
+
+
+def _limits(section: Section, panels: Sequence[Panel]) -> tuple[float, float]:
+    assert section.dense.validation
+    dense = section.dense.validation.mean
+    shown: list[float] = []
+    for curve in (curve for panel in panels for curve in panel.curves):
+        late = curve.points[curve.points["sparsity"] >= curve.sparsity / 2]
+        shown += [*late["low"], *late["high"], curve.final]
+    low, high = min(dense, *shown), drawing.upper_limit(shown, dense)
+    margin = 0.06 * (high - low) or 0.06 * abs(high)
+    return low - margin, high + margin
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    section, decimals = panel.section, labels.metric_decimals(panel.section.metric)
+    title = f"{section.title}, {labels.factor(panel.factor)} fewer {panel.unit}"
+    axes.set_title(title, loc="left", weight="bold")
+    if panel.column == 0:
+        axes.set_ylabel(f"{labels.metric_name(section.metric)}, validation")
+    end = _sparsity_axis(axes, max(curve.sparsity for curve in panel.curves))
+    assert section.dense.validation
+    dense = section.dense.validation.mean
+    axes.axhline(dense, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
+    ends = [End(axes.get_xlim()[1], dense, drawing.DENSE, "Dense")]
+    looks = drawing.looks(section.rows)
+    for curve in panel.curves:
+        look = looks[drawing.key(curve.row)]
+        x, y = curve.points["sparsity"], curve.points["mean"]
+        axes.plot(x, y, **look.stroke())
+        axes.fill_between(x, curve.points["low"], curve.points["high"], color=look.colour, alpha=0.15, linewidth=0)
+        axes.plot([x.iloc[-1], end], [y.iloc[-1], curve.final], color=look.colour, linestyle=":", linewidth=0.8)
+        axes.plot([end], [curve.final], **look.markers())
+        if curve.final > axes.get_ylim()[1]:
+            drawing.mark_clipped(axes, end, look, labels.fixed(curve.final, decimals))
+        ends.append(End(end, curve.final, look, drawing.label(curve.row)))
+    drawing.label_ends(axes, ends)
+
+
+def _sparsity_axis(axes: Axes, densest: float) -> float:
+    """Prepare the axis up to the sparsity ``densest``; returns the place after it that stands for the end of training."""
+    end = float(_unstretch(1.18 * _stretch(densest)))
+    axes.set_xscale("function", functions=(_stretch, _unstretch))
+    axes.set_xlim(0, float(_unstretch(1.21 * _stretch(densest))))
+    axes.xaxis.set_major_locator(FixedLocator([*(tick for tick in TICKS if tick <= densest + 1e-3), end]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "end" if value == end else f"{100 * value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("Sparsity while annealing, %")
+    return end
+
+
+def _stretch(sparsity: Any) -> Any:
+    return -np.log(np.maximum(1 - np.asarray(sparsity, dtype=float), 1e-9))
+
+
+def _unstretch(stretched: Any) -> Any:
+    return 1 - np.exp(-np.asarray(stretched, dtype=float))

@@ -1,0 +1,88 @@
+"""How methods, metrics and numbers are called in tables and figures.
+
+Texts are plain Unicode (×, ±, −); each format of a table translates them to its own.
+"""
+
+from __future__ import annotations
+
+METHODS = {
+    "dense": "Dense",
+    "pruned": "Pruned",
+    "lmf": "LMF",
+    "hmd": "HMD",
+    "kp": "KP",
+    "doped_lmf": "Doped LMF",
+    "doped_hmd": "Doped HMD",
+    "doped_kp": "Doped KP",
+}
+"""Names for readers, in the order of the tables."""
+
+METRICS = {"bits_per_character": ("Bits per character", 3), "perplexity": ("Perplexity", 2)}
+"""Name for readers and decimals; lower is better for each."""
+
+MISSING = "–"
+"""Stands where there is no number."""
+
+
+def method_name(method: str, cmr: bool, variant: str = "") -> str:
+    """Name of a method, e.g. ``Doped KP + CMR, p = 0.3``; an unknown one goes by its own name."""
+    name = METHODS.get(method, method.replace("_", " "))
+    return name + (" + CMR" if cmr else "") + (f", {variant}" if variant else "")
+
+
+def method_rank(method: str, cmr: bool) -> tuple[int, str, bool]:
+    """Sort key: the order of METHODS, unknown ones last, each without CMR before with it."""
+    order = list(METHODS)
+    return (order.index(method) if method in order else len(order), method, cmr)
+
+
+def metric_name(metric: str) -> str:
+    """Name of a metric for readers."""
+    return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ").capitalize()
+
+
+def metric_decimals(metric: str) -> int:
+    """Decimals that a metric is shown with."""
+    return METRICS[metric][1] if metric in METRICS else 3
+
+
+def fixed(value: float, decimals: int) -> str:
+    """``value`` with so many decimals and a true minus sign; never ``−0.0``."""
+    text = f"{value:.{decimals}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("-")
+
+
+def scaled(value: float, unit: str = "") -> str:
+    """Three significant digits and a decimal prefix: ``78.1 kB``, ``1.35 M``."""
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        # 999,950 has to become 1.00 M, not 1000 k.
+        if value >= 0.9995 * size:
+            number = value / size
+            return f"{number:.{2 if number < 9.995 else 1 if number < 99.95 else 0}f} {prefix}{unit}"
+    return f"{value:.0f} {unit}".rstrip()
+
+
+def round_number(value: float) -> str:
+    """A round number as short as it gets, for the ticks of an axis: ``500``, ``20 k``, ``1.5 M``."""
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g} {prefix}"
+    return f"{value:g}"
+
+
+def factor(value: float) -> str:
+    """A compression factor as asked for, e.g. ``20×``."""
+    return f"{value:g}×"
+
+
+def achieved(value: float) -> str:
+    """A compression factor as reached, e.g. ``19.9×`` or ``338×``."""
+    return f"{value:.{1 if value < 99.95 else 0}f}×"
+
+
+def duration(seconds: float) -> str:
+    """Compute time, e.g. ``1 h 23 min``, ``4 min 10 s`` or ``12 s``."""
+    total = round(seconds)
+    if total >= 3600:
+        return f"{total // 3600} h {total % 3600 // 60} min"
+    return f"{total // 60} min {total % 60} s" if total >= 60 else f"{total} s"

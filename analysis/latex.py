@@ -1,0 +1,80 @@
+r"""Tables as LaTeX: one ``table*`` a section, for ``\input``; needs the package booktabs."""
+
+from __future__ import annotations
+
+import re
+
+from analysis import content
+from analysis.content import Table
+from analysis.summary import Section
+
+_SPECIAL = {
+    **{char: f"\\{char}" for char in "{}$&#_%"},
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "–": "--",
+    "…": r"\ldots{}",
+}
+
+
+def render(sections: list[Section], unfinished: int = 0) -> str:
+    """The whole of ``tables.tex``; where the numbers come from is in its comments."""
+    parts = [r"% \usepackage{booktabs}" + "\n" + r"% \usepackage[T1]{fontenc}"]
+    if note := content.unfinished_note(unfinished):
+        parts.append(f"% {note}")
+    labels = set()
+    for section in sections:
+        label = _label(section)
+        # Two tasks may differ in nothing but what a label cannot hold.
+        while label in labels:
+            label += "-again"
+        labels.add(label)
+        parts.append("\n".join(f"% {name}: {' '.join(value.split())}" for name, value in content.provenance(section)))
+        caption = f"Quality and size of every method. {escape(content.heading(section))}; study {escape(section.study)}."
+        parts.append(_float(content.main_table(section), caption, label, content.notes(section)))
+        if paper := content.paper_table(section):
+            caption = f"Beside the published numbers. {escape(content.heading(section))}; study {escape(section.study)}."
+            parts.append(_float(paper, caption, f"{label}-published", []))
+    return "\n\n".join(parts) + "\n"
+
+
+def _label(section: Section) -> str:
+    return "tab:" + re.sub(r"[^a-zA-Z0-9]+", "-", f"{section.study}-{section.title}").strip("-").lower()
+
+
+def _float(table: Table, caption: str, label: str, notes: list[str]) -> str:
+    lines = [r"\begin{table*}[t]", r"\centering", rf"\caption{{{caption}}}", rf"\label{{{label}}}", r"\footnotesize"]
+    lines += [r"\setlength{\tabcolsep}{4pt}", render_table(table)]
+    lines += [rf"\par\smallskip\raggedright {escape(note)}" for note in notes]
+    return "\n".join([*lines, r"\end{table*}"])
+
+
+def render_table(table: Table) -> str:
+    """One ``tabular``; a header with a comma is set in two lines."""
+    columns = "".join("l" if i in table.left else "r" for i in range(len(table.header)))
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *_header(table), r"\midrule"]
+    for line in table.lines:
+        bold = table.emphasis if line.best else ()
+        cells = [rf"\textbf{{{escape(cell)}}}" if i in bold else escape(cell) for i, cell in enumerate(line.cells)]
+        lines += [r"\midrule"] * line.opens_group + [" & ".join(cells) + r" \\"]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _header(table: Table) -> list[str]:
+    halves = [cell.split(", ", 1) for cell in table.header]
+    first = [escape(half[0]) for half in halves]
+    second = [escape(half[1]) if len(half) > 1 else "" for half in halves]
+    return [" & ".join(first) + r" \\", " & ".join(second) + r" \\"]
+
+
+def escape(text: str) -> str:
+    """``text`` with all of LaTeX's own characters escaped, and those that it has commands for translated."""
+    return "".join(_SPECIAL.get(char, char) for char in " ".join(text.split()))

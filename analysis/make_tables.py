@@ -1,0 +1,11 @@
+"""Entry: ``python analysis/make_tables.py --results DIR`` writes the tables and figures of a folder of results."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Python puts this file's folder first on the path; the packages are one level up.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from analysis.main import main
+
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Figure: quality on the test split against the size of the LSTM, in values and in bytes; a line a method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from analysis import drawing, labels
+from analysis.drawing import End, Key, Look
+from analysis.summary import Row, Section
+
+SIZES = {"values": "LSTM weights: remaining values", "bytes": "LSTM weights: bytes, indices included"}
+LEFT, GAP, PANEL, BELOW, ABOVE = 0.55, 0.22, 2.4, 0.42, 0.56
+"""Inches: margin with the axis, gap between the panels, their width, the room below and above them."""
+
+
+def draw(sections: Sequence[Section], stem: Path) -> list[Path]:
+    """Draw the sections of a study below one another to ``stem.png`` and ``stem.svg``; returns the paths.
+
+    Sizes shrink to the right, where methods part and their labels are. Points above the axis (see
+    ``drawing.upper_limit``) are shown by an arrow with their value.
+    """
+    with drawing.style():
+        rooms = [drawing.label_room(["Dense", *_labels(section)]) for section in sections]
+        panel = max(2.1, *(height for _, height in rooms))
+        width = LEFT + 2 * PANEL + GAP + max(width for width, _ in rooms)
+        height = len(sections) * (panel + BELOW + ABOVE)
+        figure = Figure(figsize=(width, height))
+        for index, section in enumerate(sections):
+            bottom = height - (index + 1) * (panel + BELOW + ABOVE) + BELOW
+            boxes = [(x / width, bottom / height, PANEL / width, panel / height) for x in (LEFT, LEFT + PANEL + GAP)]
+            left = figure.add_axes(boxes[0])
+            right = figure.add_axes(boxes[1], sharey=left)
+            right.tick_params(labelleft=False)
+            left.set_ylabel(f"{labels.metric_name(section.metric)}, test")
+            figure.text(LEFT / width, (bottom + panel + 0.41) / height, section.title, weight="bold")
+            _limit(left, section)
+            for axes, size in ((left, "values"), (right, "bytes")):
+                ends = _panel(axes, section, size)
+            drawing.label_ends(right, ends)
+        return drawing.save(figure, stem)
+
+
+def _limit(axes: Axes, section: Section) -> None:
+    dense = section.dense.test
+    assert dense
+    shown = [row.test for rows in _lines(section).values() for row in rows if row.test]
+    tops = [test.mean + (test.sd or 0) for test in shown or [dense]]
+    low = min(test.mean - (test.sd or 0) for test in [*shown, dense])
+    high = drawing.upper_limit(tops, dense.mean)
+    margin = 0.06 * (high - low) or 0.06 * abs(high)
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _lines(section: Section) -> dict[Key, list[Row]]:
+    lines: dict[Key, list[Row]] = {}
+    for row in section.rows:
+        if row.method != "dense" and row.test:
+            lines.setdefault(drawing.key(row), []).append(row)
+    return lines
+
+
+def _labels(section: Section) -> list[str]:
+    return [drawing.label(rows[0]) for rows in _lines(section).values()]
+
+
+def _panel(axes: Axes, section: Section, size: str) -> list[End]:
+    dense = section.dense
+    assert dense.test
+    lines = _lines(section)
+    shown = [row for rows in lines.values() for row in rows]
+    _size_axis(axes, size, [row.sizes[size] for row in shown], dense.sizes[size], sorted({row.factor for row in shown}))
+    axes.axhline(dense.test.mean, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
+    ends = [End(axes.get_xlim()[1], dense.test.mean, drawing.DENSE, "Dense")]
+    looks = drawing.looks(section.rows)
+    for key, of_key in lines.items():
+        rows = sorted(of_key, key=lambda row: -row.sizes[size])
+        _line(axes, rows, size, looks[key], labels.metric_decimals(section.metric))
+        assert rows[-1].test
+        ends.append(End(rows[-1].sizes[size], rows[-1].test.mean, looks[key], drawing.label(rows[-1])))
+    return ends
+
+
+def _line(axes: Axes, rows: Sequence[Row], size: str, look: Look, decimals: int) -> None:
+    x = [row.sizes[size] for row in rows]
+    y = [row.test.mean for row in rows if row.test]
+    sd = [row.test.sd or 0.0 for row in rows if row.test]
+    axes.errorbar(x, y, sd, elinewidth=0.7, capsize=1.5, **look.style())
+    for place, value in zip(x, y, strict=True):
+        if value > axes.get_ylim()[1]:
+            drawing.mark_clipped(axes, place, look, labels.fixed(value, decimals))
+
+
+def _size_axis(axes: Axes, size: str, sizes: Sequence[float], dense: float, factors: Sequence[float]) -> None:
+    low, high = min(sizes, default=dense / 10), max(sizes, default=dense)
+    margin = (high / low) ** 0.06 if high > low else 2.0
+    axes.set_xscale("log")
+    axes.set_xlim(high * margin, low / margin)
+    axes.xaxis.set_major_locator(FixedLocator(_round_numbers(low / margin, high * margin)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.round_number(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(SIZES[size])
+    top = axes.secondary_xaxis("top", functions=(lambda x: dense / np.maximum(x, 1e-9),) * 2)
+    top.xaxis.set_major_locator(FixedLocator(_apart(factors, dense / high / margin, dense / low * margin)))
+    top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.factor(value)))
+    top.xaxis.set_minor_locator(NullLocator())
+    top.set_xlabel("Compression factor", color="0.35", labelpad=3)
+    top.tick_params(length=2, pad=1, colors="0.35")
+    top.spines["top"].set_visible(False)
+
+
+def _apart(factors: Sequence[float], low: float, high: float) -> list[float]:
+    """The factors within the axis, without those too close to the one before for their labels."""
+    kept: list[float] = []
+    for factor in factors:
+        if low <= factor <= high and (not kept or math.log(factor / kept[-1]) > 0.1 * math.log(high / low)):
+            kept.append(factor)
+    return kept
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: 1, 2 and 5 of each power of ten; more of them where these would be fewer than two."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for leading in ((1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)):
+        ticks = [number * 10.0**power for power in powers for number in leading]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) > 1:
+            break
+    return ticks

@@ -1,0 +1,208 @@
+"""Groups the rows of results: a section a study and task, in it a row a setting, with statistics over seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis import labels, variants
+from analysis.results import SIZE_COLUMNS, AnalysisError
+
+if TYPE_CHECKING:
+    from analysis.results import Results
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Mean and sample standard deviation (n - 1) over seeds; no deviation for a single seed."""
+
+    mean: float
+    sd: float | None
+
+    def relative_to(self, reference: float) -> Statistic:
+        """The same as a difference to ``reference``, in percent of it."""
+        scale = 100 / reference
+        return Statistic((self.mean - reference) * scale, None if self.sd is None else self.sd * scale)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method with all its settings at one compression factor: statistics over its finished seeds."""
+
+    method: str
+    cmr: bool
+    """Whether row dropout is on."""
+    probability: float
+    """The probability of row dropout; 0 where it is off."""
+    variant: str
+    """What tells this setting from others of the same method and CMR in the section; mostly empty."""
+    unit: str
+    """What the factor asked for counts: ``values`` or ``bytes``."""
+    factor: float
+    """Compression factor asked for."""
+    sizes: dict[str, float]
+    """The SIZE_COLUMNS, means over seeds; NaN where no seed has finished."""
+    trials: pd.DataFrame
+    """The rows of results of this setting, whatever became of them."""
+    validation: Statistic | None
+    """None where no seed has finished; the same holds for the test and the losses."""
+    test: Statistic | None
+    validation_loss: Statistic | None = None
+    """Percent above the mean of dense."""
+    test_loss: Statistic | None = None
+    best: bool = False
+    """Whether it has the lowest mean validation of those asked for the same factor."""
+
+    @property
+    def label(self) -> str:
+        """Name for readers, e.g. ``Doped KP + CMR, p = 0.3``."""
+        return labels.method_name(self.method, self.cmr, self.variant)
+
+    @property
+    def n(self) -> int:
+        """Seeds that have finished: those that the statistics are over."""
+        return self.count("finished")
+
+    def count(self, status: str) -> int:
+        """Number of trials with this status."""
+        return int((self.trials["status"] == status).sum())
+
+
+@dataclass(frozen=True)
+class Section:
+    """All rows of one task in one study: what a table or a panel shows."""
+
+    study: str
+    task: str
+    """The label of the task in the results."""
+    setting: str
+    """What tells this task from others of the same label in the study; mostly empty."""
+    settings: variants.Flat
+    """The settings below ``task`` that make the task."""
+    metric: str
+    rows: list[Row]
+    """In the order of the tables, dense first."""
+    dense: Row
+    """The row that losses refer to: of several dense ones, that with the lowest mean validation."""
+
+    @property
+    def title(self) -> str:
+        """Name of the task for readers."""
+        return f"{self.task} ({self.setting})" if self.setting else self.task
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """The rows of results of this section."""
+        return pd.concat([row.trials for row in self.rows])
+
+
+def summarize(results: Results) -> list[Section]:
+    """The sections of ``results``, by study and task in order of appearance.
+
+    Tasks with the same label but other data or another model are sections of their own. Raises ``AnalysisError`` where
+    a section has several metrics or no finished dense trial.
+    """
+    rows = results.rows.copy()
+    rows["flat"] = rows["settings"].map(lambda text: variants.flatten(json.loads(text)))
+    rows["scope"] = [
+        repr((data_hash, sorted(variants.task_settings(flat).items())))
+        for data_hash, flat in zip(rows["data_hash"], rows["flat"], strict=True)
+    ]
+    sections = []
+    for _, of_task in rows.groupby(["study", "task"], sort=False):
+        scopes = [scope for _, scope in of_task.groupby("scope", sort=False)]
+        differing = variants.varying([[variants.task_settings(scope["flat"].iloc[0]) for scope in scopes]])
+        for scope in scopes:
+            setting = variants.describe(scope["flat"].iloc[0], differing)
+            if of_task["data_hash"].nunique() > 1:
+                setting = ", ".join(filter(None, (setting, f"data {scope['data_hash'].iloc[0][:8]}")))
+            sections.append(_section(scope, setting))
+    return sections
+
+
+def _section(trials: pd.DataFrame, setting: str) -> Section:
+    first = trials.iloc[0]
+    where = f"task {first['task']} of study {first['study']}"
+    # A trial that failed early has no metric.
+    metrics = sorted(set(trials["metric"]) - {""})
+    if len(metrics) > 1:
+        raise AnalysisError(f"{where} has several metrics ({', '.join(metrics)}); expected one: compare them apart")
+    rows = _rows(trials)
+    dense = [row for row in rows if row.method == "dense" and row.validation]
+    if not dense:
+        raise AnalysisError(f"{where} has no finished dense trial to compare with: run dense in the same study")
+    reference = min(dense, key=_mean_validation)
+    return Section(
+        first["study"],
+        first["task"],
+        setting,
+        variants.task_settings(first["flat"]),
+        metrics[0],
+        _with_best([_with_losses(row, reference) for row in rows]),
+        _with_losses(reference, reference),
+    )
+
+
+def _rows(trials: pd.DataFrame) -> list[Row]:
+    trials = trials.assign(cmr_on=trials["cmr"] > 0)
+    keyed = []
+    for _, of_method in trials.groupby(["method", "cmr_on"]):
+        cells = [list(cell["flat"]) for _, cell in of_method.groupby(["cf_unit", "cf_requested"])]
+        paths = variants.varying(cells)
+        of_method = of_method.assign(variant=[variants.describe(flat, paths) for flat in of_method["flat"]])
+        for _, group in of_method.groupby(["cf_unit", "cf_requested", "variant"]):
+            row = _row(group)
+            order = (row.method != "dense", row.unit == "bytes", row.factor, labels.method_rank(row.method, row.cmr))
+            keyed.append(((order, variants.sort_key(group["flat"].iloc[0], paths)), row))
+    return [row for _, row in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def _row(group: pd.DataFrame) -> Row:
+    first = group.iloc[0]
+    finished = group[group["status"] == "finished"]
+    return Row(
+        first["method"],
+        bool(first["cmr_on"]),
+        float(first["cmr"]),
+        first["variant"],
+        first["cf_unit"],
+        float(first["cf_requested"]),
+        {name: float(finished[name].mean()) for name in SIZE_COLUMNS},
+        group,
+        _statistic(finished["validation"]),
+        _statistic(finished["test"]),
+    )
+
+
+def _statistic(values: pd.Series[float]) -> Statistic | None:
+    if values.empty:
+        return None
+    return Statistic(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
+
+
+def _with_losses(row: Row, dense: Row) -> Row:
+    if not (row.validation and row.test and dense.validation and dense.test):
+        return row
+    return replace(
+        row,
+        validation_loss=row.validation.relative_to(dense.validation.mean),
+        test_loss=row.test.relative_to(dense.test.mean),
+    )
+
+
+def _with_best(rows: list[Row]) -> list[Row]:
+    """Mark the best row of each factor that several rows share; one with a diverged seed has no finite mean."""
+    best = []
+    for row in rows:
+        rivals = [other for other in rows if (other.unit, other.factor) == (row.unit, row.factor)]
+        fair = [other for other in rivals if other.validation and not other.count("diverged")]
+        best.append(row.method != "dense" and len(rivals) > 1 and bool(fair) and row is min(fair, key=_mean_validation))
+    return [replace(row, best=flag) for row, flag in zip(rows, best, strict=True)]
+
+
+def _mean_validation(row: Row) -> float:
+    return row.validation.mean if row.validation else math.inf

@@ -1,0 +1,84 @@
+"""Tells apart settings that share a method's name: which settings differ, and a short label for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Flat = dict[str, Any]
+"""Settings by dotted path, e.g. ``{"method.cmr.probability": 0.3}``; a list is a value, as a tuple."""
+
+IDENTITY = ("seed", "data_hash", "method.name", "method.factor", "method.unit", "task.name", "task.data.path")
+"""Paths that never make a variant: they have a column of their own, or (the path of a text) do not matter."""
+
+HOW_TRAINED = ("task.training.", "task.model.dropout", "task.model.uniform_init")
+"""Paths below ``task`` that say how it is trained, not what it is: trials that differ in them can be compared."""
+
+PROBABILITY = "method.cmr.probability"
+_TRUTHS = {"method.cmr.anneal": ("p annealed", "p constant")}
+_NAMES = {PROBABILITY: "p =", "method.cmr.on": "on"}
+_TRANSPARENT = {"task", "method", "training", "model", "data"}
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> Flat:
+    """All leaves of nested settings by dotted path."""
+    flat: Flat = {}
+    for key, value in settings.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat |= flatten(value, path + ".")
+        else:
+            flat[path] = tuple(value) if isinstance(value, list) else value
+    return flat
+
+
+def task_settings(flat: Flat) -> Flat:
+    """What makes a task: its settings below ``task``, without those of IDENTITY and HOW_TRAINED."""
+    return {
+        path: value
+        for path, value in flat.items()
+        if path.startswith("task.") and not path.startswith(HOW_TRAINED) and path not in IDENTITY
+    }
+
+
+def varying(groups: Iterable[Sequence[Flat]]) -> list[str]:
+    """Paths, without those of IDENTITY, that take several values within at least one group; CMR's probability first."""
+    paths: set[str] = set()
+    for group in groups:
+        for path in {path for flat in group for path in flat}:
+            # 1 and True, or 0 and False, are equal in Python: compare what would be read.
+            if path not in IDENTITY and len({repr(flat.get(path)) for flat in group}) > 1:
+                paths.add(path)
+    return sorted(paths, key=lambda path: (path != PROBABILITY, not path.startswith("method.cmr."), path))
+
+
+def describe(flat: Flat, paths: Sequence[str]) -> str:
+    """Label of the values at ``paths``, e.g. ``annealing length 0.3, p = 0.5``; empty without paths."""
+    return ", ".join(_one(path, flat.get(path)) for path in paths)
+
+
+def sort_key(flat: Flat, paths: Sequence[str]) -> tuple[tuple[bool, float, str], ...]:
+    """Sorts variants by their values: numbers as numbers, all else as text."""
+    values = [flat.get(path) for path in paths]
+    return tuple(
+        (False, float(value), "") if isinstance(value, int | float) else (True, 0.0, str(value)) for value in values
+    )
+
+
+def _one(path: str, value: object) -> str:
+    if path in _TRUTHS and isinstance(value, bool):
+        return _TRUTHS[path][0 if value else 1]
+    words = [word for word in path.split(".") if word not in _TRANSPARENT] or [path]
+    return f"{_NAMES.get(path, ' '.join(words).replace('_', ' '))} {_text(value)}"
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "by default"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        short = f"{value:g}"
+        # Rows are told apart by their labels: no digit that matters may be lost.
+        return short if float(short) == value else repr(value)
+    return "×".join(map(_text, value)) if isinstance(value, tuple) else str(value)

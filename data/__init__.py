@@ -1,0 +1,44 @@
+"""Corpora: text that ships with Python, the Penn Treebank, or the user's own, as Lightning data modules.
+
+``build(Corpus(corpus="embedded", level="character"), Training(batch_size=32))`` gives what ``Trainer.fit`` takes as
+its ``datamodule``, with ``vocabulary``, ``data_hash`` and ``source`` for whoever builds a model or writes a row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from data.errors import DataError
+from lightning_modules.settings import Corpus, Training
+
+if TYPE_CHECKING:
+    from data.datamodule import TextDataModule
+
+__all__ = ["DataError", "build", "data_hash"]
+
+
+def build(corpus: Corpus, training: Training, evaluation_length: int = 512) -> TextDataModule:
+    """Make the data module of a corpus; validation and test run ``evaluation_length`` time steps at once.
+
+    Raises:
+        DataError: the corpus is missing, cannot be read, or is too short for one batch.
+
+    """
+    from data.corpus import load
+
+    tokenized = load(corpus)  # before the heavy imports: a mistake is answered at once
+    from data.datamodule import TextDataModule
+
+    return TextDataModule(tokenized, training, evaluation_length)
+
+
+def data_hash(corpus: Corpus) -> str:
+    """SHA-256 in hex of the content of a corpus: level, vocabulary and tokens. Needs neither PyTorch nor Lightning.
+
+    Raises:
+        DataError: the corpus is missing or cannot be read.
+
+    """
+    from data.corpus import load
+
+    return load(corpus).data_hash

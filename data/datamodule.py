@@ -1,0 +1,78 @@
+"""The Lightning data module of every text corpus."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+from datasets.arrow_dataset import Dataset
+from datasets.dataset_dict import DatasetDict
+from torch import Tensor
+
+from data.batches import StreamBatches
+from data.corpus import TokenizedCorpus
+from data.errors import DataError
+from lightning_modules.settings import Training
+
+
+class TextDataModule(pl.LightningDataModule):
+    """A tokenized corpus, served for training in parallel lanes and for evaluation as one stream.
+
+    Attributes:
+        vocabulary: tokens and their ids.
+        data_hash: SHA-256 of the content, see :class:`data.corpus.TokenizedCorpus`.
+        source: one line that says where the text came from.
+        splits: train, validation and test as data sets in memory, one column ``token``.
+        train_tokens, validation_tokens, test_tokens: their int64 ids, of shape (tokens,).
+
+    """
+
+    def __init__(self, corpus: TokenizedCorpus, training: Training, evaluation_length: int = 512) -> None:
+        """Serve a corpus in batches of ``training.batch_size`` lanes by ``training.sequence_length`` time steps.
+
+        Validation and test run over the whole stream in one lane, ``evaluation_length`` time steps at once; that
+        number changes memory and speed, not the result.
+
+        Raises:
+            DataError: a split is too short.
+
+        """
+        super().__init__()
+        self.vocabulary = corpus.vocabulary
+        self.data_hash = corpus.data_hash
+        self.source = corpus.source
+        self.splits = DatasetDict(
+            {
+                name: Dataset.from_dict({"token": tokens}).with_format("torch")
+                for name, tokens in (("train", corpus.train), ("validation", corpus.validation), ("test", corpus.test))
+            }
+        )
+        self.train_tokens, self.validation_tokens, self.test_tokens = (
+            self._tokens(name) for name in ("train", "validation", "test")
+        )
+        needed = training.batch_size * training.sequence_length + 1
+        if len(self.train_tokens) < needed:
+            raise DataError(
+                f"{self.source}: {len(self.train_tokens)} training tokens, but one batch (batch_size "
+                f"{training.batch_size} × sequence_length {training.sequence_length} + 1) takes {needed}; "
+                "give more text or a larger limit, or make these smaller"
+            )
+        for name, tokens in (("validation", self.validation_tokens), ("test", self.test_tokens)):
+            if len(tokens) < 2:
+                raise DataError(f"{self.source}: the {name} split has {len(tokens)} tokens, expected at least 2")
+        self._training = training
+        self._evaluation_length = evaluation_length
+
+    def train_dataloader(self) -> StreamBatches:
+        """Batches of an epoch of training, resumable in mid-epoch."""
+        return StreamBatches(self.train_tokens, self._training.batch_size, self._training.sequence_length)
+
+    def val_dataloader(self) -> StreamBatches:
+        """The whole validation split as one stream."""
+        return StreamBatches(self.validation_tokens, 1, self._evaluation_length)
+
+    def test_dataloader(self) -> StreamBatches:
+        """The whole test split as one stream."""
+        return StreamBatches(self.test_tokens, 1, self._evaluation_length)
+
+    def _tokens(self, split: str) -> Tensor:
+        tokens: Tensor = self.splits[split][:]["token"]
+        return tokens

@@ -1,0 +1,1 @@
+"""Lightning callbacks: what happens in the course of a training."""

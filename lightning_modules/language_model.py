@@ -1,0 +1,100 @@
+"""Language modelling with an LSTM, as Zaremba, Sutskever & Vinyals have it (arXiv 1409.2329).
+
+Embedding, LSTM layers and softmax are of one width, with dropout on the non-recurrent connections. Training is truncated
+back-propagation through time: the state is carried from batch to batch and its gradient cut.
+
+Legend: T steps, B batch, H hidden units, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+
+from lightning_modules.lstm import CompressedLSTM, State
+from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.task import Task, detached, initialize_uniformly
+
+
+class TextBatch(Protocol):
+    """A piece of text: predict ``targets_TB`` from ``tokens_TB``; ``starts`` says that the state before it is zero."""
+
+    tokens_TB: Tensor
+    targets_TB: Tensor
+    starts: bool
+
+
+class LanguageModel(Task):
+    """Predicts the next token; its metric is perplexity, or bits a character."""
+
+    def __init__(self, settings: LanguageModelTask, method: Method, vocabulary_size: int):
+        super().__init__(settings.training)
+        model = settings.model
+        self.characters = settings.data.level == "character"
+        self.metric = "bits_per_character" if self.characters else "perplexity"
+        self.embedding = nn.Embedding(vocabulary_size, model.hidden)
+        self.lstm = CompressedLSTM(
+            model.hidden,
+            model.hidden,
+            model.layers,
+            dropout=model.dropout,
+            method=method,
+            init_range=model.uniform_init,
+        )
+        self.softmax = nn.Linear(model.hidden, vocabulary_size)
+        self.dropout = nn.Dropout(model.dropout)
+        if model.uniform_init:
+            initialize_uniformly(self.embedding, model.uniform_init)
+            initialize_uniformly(self.softmax, model.uniform_init)
+        self._training_state: State | None = None
+        self._evaluation_state: State | None = None
+        self._nats = MeanMetric().set_dtype(torch.float64)
+
+    def forward(self, tokens_TB: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Logits of the next token after each one, (T, B) → (T, B, V), and the state after the last."""
+        outputs_TBH, state = self.lstm(self.dropout(self.embedding(tokens_TB)), state)
+        return self.softmax(self.dropout(outputs_TBH)), state
+
+    def _loss(self, batch: TextBatch, state: State | None) -> tuple[Tensor, State]:
+        """Mean negative log-likelihood of a token in nats, and the state after the batch."""
+        logits_TBV, state = self(batch.tokens_TB, None if batch.starts else state)
+        return F.cross_entropy(logits_TBV.flatten(0, 1), batch.targets_TB.flatten()), detached(state)
+
+    def training_step(self, batch: TextBatch, batch_index: int) -> dict[str, Tensor]:
+        """The loss that is minimized is summed over the steps of a sequence and averaged over the batch, as Zaremba's is;
+        learning rate and clipping of the gradient refer to that.
+        """
+        loss, self._training_state = self._loss(batch, self._training_state)
+        return {"loss": loss * batch.tokens_TB.shape[0], "nats": loss.detach()}
+
+    def validation_step(self, batch: TextBatch, batch_index: int) -> None:
+        """Add a piece of the stream to the metric."""
+        loss, self._evaluation_state = self._loss(batch, self._evaluation_state)
+        self._nats.update(loss, batch.targets_TB.numel())
+
+    def test_step(self, batch: TextBatch, batch_index: int) -> None:
+        """Add a piece of the stream to the metric."""
+        self.validation_step(batch, batch_index)
+
+    def measured(self) -> float:
+        """Perplexity, or bits a character, over all pieces since the last call."""
+        nats = float(self._nats.compute())
+        self._nats.reset()
+        if self.characters:
+            return nats / math.log(2)
+        return math.exp(nats) if nats < 700 else math.inf
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the recurrent state too: a resumed training reads on in mid-text."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["recurrent_state"] = self._training_state
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the recurrent state."""
+        super().on_load_checkpoint(checkpoint)
+        self._training_state = checkpoint["recurrent_state"]

@@ -1,0 +1,217 @@
+"""An ``nn.LSTM`` whose weight matrices are compressed.
+
+The weights are composed once a forward pass and handed to PyTorch's fused LSTM. ``torch.nn.utils.parametrize`` and ``prune``
+do not work on ``nn.LSTM``, which keeps flat copies of its weights (pytorch#65688, #33618).
+
+Legend: T steps, B batch, H hidden units, I inputs, M = 4·H rows of a weight (the gates input, forget, cell, output stacked).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from lightning_modules.matrices import Matrix, Shape, Size, plan_matrix
+from lightning_modules.matrices.base import uniform
+from lightning_modules.settings import Method
+
+State = tuple[Tensor, Tensor]
+"""Hidden and cell state, each (layers · directions, B, H)."""
+
+
+def weight_shapes(input_size: int, hidden_size: int, num_layers: int = 1, bidirectional: bool = False) -> dict[str, Shape]:
+    """Shapes (4·H, inputs) of the weight matrices of an LSTM, by the names that ``nn.LSTM`` gives them, in its order."""
+    directions = 2 if bidirectional else 1
+    shapes = {}
+    for layer in range(num_layers):
+        inputs = input_size if layer == 0 else directions * hidden_size
+        for suffix in ("", "_reverse")[:directions]:
+            shapes[f"weight_ih_l{layer}{suffix}"] = (4 * hidden_size, inputs)
+            shapes[f"weight_hh_l{layer}{suffix}"] = (4 * hidden_size, hidden_size)
+    return shapes
+
+
+class CompressedLSTM(nn.Module):
+    """Long short-term memory with compressed weights: arguments, inputs and outputs are those of ``nn.LSTM``.
+
+    ``method`` says what every weight matrix is (``proj_size`` of ``nn.LSTM`` is not offered). ``init_range`` replaces
+    the range ± 1 / √H in which ``nn.LSTM`` draws weights and biases; compressed weights get the same variance.
+
+    Raises:
+        BudgetError: if a weight cannot be compressed by the method's factor.
+
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        method: Method,
+        init_range: float | None = None,
+    ):
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = dropout
+        self.bidirectional = bidirectional
+        self.method = method
+        bound = init_range or hidden_size**-0.5
+        shapes = weight_shapes(input_size, hidden_size, num_layers, bidirectional)
+        self.matrices = nn.ModuleDict()
+        self.biases = nn.ParameterDict()
+        for name, shape in shapes.items():
+            self.matrices[name] = plan_matrix(method, shape).initialized(std=bound / 3**0.5)
+            if bias:
+                self.biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
+
+    @classmethod
+    def from_lstm(cls, lstm: nn.LSTM, method: Method) -> CompressedLSTM:
+        """The nearest compressed LSTM to a trained one, at the method's factor (biases are copied).
+
+        Raises:
+            ValueError: if the LSTM has projections.
+            BudgetError: if a weight cannot be compressed by the method's factor.
+
+        """
+        if lstm.proj_size:
+            raise ValueError(f"the LSTM has proj_size={lstm.proj_size}; only LSTMs without projections can be compressed")
+        shape_only = Method(name="dense")
+        compressed = cls(
+            lstm.input_size, lstm.hidden_size, lstm.num_layers, lstm.bias, lstm.batch_first, lstm.dropout,
+            lstm.bidirectional, method=shape_only,
+        )  # fmt: skip
+        compressed.method = method
+        for name, dense in compressed._named_matrices():
+            compressed.matrices[name] = plan_matrix(method, dense.shape).fitted(getattr(lstm, name))
+        weight = lstm.get_parameter("weight_ih_l0")
+        compressed.to(weight.device, weight.dtype)
+        with torch.no_grad():
+            for name, bias in compressed.biases.items():
+                bias.copy_(getattr(lstm, name))
+        return compressed.train(lstm.training)
+
+    @torch.no_grad()
+    def to_lstm(self) -> nn.LSTM:
+        """A plain ``nn.LSTM`` with the composed weights."""
+        lstm = nn.LSTM(
+            self.input_size, self.hidden_size, self.num_layers, self.bias, self.batch_first, self.dropout,
+            self.bidirectional,
+        )  # fmt: skip
+        weights = {name: matrix.dense() for name, matrix in self._named_matrices()} | dict(self.biases.items())
+        first = next(iter(weights.values()))
+        lstm.to(first.device, first.dtype).load_state_dict(weights)
+        return lstm.train(self.training)
+
+    def size(self) -> Size:
+        """Size of all weight matrices at this moment; biases are not counted."""
+        return sum((matrix.size() for matrix in self.weight_matrices()), Size(0, 0, 0))
+
+    def weight_matrices(self) -> Iterator[Matrix]:
+        """The weight matrices, in the order of ``nn.LSTM``."""
+        return (matrix for _, matrix in self._named_matrices())
+
+    def forward(self, x: Tensor | PackedSequence, state: State | None = None) -> tuple[Tensor | PackedSequence, State]:
+        """Run over a batch of sequences.
+
+        Args:
+            x: (T, B, I), (B, T, I) if ``batch_first``, (T, I) without a batch, or a packed batch.
+            state: hidden and cell state to start with, (layers · directions, B, H) or without a batch
+                (layers · directions, H); zeros by default.
+
+        Returns:
+            The outputs of the last layer, in the form of the input, and the last state.
+
+        Raises:
+            ValueError: if the input or the state has the wrong number of dimensions or features.
+
+        """
+        if isinstance(x, PackedSequence):
+            return self._forward_packed(x, state)
+        if x.dim() not in (2, 3):
+            raise ValueError(f"the input has {x.dim()} dimensions; expected 3, or 2 without a batch")
+        if x.dim() == 2:
+            batch_dim = 0 if self.batch_first else 1
+            if state is not None:
+                state = (state[0].unsqueeze(1), state[1].unsqueeze(1))
+            output, (h, c) = self._run(x.unsqueeze(batch_dim), state)
+            return output.squeeze(batch_dim), (h.squeeze(1), c.squeeze(1))
+        return self._run(x, state)
+
+    def _run(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        self._check_features(x)
+        batch = x.shape[0 if self.batch_first else 1]
+        state = self._zeros(x, batch) if state is None else state
+        self._check_state_shape(state, batch)
+        output, h, c = torch.lstm(
+            x, state, self._compose(), self.bias, self.num_layers, self._dropout_in_force, self.training,
+            self.bidirectional, self.batch_first,
+        )  # fmt: skip
+        return output, (h, c)
+
+    def _forward_packed(self, x: PackedSequence, state: State | None) -> tuple[PackedSequence, State]:
+        self._check_features(x.data)
+        batch = int(x.batch_sizes[0])
+        if state is None:
+            state = self._zeros(x.data, batch)
+        elif x.sorted_indices is not None:
+            state = (state[0].index_select(1, x.sorted_indices), state[1].index_select(1, x.sorted_indices))
+        self._check_state_shape(state, batch)
+        output, h, c = torch.lstm(
+            x.data, x.batch_sizes, state, self._compose(), self.bias, self.num_layers, self._dropout_in_force,
+            self.training, self.bidirectional,
+        )  # fmt: skip
+        if x.unsorted_indices is not None:
+            h, c = h.index_select(1, x.unsorted_indices), c.index_select(1, x.unsorted_indices)
+        return PackedSequence(output, x.batch_sizes, x.sorted_indices, x.unsorted_indices), (h, c)
+
+    def _compose(self) -> list[Tensor]:
+        """The weights and biases of this pass in the order of ``nn.LSTM``; noise is drawn here, once."""
+        flat: list[Tensor] = []
+        names = list(self.matrices)
+        for first, second in zip(names[::2], names[1::2], strict=True):
+            flat += [self._matrix(first).sample(), self._matrix(second).sample()]
+            if self.bias:
+                flat += [self.biases[first.replace("weight", "bias")], self.biases[second.replace("weight", "bias")]]
+        return flat
+
+    @property
+    def _dropout_in_force(self) -> float:
+        return self.dropout if self.num_layers > 1 else 0.0
+
+    def _zeros(self, x: Tensor, batch: int) -> State:
+        zeros = x.new_zeros(self.num_layers * (2 if self.bidirectional else 1), batch, self.hidden_size)
+        return zeros, zeros
+
+    def _check_features(self, x: Tensor) -> None:
+        if x.shape[-1] != self.input_size:
+            raise ValueError(f"the input has {x.shape[-1]} features; expected input_size={self.input_size}")
+
+    def _check_state_shape(self, state: State, batch: int) -> None:
+        expected = (self.num_layers * (2 if self.bidirectional else 1), batch, self.hidden_size)
+        for part in state:
+            if part.shape != expected:
+                raise ValueError(f"the state has shape {tuple(part.shape)}; expected {expected}")
+
+    def _matrix(self, name: str) -> Matrix:
+        matrix = self.matrices[name]
+        assert isinstance(matrix, Matrix)
+        return matrix
+
+    def _named_matrices(self) -> Iterator[tuple[str, Matrix]]:
+        return ((name, self._matrix(name)) for name in list(self.matrices))
+
+    def extra_repr(self) -> str:
+        """Sizes, for ``print(model)``."""
+        return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, method={self.method.label}"

@@ -1,0 +1,173 @@
+"""Every setting of a trial, each with its own docstring; together they define what a trial is.
+
+The classes are validated when they are made: an unknown key, a wrong type or an impossible value raises
+``pydantic.ValidationError``, which names the place. Times are shares of the whole training, so that the same
+method means the same thing for a short and for a long training.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+MethodName = Literal["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, hashable, and strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Annealing(Settings):
+    """How a sparse matrix loses its values: the gradual schedule of Zhu & Gupta (arXiv 1710.01878)."""
+
+    start: float = Field(default=0.15, ge=0, lt=1)
+    """When the pruning starts, as a share of all optimizer steps."""
+    length: float = Field(default=0.55, gt=0, le=1)
+    """How long it lasts, as a share of all optimizer steps; after it the mask is frozen."""
+    exponent: float = Field(default=3.0, gt=0)
+    """Exponent of the schedule; 3 is the cubic one of the paper."""
+    interval: PositiveInt = 10
+    """Optimizer steps between two prunings (the paper's frequency)."""
+
+    @model_validator(mode="after")
+    def _ends_in_time(self) -> Annealing:
+        if self.start + self.length > 1:
+            raise ValueError(
+                f"start + length is {self.start + self.length:g}: the schedule must end within the training (at most 1)"
+            )
+        return self
+
+
+class RowDropout(Settings):
+    """Co-matrix row dropout regularization (CMR) of a doped matrix M + S."""
+
+    probability: float = Field(default=0.0, ge=0, lt=1)
+    """Probability that an output row of a matrix is dropped in a training step; 0 turns CMR off."""
+    anneal: bool = True
+    """Whether the probability falls to zero together with the pruning schedule, or stays constant."""
+    on: Literal["both", "sparse"] = "both"
+    """Whose rows are dropped: those of M and S independently, or those of S only."""
+
+
+class Method(Settings):
+    """A compression method: a matrix family, plus (maybe) doping, plus (maybe) CMR, at a compression factor."""
+
+    name: MethodName = "dense"
+    """The family; ``doped_*`` adds an annealed sparse matrix S to the structured one."""
+    factor: float = Field(default=1.0, ge=1)
+    """Compression factor of each LSTM weight matrix; 1 for ``dense``."""
+    unit: Literal["values", "bytes"] = "values"
+    """What the factor counts: remaining values, or bytes in the deployed format, indices included."""
+    structured_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the budget given to M in a doped method; by default the smallest Kronecker product of full rank,
+    and half of the budget for low rank and hybrid."""
+    sparse_variance: float = Field(default=0.5, ge=0, lt=1)
+    """Share of the initial variance of M + S that S starts with."""
+    left_shape: tuple[PositiveInt, PositiveInt] | None = None
+    """Shape of the left Kronecker factor B, in place of the automatic choice."""
+    terms: PositiveInt | None = None
+    """Number of Kronecker products that are summed, in place of the automatic choice."""
+    annealing: Annealing = Annealing()
+    """Schedule of the sparse part; ignored by methods without one."""
+    cmr: RowDropout = RowDropout()
+    """Co-matrix row dropout; doped methods only."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Method:
+        if self.name == "dense" and self.factor != 1:
+            raise ValueError(f"factor is {self.factor:g}, but a dense matrix is not compressed: leave factor out")
+        if self.cmr.probability > 0 and not self.doped:
+            raise ValueError(f"cmr needs a doped method, not {self.name!r}")
+        if self.structured_share is not None and not self.doped:
+            raise ValueError(f"structured_share needs a doped method, not {self.name!r}")
+        if (self.left_shape or self.terms) and not self.name.endswith("kp"):
+            raise ValueError(f"left_shape and terms need kp or doped_kp, not {self.name!r}")
+        return self
+
+    @property
+    def doped(self) -> bool:
+        """Whether the weight is a structured matrix plus a sparse one."""
+        return self.name.startswith("doped_")
+
+    @property
+    def sparse(self) -> bool:
+        """Whether a part of the weight is pruned on the annealing schedule."""
+        return self.doped or self.name == "pruned"
+
+    @property
+    def label(self) -> str:
+        """Name for tables and figures, e.g. ``doped_kp + cmr``."""
+        return f"{self.name} + cmr" if self.cmr.probability > 0 else self.name
+
+
+class Corpus(Settings):
+    """Text to model."""
+
+    corpus: Literal["embedded", "ptb", "text"] = "embedded"
+    """``embedded`` comes with Python, ``ptb`` is the Penn Treebank, ``text`` is the user's own."""
+    level: Literal["character", "word"] = "character"
+    """What a token is."""
+    path: str | None = None
+    """Folder of ``ptb.{train,valid,test}.txt`` for ``ptb`` (else the hub is asked), file or folder for ``text``."""
+    limit: PositiveInt | None = None
+    """Use only the first so many tokens of the training split."""
+
+
+class Model(Settings):
+    """Shape of a language model: embedding, LSTM layers, softmax; all of the same width."""
+
+    layers: PositiveInt = 1
+    """Number of LSTM layers."""
+    hidden: PositiveInt = 125
+    """Width of the embedding and of every LSTM layer."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout on the non-recurrent connections (Zaremba et al. 2014, section 3.1)."""
+    uniform_init: PositiveFloat | None = None
+    """Start all weights uniformly in ± this (0.05 for Zaremba's medium); by default PyTorch's own ranges."""
+
+
+class Training(Settings):
+    """How a model is trained."""
+
+    epochs: PositiveInt = 10
+    """Passes over the training split."""
+    batch_size: PositiveInt = 20
+    """Parallel streams of text a step."""
+    sequence_length: PositiveInt = 35
+    """Tokens of a stream a step; the state is carried on, its gradient is cut (truncated back-propagation)."""
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    """Plain SGD as in Zaremba et al., or AdamW."""
+    learning_rate: PositiveFloat = 2e-3
+    """Learning rate at the start. The loss is summed over the steps of a sequence and averaged over the batch."""
+    decay: float = Field(default=1.0, ge=1)
+    """Divide the learning rate by this after each epoch ..."""
+    decay_after: int = Field(default=0, ge=0)
+    """... once so many epochs have passed."""
+    cooldown: float = Field(default=0.0, ge=0, le=1)
+    """Let the learning rate fall linearly to zero over this last share of the training."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay of AdamW."""
+    clip: PositiveFloat = 5.0
+    """Largest norm of the whole gradient."""
+    validations: PositiveInt = 10
+    """How often the validation loss is measured in the course of the training, evenly spaced."""
+
+
+class LanguageModelTask(Settings):
+    """Language modelling: data, model, training."""
+
+    name: Literal["language_model"] = "language_model"
+    """Which task this is."""
+    data: Corpus = Corpus()
+    """The text."""
+    model: Model = Model()
+    """The network."""
+    training: Training = Training()
+    """The regime."""
+
+
+TaskSettings = LanguageModelTask
+"""Settings of any task; a union once there are several."""

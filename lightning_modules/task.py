@@ -1,0 +1,102 @@
+"""What all tasks share: the optimizer and its learning rate, resuming exactly, and sizes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from lightning_modules.lstm import CompressedLSTM
+from lightning_modules.matrices import Matrix, Size
+from lightning_modules.matrices.budget import dense_size
+from lightning_modules.schedules import cooled_rate, decayed_rate
+from lightning_modules.settings import Training
+
+
+class Task(pl.LightningModule, ABC):
+    """A model with compressed LSTMs in it, its loss and its metric.
+
+    A task implements ``training_step``, ``validation_step`` and ``test_step`` as Lightning has them, and ``metric`` and
+    ``measured``. Checkpoints hold the random state, so that a resumed training draws the same dropout as an undisturbed
+    one would have.
+    """
+
+    metric: str
+    """Name of the quality that is reported; lower is better."""
+
+    def __init__(self, training: Training):
+        super().__init__()
+        self.training_settings = training
+        self._random_state: dict[str, Any] | None = None
+
+    @abstractmethod
+    def measured(self) -> float:
+        """The metric over the evaluation that was just run."""
+
+    def matrices(self) -> Iterator[Matrix]:
+        """All compressed weight matrices."""
+        for module in self.modules():
+            if isinstance(module, CompressedLSTM):
+                yield from module.weight_matrices()
+
+    def size(self) -> Size:
+        """Size of all LSTM weight matrices at this moment."""
+        return sum((matrix.size() for matrix in self.matrices()), Size(0, 0, 0))
+
+    def uncompressed_size(self) -> Size:
+        """Size of the same matrices if they were dense."""
+        return sum((dense_size(matrix.shape) for matrix in self.matrices()), Size(0, 0, 0))
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimizer of the settings, its learning rate a pure function of the step."""
+        settings = self.training_settings
+        optimizer: Optimizer
+        if settings.optimizer == "sgd":
+            optimizer = SGD(self.parameters(), lr=settings.learning_rate)
+        else:
+            optimizer = AdamW(self.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+        # Not `estimated_stepping_batches`: asked for here, it makes Lightning forget where in the epoch a checkpoint was.
+        steps_an_epoch = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        total = settings.epochs * steps_an_epoch
+
+        def rate(step: int) -> float:
+            decayed = decayed_rate(step // steps_an_epoch, decay=settings.decay, decay_after=settings.decay_after)
+            return decayed * cooled_rate(step, total=total, cooldown=settings.cooldown)
+
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, rate), "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the random state of the CPU and of the GPU in use."""
+        checkpoint["random_state"] = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            checkpoint["random_state"]["cuda"] = torch.cuda.get_rng_state(self.device)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the random state until training goes on: setting up may draw numbers."""
+        self._random_state = checkpoint["random_state"]
+
+    def on_train_start(self) -> None:
+        """Go on with the random numbers where the checkpoint was."""
+        if self._random_state is not None:
+            torch.set_rng_state(self._random_state["cpu"].cpu())
+            if "cuda" in self._random_state and self.device.type == "cuda":
+                torch.cuda.set_rng_state(self._random_state["cuda"].cpu(), self.device)
+            self._random_state = None
+
+
+def initialize_uniformly(module: nn.Module, bound: float) -> None:
+    """Draw all parameters of a module uniformly from ± bound."""
+    for parameter in module.parameters():
+        nn.init.uniform_(parameter, -bound, bound)
+
+
+def detached(state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The same recurrent state, with its history cut."""
+    return state[0].detach(), state[1].detach()

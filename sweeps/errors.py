@@ -1,0 +1,74 @@
+"""Mistakes of users, each said in one line: what was given, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import reprlib
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+KeyPath = tuple[str | int, ...]
+"""Place in nested settings, e.g. ``("runs", 0, "factor")``."""
+
+
+class UserError(ValueError):
+    """A mistake that the user can put right. The message is one line; the command ends with exit code 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+def suggestion(given: str, known: Iterable[str], several: str = "known are") -> str:
+    """``did you mean 'x'?`` where something known is close to ``given``, else a list of all that is known."""
+    names = list(known)
+    close = difflib.get_close_matches(given, names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"{several} {', '.join(names)}" if names else f"{several} none"
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """A key path as text: ``runs[0].factor``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def first_mistake(error: ValidationError, model: type[BaseModel], known: Iterable[str] = ()) -> tuple[KeyPath, str]:
+    """The first mistake of a failed validation: its key path, and what was given and expected, in one line.
+
+    ``known`` are keys on the top level that ``model`` itself does not have.
+    """
+    mistake = error.errors(include_url=False)[0]
+    path, kind, given = mistake["loc"], mistake["type"], reprlib.repr(mistake["input"])
+    if kind == "extra_forbidden":
+        keys = [*_keys(model, path[:-1]), *(known if len(path) == 1 else ())]
+        return path, f"unknown key; {suggestion(str(path[-1]), keys)}"
+    if kind == "missing":
+        return path, "this key is missing"
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", mistake["ctx"]["expected"])
+        return path, f"{given} is not known; {suggestion(str(mistake['input']), choices)}"
+    if kind == "value_error":
+        return path, mistake["msg"].removeprefix("Value error, ")
+    expected = mistake["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    for technical, plain in (("array", "a list"), ("object", "keys with values"), ("dictionary", "keys with values")):
+        expected = plain if expected in (technical, f"an {technical}") else expected
+    return path, f"{given} was given, expected {expected[:1].lower()}{expected[1:]}"
+
+
+def _keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """Keys that the settings at ``path`` below ``model`` may have."""
+    current = model
+    for part in path:
+        field = current.model_fields.get(str(part))
+        inner = _model_in(field.annotation) if field else None
+        current = inner or current
+    return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)

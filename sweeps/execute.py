@@ -1,0 +1,149 @@
+"""Runs one trial in this process: claims it, trains it, writes its row. Knows nothing of workers and schedules."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from sweeps import machine
+from sweeps.files import one_line, trouble, write_whole
+from sweeps.folder import ResultsFolder
+from sweeps.outcome import Outcome, Progress, Report, Stopped
+from sweeps.rows import row_of, write_row
+from sweeps.trial import Trial
+
+Train = Callable[[Trial, Path, Report, int], Outcome]
+"""Trains a trial in its folder, with so many threads; goes on from the checkpoint it finds there."""
+
+_TICK_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the execution of a trial ended."""
+
+    kind: Literal["done", "busy", "stopped", "crashed", "refused", "disk"]
+    """``done``: its row is written; ``busy``: another process runs it; ``stopped``: as the report asked; ``crashed``: an
+    error that another attempt may not have; ``refused``: a ``ValueError``, which would come again; ``disk``: the folder
+    cannot be written to."""
+    message: str = ""
+    """The error, in one line."""
+
+
+class Clock:
+    """Wall time of a trial over all its attempts, kept in ``clock.json`` so that it survives a kill."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "clock.json"
+        try:
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
+            self.started, self._before, self.attempt = str(kept["started"]), float(kept["seconds"]), kept["attempts"] + 1
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            self.started, self._before, self.attempt = datetime.now(UTC).isoformat(timespec="seconds"), 0.0, 1
+        self._start = self._written = time.monotonic()
+        self._write()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all attempts so far."""
+        return self._before + time.monotonic() - self._start
+
+    def tick(self) -> None:
+        """Keep the time; call it often."""
+        if time.monotonic() - self._written > _TICK_SECONDS:
+            self._write()
+
+    def stop(self) -> None:
+        """Keep the time of an attempt that ends without a row."""
+        self._write()
+
+    def _write(self) -> None:
+        kept = {"started": self.started, "seconds": round(self.seconds, 3), "attempts": self.attempt}
+        write_whole(self._path, json.dumps(kept))
+        self._written = time.monotonic()
+
+
+def execute(trial: Trial, folder: ResultsFolder, train: Train, report: Report, threads: int) -> Verdict:
+    """Run a trial to its end, unless another process runs it or has run it.
+
+    The row is written here, last of all. What the training prints goes to ``log.txt`` in the trial's folder.
+    """
+    try:
+        lock = folder.claim(trial)
+        if lock is None:
+            return Verdict("busy")
+        with lock:
+            if folder.row(trial.id):
+                return Verdict("done")
+            return _run(trial, folder.of(trial.id), train, report, threads)
+    except OSError as error:
+        disk = trouble(error, folder.path)
+        return Verdict("disk", str(disk)) if disk else Verdict("crashed", one_line(error))
+
+
+def fail(trial: Trial, folder: ResultsFolder, error: str) -> bool:
+    """Write the row of a trial whose attempts all failed; False if another process has taken it up. Raises ``OSError``."""
+    lock = folder.claim(trial)
+    if lock is None:
+        return False
+    with lock:
+        if not folder.row(trial.id):
+            clock = Clock(folder.of(trial.id))
+            write_row(folder.of(trial.id), row_of(trial, error, seconds=clock.seconds, started=clock.started))
+    return True
+
+
+def _run(trial: Trial, folder: Path, train: Train, report: Report, threads: int) -> Verdict:
+    write_whole(folder / "trial.json", trial.settings + "\n")
+    clock = Clock(folder)
+
+    def report_and_tick(progress: Progress) -> None:
+        clock.tick()
+        report(progress)
+
+    machine.reset_peak_memory()
+    with _printing_to(folder / "log.txt"):
+        print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, attempt {clock.attempt}: {trial.label}", flush=True)
+        try:
+            outcome = train(trial, folder, report_and_tick, threads)
+        except Stopped:
+            clock.stop()
+            return Verdict("stopped")
+        except Exception as error:
+            traceback.print_exc()
+            disk = trouble(error, folder.parents[1], hidden=True)
+            if disk:
+                return Verdict("disk", str(disk))
+            clock.stop()
+            return Verdict("refused" if isinstance(error, ValueError) else "crashed", one_line(error))
+    peak = machine.peak_memory_mb()
+    write_row(folder, row_of(trial, outcome, seconds=clock.seconds, started=clock.started, peak_memory_mb=peak))
+    return Verdict("done")
+
+
+@contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    """Append all that this process and its children print to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, descriptor in zip((1, 2), kept, strict=True):
+            os.dup2(descriptor, number)
+            os.close(descriptor)

@@ -1,0 +1,97 @@
+"""Writing files so that they are either whole or not there, and telling a full disk from other troubles."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NEARLY_FULL = 64 << 20
+
+
+class FolderError(OSError):
+    """The folder of results cannot be written to; the message is one line. Nothing that stood in it is lost."""
+
+
+def write_whole(path: Path, text: str, durable: bool = False) -> None:
+    """Write a file under another name and rename it, so that nobody ever sees half of it.
+
+    ``durable``: the old or the new file is whole even after a power cut. Raises ``OSError``; the old file then stands.
+    """
+    # The process and the time make the name unique among processes and their threads.
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}")
+    try:
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def try_lock(path: Path) -> FileLock | None:
+    """Lock a file for this process, or None where another process has it.
+
+    The operating system frees the lock when its holder ends, however it ends.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
+
+
+def trouble(error: BaseException, folder: Path, hidden: bool = False) -> FolderError | None:
+    """What is wrong with the disk, if that is what made ``error``; None for any other error.
+
+    ``hidden``: libraries hide a full disk behind errors of their own (``torch.save`` raises ``RuntimeError``), so on a
+    disk that is nearly full take any error for its fault.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, FolderError):
+            return cause
+        if isinstance(cause, OSError) and (
+            cause.errno in _NO_ROOM or (cause.errno in _FORBIDDEN and _inside(cause, folder))
+        ):
+            return FolderError(f"cannot write in {shown(folder)}: {os.strerror(cause.errno or 0)}{_free(folder)}")
+        cause = cause.__cause__ or cause.__context__
+    if hidden and isinstance(error, Exception) and _free_bytes(folder) < _NEARLY_FULL:
+        return FolderError(f"the disk of {shown(folder)} seems to be full{_free(folder)}: {one_line(error)}")
+    return None
+
+
+def shown(path: Path) -> str:
+    """A path as messages show it: relative where it lies below the current folder."""
+    absolute = path.absolute()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+
+
+def one_line(error: BaseException) -> str:
+    """Type and message of an error, in one line of at most 300 characters."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _inside(error: OSError, folder: Path) -> bool:
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, str | os.PathLike)]
+    return any(Path(name).absolute().is_relative_to(folder.absolute()) for name in names)
+
+
+def _free_bytes(folder: Path) -> int:
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+
+def _free(folder: Path) -> str:
+    free = _free_bytes(folder)
+    return f" ({free / (1 << 20):.1f} MiB free)" if free < _NEARLY_FULL else ""

@@ -1,0 +1,101 @@
+"""The command line of ``sweeps/run.py``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from sweeps.errors import UserError, suggestion
+from sweeps.tracking import Choice
+
+DEFAULT_PRESET = "quick"
+
+_DESCRIPTION = """\
+Run a study: train its trials side by side, and write their results to a folder. Stop it whenever you like: the same
+command goes on where it stopped, and no trial is run twice."""
+
+_EXAMPLES = """\
+examples:
+  python sweeps/run.py --list
+  python sweeps/run.py --study kp_vs_pruning                     the preset `quick`, into runs/kp_vs_pruning-quick
+  python sweeps/run.py --study kp_vs_pruning --dry-run           only say what would run
+  python sweeps/run.py --study kp_vs_pruning --preset paper --workers 4
+  python sweeps/run.py --study my_study.yaml --out results/mine --seed 10
+  python sweeps/run.py --study kp_vs_pruning --set task.training.epochs=2 --set runs.1.factor=[4,8]
+
+exit codes: 0 all trials have a result, 1 some failed, 2 a mistake (one line says which), 130 stopped"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    study: str
+    preset: str
+    out: str | None
+    seed: int | None
+    workers: int | None
+    retries: int
+    list_studies: bool
+    dry_run: bool
+    retry_failed: bool
+    settings: list[str]
+    wandb: Choice
+    quiet: bool
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line. Raises ``UserError`` for a mistake, ``SystemExit`` after ``--help``."""
+    parser = _Parser(
+        prog="run.py",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--study", metavar="NAME", default="", help="name of a study (see --list), or a .yaml file")
+    parser.add_argument("--preset", default=DEFAULT_PRESET, help="size of the study (default: %(default)s)")
+    parser.add_argument("--out", metavar="DIR", help="folder of results (default: runs/STUDY-PRESET)")
+    parser.add_argument("--seed", metavar="N", type=_natural, help="other seeds: a run's seeds become N, N+1, …")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="set a key of the preset anew"
+    )
+    parser.add_argument("--workers", metavar="N", type=_positive, help="trials at a time (default: one a core)")
+    parser.add_argument("--retries", metavar="N", type=_natural, default=2, help="after an error (default: %(default)s)")
+    parser.add_argument("--retry-failed", action="store_true", help="run trials again that are recorded as failed")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run, its sizes, time and disk; run nothing")
+    parser.add_argument("--list", dest="list_studies", action="store_true", help="list the studies and their presets")
+    parser.add_argument(
+        "--wandb",
+        choices=("auto", "offline", "online", "off"),
+        default="auto",
+        help="log to Weights & Biases (default: auto, which is online if you are logged in, else offline)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    known, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        flags = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+        raise UserError(f"unknown argument {unknown[0]!r}; {suggestion(unknown[0].partition('=')[0], flags)}")
+    options = Options(**vars(known))
+    if not options.study and not options.list_studies:
+        raise UserError("no study given: --study NAME, or --list to see them, or --help")
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; --help says more")
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} was given, expected a whole number from 0 to 2³² - 1")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r} was given, expected a whole number from 1 to 1024")
+    return int(text)

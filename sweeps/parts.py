@@ -1,0 +1,25 @@
+"""The parts of the project that a sweep puts together, by dotted name: named here, imported only when needed."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Dotted names like ``package.module:function``; a test or another project may name its own."""
+
+    train: str = "sweeps.train:train"
+    """``sweeps.execute.Train``; imported by the workers only."""
+    data_hash: str = "data:data_hash"
+    """``sweeps.plan.DataHash``."""
+    plan_sizes: str = "lightning_modules.sizes:plan_sizes"
+    """``sweeps.plan.PlanSizes``."""
+
+
+def load(name: str) -> Any:
+    """Import what a dotted name like ``package.module:function`` stands for."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)

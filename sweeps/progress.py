@@ -1,0 +1,136 @@
+"""Shows how a study fares: bars in a terminal, a line a trial elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sweeps.outcome import Progress
+from sweeps.rows import Row
+from sweeps.tally import Tally, duration
+from sweeps.trial import Trial
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.progress import TaskID
+
+
+class Quiet:
+    """Shows nothing, but keeps the tally; the base of the other displays."""
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        return None
+
+    def running(self, trial: Trial, progress: Progress) -> None:
+        """A trial reports."""
+        self.tally.report(trial, progress)
+
+    def finished(self, trial: Trial, row: Row) -> None:
+        """A trial has a row."""
+        self.tally.finish(trial, row)
+
+    def put_back(self, trial: Trial) -> None:
+        """A trial does not run any more, and will be run again."""
+        self.tally.put_back(trial)
+
+    def notice(self, line: str) -> None:
+        """Something that the user should know."""
+
+
+class Lines(Quiet):
+    """A line for every trial that ends: for log files and pipes."""
+
+    def finished(self, trial: Trial, row: Row) -> None:
+        """Print the trial's result, the count, and the time left."""
+        super().finished(trial, row)
+        done, total = len(self.tally.rows), len(self.tally.trials)
+        left = "" if done == total else f", about {duration(self.tally.seconds_left())} left"
+        self.notice(f"[{done:>{len(str(total))}}/{total}] {trial.label}: {_result(row)} ({duration(row.seconds)}){left}")
+
+    def notice(self, line: str) -> None:
+        """Print a line."""
+        print(line, flush=True)
+
+
+class Bars(Quiet):
+    """A bar for every trial that runs, one for the study, and the best so far."""
+
+    def __init__(self, tally: Tally) -> None:
+        from rich.console import Group
+        from rich.live import Live
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+        from rich.text import Text
+
+        super().__init__(tally)
+        note = TextColumn("{task.fields[note]}", markup=False)
+        self._bars = RichProgress(TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), note)
+        self._study = self._bars.add_task("", total=len(tally.trials), note="")
+        self._tasks: dict[str, TaskID] = {}
+        self._text, self._group = Text, Group
+        self._live = Live(get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._live.stop()
+
+    def running(self, trial: Trial, progress: Progress) -> None:
+        """Move the trial's bar."""
+        super().running(trial, progress)
+        if trial.id not in self._tasks:
+            self._tasks[trial.id] = self._bars.add_task(trial.label, total=1.0, note="")
+        metric = "" if progress.metric is None else f"{progress.metric:.4g}"
+        note = " ".join(filter(None, [metric, progress.message]))
+        self._bars.update(self._tasks[trial.id], completed=progress.share, note=note)
+
+    def finished(self, trial: Trial, row: Row) -> None:
+        """Take the trial's bar away and print its result."""
+        super().finished(trial, row)
+        self._remove(trial)
+        self.notice(f"{trial.label}: {_result(row)} ({duration(row.seconds)})")
+
+    def put_back(self, trial: Trial) -> None:
+        """Take the trial's bar away."""
+        super().put_back(trial)
+        self._remove(trial)
+
+    def notice(self, line: str) -> None:
+        """Print a line above the bars."""
+        self._live.console.print(line, markup=False, highlight=False)
+
+    def _remove(self, trial: Trial) -> None:
+        task = self._tasks.pop(trial.id, None)
+        if task is not None:
+            self._bars.remove_task(task)
+
+    def _render(self) -> Group:
+        tally = self.tally
+        done, failed = len(tally.rows), tally.count("failed")
+        note = f"about {duration(tally.seconds_left())} left" + (f", {failed} failed" if failed else "")
+        self._bars.update(self._study, completed=done, description=f"{done} of {len(tally.trials)} trials", note=note)
+        return self._group(self._bars, self._text(tally.best()))
+
+
+def display(tally: Tally, quiet: bool) -> Quiet:
+    """The display that suits where the output goes."""
+    if quiet:
+        return Quiet(tally)
+    terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return Bars(tally) if terminal else Lines(tally)
+
+
+def _result(row: Row) -> str:
+    if row.status == "failed":
+        return f"failed: {row.error}"
+    return "diverged" if row.status == "diverged" else f"{row.validation:.4g} {row.metric}"

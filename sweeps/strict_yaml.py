@@ -1,0 +1,52 @@
+"""YAML without its traps: a key given twice is an error, ``on`` and ``no`` are text, ``2e-3`` is a number."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from sweeps.errors import UserError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loader with the plain scalars of YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as in the base class
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """As the base class, but a key that stands twice is an error; a key merged with ``<<`` may be overridden."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return node
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"null|Null|NULL|~|", "nN~"),
+    ("int", r"0|[-+]?[1-9][0-9]*", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+", "-+.0123456789"),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^$"), [""])
+
+
+def parse(text: str, source: str) -> Any:
+    """Parse one YAML document. Raises ``UserError`` with ``source``, line and column of a mistake."""
+    try:
+        # A subclass of the safe loader: no objects but plain ones are made.
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
+        raise UserError(f"{place}: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{source}: not YAML: {error}") from error

@@ -1,0 +1,143 @@
+"""What a study file may say, and the runs that it asks for.
+
+.. code-block:: yaml
+
+    description: one line, shown by --list
+    presets:
+      quick:
+        task: {data: {corpus: embedded}, model: {hidden: 125}, training: {epochs: 10}}   # TaskSettings
+        seeds: [1]                                     # of all runs that do not name their own
+        common: {annealing: {start: 0.1}}              # settings of Method for all runs; a run may override them
+        runs:
+          - {method: dense, seeds: [1, 2]}
+          - {method: [pruned, kp], factor: [5, 10]}    # every method at every factor
+          - {method: doped_kp, factor: 20, cmr: {probability: 0.3}}   # and any other setting of Method
+
+Settings and their defaults are those of ``lightning_modules/settings.py``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationError
+
+from lightning_modules.settings import Method, MethodName, TaskSettings
+from sweeps.errors import KeyPath, first_mistake
+
+_AsList = BeforeValidator(lambda given: given if isinstance(given, list) else [given])
+_Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+class KeyMistake(ValueError):  # noqa: N818 - a mistake, as users call it
+    """Something wrong at a key of a study file."""
+
+    def __init__(self, path: KeyPath, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class Preset(BaseModel):
+    """One size of a study."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: TaskSettings
+    seeds: _Seeds
+    common: dict[str, Any] = {}
+    runs: Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+
+class StudyFile(BaseModel):
+    """A whole study file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str
+    presets: Annotated[dict[str, Preset], Field(min_length=1)]
+
+
+class _Run(BaseModel):
+    """What a run says beside settings of Method."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    method: Annotated[list[MethodName], _AsList, Field(min_length=1)]
+    factor: Annotated[list[float], _AsList, Field(min_length=1)] = [1.0]
+    seeds: _Seeds | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method at a factor, the seeds it is run with, and the key that asks for it."""
+
+    method: Method
+    seeds: tuple[int, ...]
+    path: KeyPath
+
+
+def parse(content: Any) -> StudyFile:
+    """Check the content of a study file, all presets and runs included. Raises ``KeyMistake``."""
+    parsed = _checked(StudyFile, content, ())
+    for name, preset in parsed.presets.items():
+        expand(name, preset)
+    return parsed
+
+
+def expand(preset_name: str, preset: Preset) -> list[Cell]:
+    """Every method at every factor that a preset asks for, in the order of the file. Raises ``KeyMistake``."""
+    top: KeyPath = ("presets", preset_name)
+    cells = []
+    for number, raw in enumerate(preset.runs):
+        path = (*top, "runs", number)
+        run = _checked(_Run, raw, path)
+        own = run.model_extra or {}
+        for at, settings in (((*top, "common"), preset.common), (path, own)):
+            if "name" in settings:
+                raise KeyMistake((*at, "name"), "unknown key; did you mean 'method'?")
+        for name, factor in itertools.product(run.method, run.factor):
+            settings = {**_merged(preset.common, own), "name": name, "factor": factor}
+            try:
+                method = _checked(Method, settings, (), known=("method", "seeds"))
+            except KeyMistake as mistake:
+                common = mistake.path and mistake.path[0] in preset.common and mistake.path[0] not in own
+                place = (*top, "common") if common else path
+                raise KeyMistake((*place, *mistake.path), str(mistake)) from mistake
+            cells.append(Cell(method, tuple(run.seeds or preset.seeds), path))
+    return cells
+
+
+def _checked(model: type[_ModelT], content: Any, path: KeyPath, known: Iterable[str] = ()) -> _ModelT:
+    """Validate strictly, as JSON: there ``true`` is no number, a text is no number, and a list may be a tuple."""
+    try:
+        return model.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        place, message = first_mistake(error, model, known)
+        raise KeyMistake((*path, *_as_written(place, content)), message) from error
+
+
+def _as_written(path: KeyPath, content: Any) -> KeyPath:
+    """``path`` without the index of a list that was written as its only element."""
+    written: list[str | int] = []
+    for part in path:
+        if isinstance(part, str) or isinstance(content, list):
+            written.append(part)
+            try:
+                content = content[part]
+            except (KeyError, IndexError, TypeError):
+                content = None
+    return tuple(written)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``over``; nested settings are merged key by key."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged

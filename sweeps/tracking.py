@@ -1,0 +1,63 @@
+"""Weights & Biases: whether runs are logged, and to where. Workers find it in their environment."""
+
+from __future__ import annotations
+
+import netrc
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from sweeps.errors import UserError, suggestion
+
+Choice = Literal["auto", "offline", "online", "off"]
+
+_MODES = {"offline": "offline", "online": "online", "off": "disabled"}
+
+
+def wandb_environment(
+    choice: Choice, study: str, folder: Path, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Variables that make wandb log ``study`` as chosen, and keep its files in ``folder``.
+
+    ``auto`` is what ``WANDB_MODE`` says, else online for a user who is logged in and has a network, else offline: with a
+    key but without a network every run would wait 100 s. Raises ``UserError`` if it cannot be had.
+    """
+    server = environment.get("WANDB_BASE_URL", "https://api.wandb.ai")
+    logged_in = bool(environment.get("WANDB_API_KEY")) or _in_netrc(server, environment)
+    mode = _MODES.get(choice, "")
+    if choice == "auto":
+        mode = environment.get("WANDB_MODE", "")
+        if mode not in ("", *_MODES.values()):
+            raise UserError(f"WANDB_MODE is {mode!r} in the environment; {suggestion(mode, _MODES.values(), 'it may be')}")
+        mode = mode or ("online" if logged_in and _reachable(server, environment) else "offline")
+    if mode == "online" and not logged_in:
+        raise UserError("W&B online needs a login: run `wandb login` or set WANDB_API_KEY, or take --wandb offline")
+    return {
+        "WANDB_MODE": mode,
+        "WANDB_RUN_GROUP": study,
+        "WANDB_CACHE_DIR": str(folder / "wandb" / "cache"),
+        "WANDB_DATA_DIR": str(folder / "wandb" / "data"),
+        "WANDB_SILENT": "true",
+    }
+
+
+def _in_netrc(server: str, environment: Mapping[str, str]) -> bool:
+    path = Path(environment.get("NETRC", Path.home() / ".netrc"))
+    try:
+        return netrc.netrc(path).authenticators(urlsplit(server).hostname or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _reachable(server: str, environment: Mapping[str, str]) -> bool:
+    if any(environment.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
+        return True
+    address = urlsplit(server)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), timeout=2).close()
+    except OSError:
+        return False
+    return True

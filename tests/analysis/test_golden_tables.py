@@ -1,0 +1,31 @@
+"""A small, synthetic folder of results gives exactly the committed tables; see make_golden.py."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.main import main
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("golden")
+    assert main(["--results", str(GOLDEN), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize("name", ["tables.md", "tables.csv", "tables.tex"])
+def test_tables_are_exactly_the_committed_ones(made: Path, name: str):
+    assert (made / name).read_bytes() == (GOLDEN / name).read_bytes()
+
+
+def test_there_is_a_figure_of_each_kind_for_each_study(made: Path):
+    figures = {path.name for path in made.iterdir() if path.suffix in (".png", ".svg")}
+    assert figures == {
+        f"{kind}-{study}.{suffix}"
+        for kind in ("pareto", "cma")
+        for study in ("synthetic", "synthetic_paper")
+        for suffix in ("png", "svg")
+    }

@@ -1,0 +1,168 @@
+"""Grouping and statistics, against plain loops over the same rows."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_results import study, trial, write
+
+from analysis.results import load
+from analysis.summary import Section, summarize
+
+METHODS = [("pruned", 0.0), ("kp", 0.0), ("doped_kp", 0.0), ("doped_kp", 0.3)]
+
+
+def sections_of(folder: Path, rows: list[dict[str, Any]]) -> list[Section]:
+    return summarize(load(write(folder, rows)))
+
+
+def section_of(folder: Path, rows: list[dict[str, Any]]) -> Section:
+    (section,) = sections_of(folder, rows)
+    return section
+
+
+def test_means_deviations_and_losses_equal_a_plain_loop(tmp_path: Path):
+    section = section_of(tmp_path, study([5, 20], METHODS, seeds=3))
+    groups: dict[tuple[str, bool, float], dict[str, list[float]]] = {}
+    with (tmp_path / "results.csv").open(newline="") as file:
+        for line in csv.DictReader(file):
+            key = (line["method"], float(line["cmr"]) > 0, float(line["cf_requested"]))
+            for name in ("validation", "test", "cf_values", "cf_bytes", "values", "bytes", "multiply_adds"):
+                groups.setdefault(key, {}).setdefault(name, []).append(float(line[name]))
+
+    def mean(values: list[float]) -> float:
+        return sum(values) / len(values)
+
+    def sd(values: list[float]) -> float:
+        return math.sqrt(sum((value - mean(values)) ** 2 for value in values) / (len(values) - 1))
+
+    assert len(section.rows) == len(groups) == 9
+    dense = groups["dense", False, 1.0]
+    for row in section.rows:
+        expected = groups[row.method, row.cmr, row.factor]
+        assert row.n == 3
+        for name, size in row.sizes.items():
+            assert size == pytest.approx(mean(expected[name]), rel=1e-12)
+        for name, quality, loss in (
+            ("validation", row.validation, row.validation_loss),
+            ("test", row.test, row.test_loss),
+        ):
+            reference = mean(dense[name])
+            losses = [100 * (value - reference) / reference for value in expected[name]]
+            assert quality is not None
+            assert loss is not None
+            assert (quality.mean, quality.sd) == pytest.approx((mean(expected[name]), sd(expected[name])), rel=1e-9)
+            assert (loss.mean, loss.sd) == pytest.approx((mean(losses), sd(losses)), rel=1e-9, abs=1e-12)
+
+
+def test_order_of_rows(tmp_path: Path):
+    methods = [("doped_kp", 0.3), ("doped_kp", 0.0), ("kp", 0.0), ("doped_lmf", 0.3), ("lmf", 0.0), ("pruned", 0.0)]
+    rows = study([20, 5], methods, seeds=1)
+    section = section_of(tmp_path, rows[::-1])
+    names = ["Pruned", "LMF", "KP", "Doped LMF + CMR", "Doped KP", "Doped KP + CMR"]
+    expected = [(1, "Dense"), *((factor, name) for factor in (5, 20) for name in names)]
+    assert [(row.factor, row.label) for row in section.rows] == expected
+
+
+def test_best_is_the_lowest_mean_validation_at_its_factor_not_the_lowest_test(tmp_path: Path):
+    rows = [trial("dense"), trial("pruned", 10, validation=2.0, test=2.2), trial("kp", 10, validation=2.1, test=2.1)]
+    section = section_of(tmp_path, [*rows, trial("lmf", 20)])
+    # LMF is alone at its factor: nothing to be better than.
+    assert [row.label for row in section.rows if row.best] == ["Pruned"]
+
+
+def test_one_seed_has_no_deviation(tmp_path: Path):
+    section = section_of(tmp_path, [trial("dense"), trial("kp", 20)])
+    for row in section.rows:
+        for statistic in (row.validation, row.test, row.test_loss):
+            assert statistic is not None
+            assert statistic.sd is None
+
+
+def test_diverged_and_failed_trials_are_counted_but_not_in_the_mean(tmp_path: Path):
+    rows = [trial("dense"), trial("pruned", 10, 1), trial("kp", 10, 1, validation=1.9), trial("lmf", 10, 1)]
+    rows += [trial("kp", 10, 2, status="diverged"), trial("kp", 10, 3, status="failed")]
+    rows += [trial("hmd", 10, 1, status="failed", seconds="")]
+    section = section_of(tmp_path, rows)
+    by_label = {row.label: row for row in section.rows}
+    kp = by_label["KP"]
+    assert (kp.n, kp.count("diverged"), kp.count("failed"), len(kp.trials)) == (1, 1, 1, 3)
+    assert kp.validation is not None
+    assert kp.validation.mean == 1.9
+    assert by_label["HMD"].validation is None
+    # KP has the lowest mean of those that finished, but a seed of it diverged.
+    assert [row.label for row in section.rows if row.best] == ["Pruned"]
+
+
+def test_settings_that_differ_get_rows_with_a_label_of_what_differs(tmp_path: Path):
+    rows = [trial("dense"), *(trial("doped_kp", factor, 1, 0.3) for factor in (10, 20))]
+    rows += [trial("doped_kp", 20, seed, 0.3, method__annealing__length=0.3) for seed in (1, 2)]
+    rows += [trial("doped_kp", 20, 1, 0.3, method__cmr__anneal=False), trial("pruned", 20)]
+    section = section_of(tmp_path, rows)
+    labels = [(row.factor, row.label, row.n) for row in section.rows if row.method == "doped_kp"]
+    assert labels == [
+        (10, "Doped KP + CMR, p annealed, annealing length 0.55", 1),
+        (20, "Doped KP + CMR, p constant, annealing length 0.55", 1),
+        (20, "Doped KP + CMR, p annealed, annealing length 0.3", 2),
+        (20, "Doped KP + CMR, p annealed, annealing length 0.55", 1),
+    ]
+    assert [row.label for row in section.rows if row.method == "pruned"] == ["Pruned"]
+
+
+def test_a_setting_that_goes_with_the_factor_makes_no_label(tmp_path: Path):
+    rows = [trial("dense"), trial("doped_kp", 10, 1, 0.1), trial("doped_kp", 20, 1, 0.3)]
+    assert [row.label for row in section_of(tmp_path, rows).rows] == ["Dense", "Doped KP + CMR", "Doped KP + CMR"]
+
+
+def test_several_dense_rows_and_the_best_is_the_reference(tmp_path: Path):
+    rows = [trial("dense", validation=2.0, test=2.0, task__training__epochs=4)]
+    rows += [trial("dense", validation=1.6, test=1.5, task__training__epochs=8), trial("kp", 20, test=1.8)]
+    section = section_of(tmp_path, rows)
+    assert [row.label for row in section.rows] == ["Dense, epochs 4", "Dense, epochs 8", "KP"]
+    assert section.dense.label == "Dense, epochs 8"
+    loss = section.rows[-1].test_loss
+    assert loss is not None
+    assert loss.mean == pytest.approx(20)
+
+
+def test_other_models_and_other_data_are_other_sections(tmp_path: Path):
+    rows = [trial(method, factor, task__model__hidden=hidden) for hidden in (64, 128) for method, factor in PAIR]
+    rows += [trial(method, factor, data_hash="0123456789", task__model__hidden=64) for method, factor in PAIR]
+    titles = [section.title for section in sections_of(tmp_path, rows)]
+    assert titles == [
+        "embedded-character (hidden 64, data syntheti)",
+        "embedded-character (hidden 128, data syntheti)",
+        "embedded-character (hidden 64, data 01234567)",
+    ]
+
+
+PAIR = [("dense", 1.0), ("kp", 20.0)]
+
+
+def test_the_way_of_training_is_no_other_section(tmp_path: Path):
+    rows = [trial("dense"), trial("kp", 20, task__training__learning_rate=0.01, task__model__dropout=0.5)]
+    assert [row.label for row in section_of(tmp_path, rows).rows] == ["Dense", "KP"]
+
+
+def test_ids_and_hashes_that_look_like_numbers_stay_text(tmp_path: Path):
+    rows = [trial("dense", trial_id="12e456789012", data_hash="0001"), trial("kp", 20, data_hash="0001", commit="1e5")]
+    results = load(write(tmp_path, rows))
+    assert results.rows["trial_id"].iloc[0] == "12e456789012"
+    assert set(results.rows["data_hash"]) == {"0001"}
+    assert results.unfinished == 0
+
+
+def test_curves_without_a_row_are_counted_whatever_study_is_asked_for(tmp_path: Path):
+    rows = [trial("dense"), trial("dense", 1, 7, study="other")]
+    write(tmp_path, rows, only_curves=[trial("kp", 20), trial("kp", 30)])
+    assert load(tmp_path).unfinished == 2
+    assert load(tmp_path, "other").unfinished == 2
+    assert len(load(tmp_path, "other").rows) == 1
+
+
+def test_settings_column_is_what_the_sweep_writes():
+    settings = json.loads(trial("doped_kp", 20, 3, 0.3)["settings"])
+    assert set(settings) == {"task", "method", "seed", "data_hash"}

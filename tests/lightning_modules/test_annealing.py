@@ -1,0 +1,130 @@
+"""Sparse matrices are pruned on schedule while a model trains, and a stopped training goes on bit for bit."""
+
+import itertools
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from tiny_task import TinyText, model, settings, trainer
+
+from lightning_modules.callbacks.checkpoint import TimedCheckpoint
+from lightning_modules.callbacks.curve import Curve, sparsity
+from lightning_modules.matrices import Doped, Sparse
+from lightning_modules.schedules import cubic_sparsity
+from lightning_modules.settings import Method
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+STEPS = 2 * 22  # two epochs of the tiny text
+
+METHODS = {
+    "pruned": Method(name="pruned", factor=8, annealing={"start": 0.1, "length": 0.6, "interval": 3}),
+    "doped_kp": Method(name="doped_kp", factor=5, annealing={"start": 0.1, "length": 0.6, "interval": 3}),
+    "doped_lmf + cmr": Method(name="doped_lmf", factor=5, cmr={"probability": 0.4}, annealing={"interval": 1}),
+}
+every_sparse_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+
+
+class Watch(pl.Callback):
+    """Notes what is true at the start of each step."""
+
+    def __init__(self):
+        self.nonzeros, self.masks, self.probabilities = [], [], []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        sparse = [m for m in pl_module.modules() if isinstance(m, Sparse)]
+        for matrix in sparse:
+            assert not matrix.weight[~matrix.mask].any(), "a pruned weight has come back"
+        self.nonzeros.append([m.nonzeros() for m in sparse])
+        self.masks.append(torch.cat([m.mask.flatten() for m in sparse]))
+        self.probabilities += [m.cmr_probability for m in pl_module.modules() if isinstance(m, Doped)][:1]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@every_sparse_method
+def test_every_step_has_the_sparsity_of_the_schedule(method, optimizer, tmp_path):
+    watch, net = Watch(), model(method, settings(optimizer=optimizer))
+    trainer(method, tmp_path, callbacks=(watch,)).fit(net, TinyText())
+    assert len(watch.nonzeros) == STEPS
+    sparse = [m for m in net.modules() if isinstance(m, Sparse)]
+    start, length = round(method.annealing.start * STEPS), round(method.annealing.length * STEPS)
+    for step, counts in enumerate(watch.nonzeros):
+        for matrix, count in zip(sparse, counts, strict=True):
+            total = matrix.weight.numel()
+            wanted = cubic_sparsity(
+                step, final=matrix.planned_sparsity, start=start, length=length, interval=method.annealing.interval
+            )
+            assert count == pytest.approx(total * (1 - wanted), abs=1)
+    assert [m.nonzeros() for m in sparse] == [m.planned_nonzeros for m in sparse]
+    assert net.uncompressed_size().values / net.size().values == pytest.approx(method.factor, rel=0.01)
+
+
+@every_sparse_method
+def test_masks_only_shrink_and_are_frozen_at_the_end(method, tmp_path):
+    watch = Watch()
+    trainer(method, tmp_path, callbacks=(watch,)).fit(model(method), TinyText())
+    for before, after in itertools.pairwise(watch.masks):
+        assert not (after & ~before).any()
+    frozen = round((method.annealing.start + method.annealing.length) * STEPS)
+    assert frozen < STEPS - 5
+    assert all(torch.equal(mask, watch.masks[frozen]) for mask in watch.masks[frozen:])
+
+
+def test_a_schedule_that_ends_with_the_training_reaches_its_end(tmp_path):
+    method = Method(name="pruned", factor=8, annealing={"start": 0.5, "length": 0.5})
+    net = model(method)
+    trainer(method, tmp_path).fit(net, TinyText())
+    assert net.size().values == sum(m.planned_nonzeros for m in net.modules() if isinstance(m, Sparse))
+
+
+@pytest.mark.parametrize("anneal", [True, False])
+def test_row_dropout_is_constant_or_falls_to_zero_with_the_pruning(anneal, tmp_path):
+    cmr = {"probability": 0.4, "anneal": anneal}
+    method = Method(name="doped_kp", factor=5, cmr=cmr, annealing={"start": 0.2, "length": 0.5, "interval": 1})
+    watch = Watch()
+    trainer(method, tmp_path, callbacks=(watch,)).fit(model(method), TinyText())
+    if not anneal:
+        assert set(watch.probabilities) == {0.4}
+        return
+    start, length = round(0.2 * STEPS), round(0.5 * STEPS)
+    progress = [cubic_sparsity(t, final=1.0, start=start, length=length) for t in range(STEPS)]
+    assert watch.probabilities == pytest.approx([0.4 * (1 - share) for share in progress])
+    assert watch.probabilities[start + length :] == [0.0] * (STEPS - start - length)
+
+
+class Killed(Exception):
+    pass
+
+
+class Kill(pl.Callback):
+    """Ends a training, without a chance to clean up, before the step after ``step``."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            raise Killed
+
+
+@pytest.mark.parametrize("stop_at", [7, 15, 22, 30])
+@every_sparse_method
+def test_a_stopped_training_goes_on_bit_for_bit(method, stop_at, tmp_path):
+    """Stopped in mid-epoch, in mid-anneal and at the end of an epoch: weights, masks and curve are the same."""
+    options = {"val_check_interval": 5, "check_val_every_n_epoch": None}
+    undisturbed, curve = model(method), Curve(lambda points: None)
+    trainer(method, tmp_path, callbacks=(curve,), **options).fit(undisturbed, TinyText())
+
+    checkpoint = tmp_path / "checkpoint.ckpt"
+    callbacks = (Curve(lambda points: None), Kill(stop_at), TimedCheckpoint(checkpoint, seconds=0))
+    killed = trainer(method, tmp_path, callbacks=callbacks, **options)
+    with pytest.raises(Killed):
+        killed.fit(model(method), TinyText())
+
+    resumed, second_curve = model(method, seed=99), Curve(lambda points: None)
+    torch.manual_seed(99)
+    trainer(method, tmp_path, callbacks=(second_curve,), **options).fit(resumed, TinyText(), ckpt_path=checkpoint)
+    for (name, expected), actual in zip(undisturbed.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(expected, actual), name
+    assert second_curve.points == curve.points
+    assert sparsity(resumed) > 0.5

@@ -1,0 +1,29 @@
+import pytest
+from pydantic import ValidationError
+
+from lightning_modules.settings import Method
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "dense", "factor": 5}, "a dense matrix is not compressed"),
+        ({"name": "kp", "cmr": {"probability": 0.3}}, "cmr needs a doped method"),
+        ({"name": "pruned", "structured_share": 0.3}, "structured_share needs a doped method"),
+        ({"name": "lmf", "terms": 2}, "left_shape and terms need kp or doped_kp"),
+        ({"name": "pruned", "annealing": {"start": 0.6, "length": 0.6}}, "must end within the training"),
+        ({"name": "pruned", "factor": 0.5}, "greater than or equal to 1"),
+        ({"name": "pruned", "facctor": 5}, "Extra inputs are not permitted"),
+        ({"name": "doped"}, "Input should be"),
+        ({"name": "pruned", "factor": float("nan")}, "finite number"),
+    ],
+)
+def test_senseless_settings_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        Method(**settings)
+
+
+def test_labels_and_kinds():
+    assert Method(name="doped_kp", factor=20, cmr={"probability": 0.3}).label == "doped_kp + cmr"
+    assert Method(name="doped_kp", factor=20).label == "doped_kp"
+    assert [Method(name=n).sparse for n in ("dense", "kp", "pruned", "doped_lmf")] == [False, False, True, True]

@@ -1,0 +1,26 @@
+import pytest
+
+from lightning_modules.language_model import LanguageModel
+from lightning_modules.matrices import BudgetError, Sparse
+from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.sizes import plan_sizes
+
+TASK = LanguageModelTask(model={"hidden": 40, "layers": 2})
+
+
+@pytest.mark.parametrize("name", ["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"])
+def test_planned_sizes_are_those_of_the_trained_model(name):
+    method = Method(name=name, factor=1 if name == "dense" else 4)
+    planned = plan_sizes(TASK, method)
+    model = LanguageModel(TASK, method, vocabulary_size=10)
+    for module in model.modules():
+        if isinstance(module, Sparse):
+            module.prune(module.planned_nonzeros)
+    assert planned.compressed == model.size()
+    assert planned.dense == model.uncompressed_size()
+    assert list(planned.matrices) == ["weight_ih_l0", "weight_hh_l0", "weight_ih_l1", "weight_hh_l1"]
+
+
+def test_an_impossible_factor_is_refused_before_anything_is_made():
+    with pytest.raises(BudgetError):
+        plan_sizes(TASK, Method(name="lmf", factor=30))
