@@ -78,7 +78,7 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
         return outcome
     finally:
         if logger:
-            logger.experiment.finish(quiet=True)
+            logger.experiment.finish()
 
 
 def _trainer(
@@ -100,6 +100,7 @@ def _trainer(
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        log_every_n_steps=1,
         default_root_dir=directory,
     )
 
