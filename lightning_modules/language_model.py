@@ -24,9 +24,20 @@ from lightning_modules.task import Task, detached, initialize_uniformly
 class TextBatch(Protocol):
     """A piece of text: predict ``targets_TB`` from ``tokens_TB``; ``starts`` says that the state before it is zero."""
 
-    tokens_TB: Tensor
-    targets_TB: Tensor
-    starts: bool
+    @property
+    def tokens_TB(self) -> Tensor:
+        """Tokens to read, (T, B)."""
+        ...
+
+    @property
+    def targets_TB(self) -> Tensor:
+        """The token after each of them, (T, B)."""
+        ...
+
+    @property
+    def starts(self) -> bool:
+        """Whether the stream starts here."""
+        ...
 
 
 class LanguageModel(Task):

@@ -34,7 +34,7 @@ class ResultsFolder:
         """
         if (self.path / "results.csv").exists() and not self.trials.exists():
             raise UserError(
-                f"{shown(self.path)} holds a results.csv but no trials, so it is not a sweep's: give another folder with --out"
+                f"{shown(self.path)} holds a results.csv but no trials, so no sweep made it: give another folder with --out"
             )
         try:
             for folder in (self.trials, self.studies):

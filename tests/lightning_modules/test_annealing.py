@@ -92,7 +92,7 @@ def test_row_dropout_is_constant_or_falls_to_zero_with_the_pruning(anneal, tmp_p
     assert watch.probabilities[start + length :] == [0.0] * (STEPS - start - length)
 
 
-class Killed(Exception):
+class Killed(Exception):  # noqa: N818 - it is no error
     pass
 
 
