@@ -2,7 +2,7 @@
 
     python benchmarks/step_time.py [--factor 20] [--repetitions 7] [--out step_time.csv]
 
-The model is Zaremba's medium one: 2 x 650, batch 20, 35 steps, 10,000 words, dropout 0.5, SGD, gradient clipped; CMR is on in
+The model is Zaremba's medium one: 2 x 650, batch 20, 35 steps, 10,000 words, dropout 0.5, SGD, clipped; CMR is on in
 the doped methods. Each method and the baseline run in a process of their own, which tells its peak memory; the processes
 alternate, round by round, and the ratio is of the medians over all rounds.
 """
