@@ -39,13 +39,14 @@ def describe(
     finished = _finished_without_data(folder)
     task = task_of(study, preset)
     cells = cells_of(study, preset, seed)
-    trials = [Trial(task=task, method=cell.method, seed=n, data_hash="") for cell in cells for n in cell.seeds]
+    of_cell = [[Trial(task=task, method=cell.method, seed=n, data_hash="") for n in cell.seeds] for cell in cells]
+    trials = [trial for cell in of_cell for trial in cell]
     rows = {trial.id: finished[trial.id] for trial in trials if trial.id in finished}
     yield f"{study.name}-{preset}: {len(trials)} trials of {trials[0].task_label}, {len(rows)} of them finished"
     yield f"{'method':16} {'factor':>7} {'values':>11} {'bytes':>11} {'multiply-adds':>13}  {'seeds':12} finished"
-    for cell in cells:
+    for cell, its_trials in zip(cells, of_cell, strict=True):
         size = sizes[cell.method].compressed
-        done = sum(trial.id in rows for trial in trials if trial.method == cell.method and trial.seed in cell.seeds)
+        done = sum(trial.id in rows for trial in its_trials)
         yield (
             f"{cell.method.label:16} {cell.method.factor:>7g} {size.values:>11,} {size.bytes:>11,} "
             f"{size.multiply_adds:>13,}  {' '.join(map(str, cell.seeds)):12} {done} of {len(cell.seeds)}"
