@@ -64,7 +64,10 @@ def trouble(error: BaseException, folder: Path, hidden: bool = False) -> FolderE
         if isinstance(cause, OSError) and (
             cause.errno in _NO_ROOM or (cause.errno in _FORBIDDEN and _inside(cause, folder))
         ):
-            return FolderError(f"cannot write in {shown(folder)}: {os.strerror(cause.errno or 0)}{_free(folder)}")
+            full = cause.errno in _NO_ROOM
+            advice = "make room, then the same command goes on" if full else "give another folder with --out"
+            room = _free(folder) if full else ""
+            return FolderError(f"cannot write in {shown(folder)}: {os.strerror(cause.errno or 0)}{room}; {advice}")
         cause = cause.__cause__ or cause.__context__
     if hidden and isinstance(error, Exception) and _free_bytes(folder) < _NEARLY_FULL:
         return FolderError(f"the disk of {shown(folder)} seems to be full{_free(folder)}: {one_line(error)}")

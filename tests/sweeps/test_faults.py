@@ -99,18 +99,17 @@ def test_workers_and_parent_are_killed_and_nothing_is_lost_or_run_twice(study, t
     flags = ("--workers", "3", "--retries", "50")
     draw = random.Random(0)
     process = start("slow", study(), out, *flags)
-    first_workers = []
     for kill in range(6):
-        _until(lambda: workers_of(process.pid), "workers are running")
+        _until(lambda parent=process.pid: workers_of(parent), "workers are running")
         time.sleep(draw.uniform(0.3, 0.8))
-        first_workers = workers_of(process.pid)
+        workers = workers_of(process.pid)
         if kill == 3:
             process.kill()
             process.wait()
-            _until(lambda: not any(_alive(pid) for pid in first_workers), "the workers of a killed run end by themselves")
+            _until(lambda pids=workers: not any(map(_alive, pids)), "the workers of a killed run end by themselves")
             process = start("slow", study(), out, *flags)
-        elif first_workers:
-            os.kill(draw.choice(first_workers), signal.SIGKILL)
+        elif workers:
+            os.kill(draw.choice(workers), signal.SIGKILL)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert_complete(out, 30)

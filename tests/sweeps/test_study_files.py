@@ -1,0 +1,121 @@
+"""The studies that come with the project can be run, and trials are known by what defines them."""
+
+import csv
+import json
+
+import pytest
+
+from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.sizes import plan_sizes
+from sweeps import study
+from sweeps.main import main
+from sweeps.parts import Parts
+from sweeps.plan import check_sizes, make_plan
+from sweeps.trial import Trial
+
+SHIPPED = [(name, preset) for name in study.names() for preset in study.load(name).parsed.presets]
+
+COLUMNS = [
+    "study",
+    "trial_id",
+    "task",
+    "method",
+    "cmr",
+    "cf_requested",
+    "cf_unit",
+    "cf_values",
+    "cf_bytes",
+    "values",
+    "bytes",
+    "multiply_adds",
+    "dense_values",
+    "dense_bytes",
+    "dense_multiply_adds",
+    "seed",
+    "metric",
+    "validation",
+    "test",
+    "best_validation",
+    "status",
+    "error",
+    "seconds",
+    "steps",
+    "peak_memory_mb",
+    "data_hash",
+    "commit",
+    "started",
+    "host",
+    "hardware",
+    "versions",
+    "settings",
+]
+
+
+@pytest.mark.parametrize(("name", "preset"), SHIPPED)
+def test_every_shipped_preset_can_be_planned(name, preset):
+    loaded = study.load(name)
+    sizes = check_sizes(loaded, preset, plan_sizes)
+    for method, planned in sizes.items():
+        assert planned.dense.values / planned.compressed.values == pytest.approx(method.factor, rel=0.01)
+    plan = make_plan(loaded, preset, None, lambda corpus: "0" * 64)
+    ids = [trial.id for trial in plan.trials]
+    assert len(set(ids)) == len(ids) > 4
+
+
+def test_every_study_has_the_same_three_presets():
+    assert {preset for _, preset in SHIPPED} == {"smoke", "quick", "paper"}
+    assert len(SHIPPED) == 3 * len(study.names())
+
+
+def test_the_main_study_has_what_it_promises():
+    plan = make_plan(study.load("kp_vs_pruning"), "quick", None, lambda corpus: "")
+    labels = {trial.method.label for trial in plan.trials}
+    assert labels >= {"dense", "pruned", "kp", "doped_kp", "doped_kp + cmr", "lmf", "hmd"}
+    for label in labels - {"dense"}:
+        assert len({trial.method.factor for trial in plan.trials if trial.method.label == label}) >= 3
+
+
+def trial(task=None, method=None, seed=1, data_hash="abc"):
+    return Trial(task=task or LanguageModelTask(), method=method or Method(), seed=seed, data_hash=data_hash)
+
+
+def test_the_identity_of_a_trial_is_what_defines_it():
+    pruned = Method(name="pruned", factor=5)
+    distinct = [
+        trial(),
+        trial(seed=2),
+        trial(data_hash="abd"),
+        trial(method=pruned),
+        trial(method=Method(name="pruned", factor=6)),
+        trial(method=Method(name="pruned", factor=5, annealing={"length": 0.3})),
+        trial(task=LanguageModelTask(training={"epochs": 3})),
+    ]
+    assert len({each.id for each in distinct}) == len(distinct)
+
+
+def test_idle_settings_and_places_do_not_matter():
+    assert trial(method=Method(annealing={"length": 0.3})).id == trial().id
+    here, there = (LanguageModelTask(data={"corpus": "text", "path": path}) for path in ("/here", "/there"))
+    assert trial(task=here).id == trial(task=there).id
+
+
+def test_the_hash_of_a_trial_stays_as_it_is():
+    """Results of earlier versions are found by it; when it must change, RESULT_FORMAT does."""
+    assert trial().id == "0c57ea29a4cc"
+
+
+def test_the_columns_of_the_results_are_those_that_others_rely_on(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    parts = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
+    arguments = ["--study", "kp_vs_pruning", "--preset", "smoke", "--seed", "7", "--out", str(tmp_path), "--wandb", "off"]
+    assert main([*arguments, "--workers", "1"], parts) == 0
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    assert {row["seed"] for row in rows} == {"7"}
+    assert len(rows) == 9
+    for row in rows:
+        assert json.loads(row["settings"])["method"]["name"] == row["method"]
+        assert float(row["cf_values"]) == 10.0

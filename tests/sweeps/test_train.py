@@ -1,0 +1,102 @@
+"""One real, tiny training of a trial: what it returns, and what it leaves behind."""
+
+import csv
+import math
+
+import pytest
+import torch
+
+from data import DataError, data_hash
+from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.sizes import plan_sizes
+from sweeps.outcome import Stopped
+from sweeps.train import train
+from sweeps.trial import Trial
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def tiny(method=None, **training):
+    task = LanguageModelTask(
+        data={"limit": 4000},
+        model={"hidden": 20},
+        training={"epochs": 2, "batch_size": 8, "sequence_length": 20, "validations": 4, **training},
+    )
+    return Trial(task=task, method=method or Method(), seed=1, data_hash=data_hash(task.data))
+
+
+def run(trial, folder, report=lambda progress: None):
+    return train(trial, folder, report, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def _wandb_off(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+def test_a_training_gives_sizes_qualities_and_a_curve(tmp_path):
+    trial = tiny(Method(name="doped_kp", factor=5, cmr={"probability": 0.3}))
+    reports = []
+    outcome = run(trial, tmp_path, reports.append)
+    planned = plan_sizes(trial.task, trial.method)
+    assert (outcome.status, outcome.metric) == ("finished", "bits_per_character")
+    assert (outcome.values, outcome.bytes) == (planned.compressed.values, planned.compressed.bytes)
+    assert (outcome.dense_values, outcome.multiply_adds) == (planned.dense.values, planned.compressed.multiply_adds)
+    assert 3 < outcome.validation < math.log2(105)
+    assert abs(outcome.validation - outcome.test) < 0.5
+    with (tmp_path / "curve.csv").open() as file:
+        points = list(csv.DictReader(file))
+    assert len(points) == 4
+    assert [float(p["sparsity"]) for p in points] == sorted(float(p["sparsity"]) for p in points)
+    assert outcome.best_validation == min(float(p["validation"]) for p in points)
+    assert int(points[-1]["step"]) <= outcome.steps == 2 * 25
+    assert torch.load(tmp_path / "model.ckpt", weights_only=True)["state_dict"]
+    assert not (tmp_path / "checkpoint.ckpt").exists()
+    assert reports[-1].share <= 1
+
+
+def test_the_same_trial_gives_the_same_result(tmp_path):
+    results = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        results.append(run(tiny(Method(name="pruned", factor=5)), tmp_path / name))
+    assert results[0] == results[1]
+
+
+def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
+    monkeypatch.setattr("sweeps.train.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.train.REPORT_SECONDS", 0)
+    trial = tiny(Method(name="doped_kp", factor=5, cmr={"probability": 0.3}))
+
+    def stop_in_the_middle(progress):
+        if progress.share > 0.5:
+            raise Stopped
+
+    calm, stopped = tmp_path / "calm", tmp_path / "stopped"
+    calm.mkdir()
+    stopped.mkdir()
+    with pytest.raises(Stopped):
+        run(trial, stopped, stop_in_the_middle)
+    assert (stopped / "checkpoint.ckpt").exists()
+    assert run(trial, stopped) == run(trial, calm)
+    assert (stopped / "curve.csv").read_text() == (calm / "curve.csv").read_text()
+
+
+def test_divergence_is_an_outcome(tmp_path):
+    outcome = run(tiny(optimizer="sgd", learning_rate=1e38), tmp_path)
+    assert (outcome.status, outcome.validation, outcome.test) == ("diverged", math.inf, math.inf)
+
+
+def test_another_text_than_planned_is_refused(tmp_path):
+    trial = tiny().model_copy(update={"data_hash": "0" * 64})
+    with pytest.raises(DataError, match="has changed since the study was planned"):
+        run(trial, tmp_path)
+
+
+def test_a_run_is_logged_offline(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run(tiny(epochs=1), tmp_path)
+    logs = list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+    assert len(logs) == 1
+    assert logs[0].stat().st_size > 1000
