@@ -1,0 +1,46 @@
+"""The numbers of the README are those of the committed results."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+ROWS = {
+    "pruned": ("pruned", False),
+    "doped KP": ("doped_kp", False),
+    "doped KP + CMR, p = 0.3 falling to 0, rows of S": ("doped_kp", True),
+    "KP alone": ("kp", False),
+    "LMF": ("lmf", False),
+    "HMD": ("hmd", False),
+}
+
+
+@pytest.mark.parametrize(("label", "kind"), ROWS.items(), ids=ROWS.keys())
+def test_the_table_of_the_main_study(label, kind):
+    results = pd.read_csv(ROOT / "results" / "kp_vs_pruning-quick" / "results.csv")
+    method, cmr = kind
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| {label} |")]
+    shown = [cell.replace("*", "").split() for cell in line.split("|")[2:-1]]
+    for factor, (test, seeds) in zip((5, 10, 20), shown, strict=True):
+        cell = results[(results.method == method) & ((results.cmr > 0) == cmr) & (results.cf_requested == factor)]
+        assert (test, seeds) == (f"{cell.test.mean():.3f}", f"({len(cell)})")
+
+
+def test_the_dense_model_of_the_main_study():
+    results = pd.read_csv(ROOT / "results" / "kp_vs_pruning-quick" / "results.csv")
+    dense = results[results.method == "dense"]
+    assert f"Dense reaches {dense.test.mean():.3f} ({len(dense)} seeds)" in README
+
+
+def test_the_table_of_step_times():
+    with (ROOT / "results" / "step_time.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            time, memory = float(row["time_ratio"]), float(row["memory_ratio"])
+            line = f"| {row['method']} | {float(row['median_ms']):.0f} | {time:.2f} | {row['peak_mb']} | {memory:.2f} |"
+            assert line in README
+            assert time <= 1.25
+            assert memory <= 1.5
