@@ -7,7 +7,7 @@ method means the same thing for a short and for a long training.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -55,6 +55,9 @@ class RowDropout(Settings):
 class Method(Settings):
     """A compression method: a matrix family, plus (maybe) doping, plus (maybe) CMR, at a compression factor."""
 
+    SIZED_BY: ClassVar[frozenset[str]] = frozenset({"structured_share", "left_shape", "terms"})
+    """Settings that, beside name, factor and unit, decide what a matrix consists of."""
+
     name: MethodName = "dense"
     """The family; ``doped_*`` adds an annealed sparse matrix S to the structured one."""
     factor: float = Field(default=1.0, ge=1)
@@ -96,6 +99,20 @@ class Method(Settings):
     def sparse(self) -> bool:
         """Whether a part of the weight is pruned on the annealing schedule."""
         return self.doped or self.name == "pruned"
+
+    def uses(self, setting: str) -> bool:
+        """Whether one of the settings above has an effect on this method."""
+        match setting:
+            case "annealing":
+                return self.sparse
+            case "cmr":
+                return self.cmr.probability > 0
+            case "sparse_variance" | "structured_share":
+                return self.doped
+            case "left_shape" | "terms":
+                return self.name.endswith("kp")
+            case _:
+                return True
 
     @property
     def label(self) -> str:

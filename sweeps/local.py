@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from sweeps.engine import Ended, EngineError, Event, Reported
+from sweeps.job import Job
 from sweeps.machine import ROOT
 from sweeps.outcome import Progress
 from sweeps.trial import Trial
@@ -47,10 +48,10 @@ class LocalEngine:
         """Workers without a trial; also those that are still starting, so that they have one when they are ready."""
         return sum(worker.trial is None for worker in self._workers)
 
-    def submit(self, trial: Trial) -> None:
+    def submit(self, job: Job) -> None:
         """Give a trial to a worker without one, best to one that is ready."""
         idle = [worker for worker in self._workers if worker.trial is None]
-        max(idle, key=lambda worker: worker.ready).run(trial)
+        max(idle, key=lambda worker: worker.ready).run(job)
 
     def wait(self, seconds: float) -> list[Event]:
         """What has happened; waits for the first event, then takes all there are."""
@@ -146,9 +147,9 @@ class _Worker:
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
         threading.Thread(target=self._overhear, daemon=True).start()
 
-    def run(self, trial: Trial) -> None:
-        self.trial = trial
-        self.send({"order": "run", "trial": trial.settings})
+    def run(self, job: Job) -> None:
+        self.trial = job.trial
+        self.send({"order": "run", "job": job.model_dump(mode="json")})
 
     def send(self, order: dict[str, Any]) -> None:
         """Send an order; to a worker that is dead it is lost, and ``_listen`` tells of the death."""
@@ -189,4 +190,6 @@ def _manner(code: int) -> str:
     """How a process ended, from its exit code."""
     if code == -9:
         return "killed by signal 9 (out of memory?)"
+    if code == 1:
+        return "exit code 1 (hung beyond its time limit? then log.txt says where)"
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
