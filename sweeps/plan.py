@@ -12,7 +12,7 @@ from lightning_modules.settings import Corpus, Method, TaskSettings
 from sweeps.errors import UserError
 from sweeps.files import write_whole
 from sweeps.job import Job, Stage
-from sweeps.search_space import Space, Values
+from sweeps.search_space import Space, Values, leaves
 from sweeps.study import Study
 from sweeps.study_file import Cell, Tuning
 from sweeps.trial import RESULT_FORMAT, Trial
@@ -79,12 +79,12 @@ def cells_of(study: Study, preset: str, seed: int | None) -> list[Cell]:
 def cell_names(cells: Sequence[Cell]) -> list[str]:
     """A name for each cell: method and factor, and what tells it from others of the same."""
     short = [cell.method.label + ("" if cell.method.name == "dense" else f" {cell.method.factor:g}x") for cell in cells]
-    flat = [dict(_flat(cell.method.model_dump(mode="json"))) for cell in cells]
+    flat = [dict(leaves(cell.method.model_dump(mode="json"))) for cell in cells]
     names = []
     for name, own in zip(short, flat, strict=True):
         namesakes = [other for other, its in zip(flat, short, strict=True) if its == name]
-        telling = [key for key in own if any(other.get(key) != own[key] for other in namesakes)]
-        names.append(", ".join([name, *(f"{key}={_said(own, key)}" for key in telling)]))
+        telling = [key for key in own if own[key] is not None and any(other[key] != own[key] for other in namesakes)]
+        names.append(", ".join([name, *(f"{key}={json.dumps(own[key])}" for key in telling)]))
     return names
 
 

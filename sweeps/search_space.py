@@ -131,7 +131,8 @@ def _concerns(key: str, method: Method) -> bool:
 
 
 def _check_key(key: str, task: TaskSettings, method: Method) -> None:
-    known = [*_leaves(method.model_dump(mode="json")), *(f"task.{leaf}" for leaf in _leaves(task.model_dump(mode="json")))]
+    settings = {**method.model_dump(mode="json"), "task": task.model_dump(mode="json")}
+    known = [name for name, _ in leaves(settings)]
     allowed = [name for name in known if _may_be_searched(name)]
     if key in known and not _may_be_searched(key):
         raise SpaceError(key, "this is chosen by a study, not searched: results would not be comparable")
@@ -145,12 +146,13 @@ def _may_be_searched(key: str) -> bool:
     return key not in CHOSEN
 
 
-def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in content.items():
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All settings below nested ones, by their dotted keys; a list is one value."""
+    for key, value in settings.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
-            yield prefix + key
+            yield prefix + key, value
 
 
 def _ends(values: Searched) -> list[Any]:
