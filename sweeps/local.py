@@ -16,7 +16,7 @@ from typing import Any
 
 from sweeps.engine import Ended, EngineError, Event, Reported
 from sweeps.job import Job
-from sweeps.machine import ROOT
+from sweeps.machine import ROOT, gpus
 from sweeps.outcome import Progress
 from sweeps.trial import Trial
 
@@ -28,6 +28,8 @@ _STARTS = 3
 
 class LocalEngine:
     """Runs trials in worker processes on this machine; a worker that dies is replaced.
+
+    Where there are GPUs each worker has one; with more workers than GPUs several trials share each.
 
     A worker that is killed frees its trial's lock, and one whose parent is killed ends by itself.
     """
@@ -42,7 +44,8 @@ class LocalEngine:
         self._environment = {**os.environ, **limits, "PYTHONPATH": path, **(environment or {})}
         self._inbox: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
         self._failed_starts = 0
-        self._workers = [self._start() for _ in range(workers)]
+        self._gpus = gpus()
+        self._workers = [self._start(place) for place in range(workers)]
 
     def free(self) -> int:
         """Workers without a trial; also those that are still starting, so that they have one when they are ready."""
@@ -82,8 +85,9 @@ class LocalEngine:
         for worker in self._workers:
             worker.end()
 
-    def _start(self) -> _Worker:
-        return _Worker(self._command, self._environment, self._inbox)
+    def _start(self, place: int) -> _Worker:
+        own = {"CUDA_VISIBLE_DEVICES": self._gpus[place % len(self._gpus)]} if self._gpus else {}
+        return _Worker(self._command, self._environment | own, self._inbox)
 
     def _event(self, worker: _Worker, message: dict[str, Any] | None) -> Event | None:
         if message is None:
@@ -118,7 +122,8 @@ class LocalEngine:
         return Ended(worker.trial, "lost" if worker.ready else "stopped", f"its process ended: {_manner(code)}")
 
     def _replace(self, worker: _Worker) -> None:
-        self._workers[self._workers.index(worker)] = self._start()
+        place = self._workers.index(worker)
+        self._workers[place] = self._start(place)
 
 
 class _Worker:

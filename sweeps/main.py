@@ -13,7 +13,7 @@ from sweeps.errors import UserError
 from sweeps.export import export
 from sweeps.files import FolderError, trouble
 from sweeps.folder import ResultsFolder
-from sweeps.machine import cores
+from sweeps.machine import cores, gpus
 from sweeps.options import DEFAULT_PRESET, Options, parse
 from sweeps.parts import Parts, load
 from sweeps.plan import check_sizes, make_plan
@@ -52,7 +52,7 @@ def _command(options: Options, parts: Parts) -> int:
     name = f"{chosen.name}-{options.preset}"
     folder = ResultsFolder(Path(options.out or f"runs/{name}"))
     environment = wandb_environment(options.wandb, name, folder.path)
-    workers = options.workers or cores()
+    workers = options.workers or len(gpus()) or cores()
     if options.dry_run:
         sizes = check_sizes(chosen, options.preset, load(parts.plan_sizes))
         for line in dry_run.describe(chosen, options.preset, options.seed, sizes, folder, workers, parts):

@@ -65,7 +65,9 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="set a key of the preset anew"
     )
-    parser.add_argument("--workers", metavar="N", type=_positive, help="trials at a time (default: one a core)")
+    parser.add_argument(
+        "--workers", metavar="N", type=_positive, help="trials at a time (default: one a GPU, or one a core)"
+    )
     parser.add_argument("--retries", metavar="N", type=_natural, default=2, help="after an error (default: %(default)s)")
     parser.add_argument("--time-limit", metavar="SECONDS", type=_seconds, help="of one attempt; longer is an error")
     parser.add_argument("--retry-failed", action="store_true", help="run trials again that are recorded as failed")
