@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from analysis import content
+from analysis import comparisons, content
 from analysis.content import Table
 from analysis.summary import Section
 
@@ -22,6 +22,7 @@ _SPECIAL = {
     "−": r"$-$",
     "–": "--",
     "…": r"\ldots{}",
+    "µ": r"$\mu$",
 }
 
 
@@ -40,9 +41,10 @@ def render(sections: list[Section], unfinished: int = 0) -> str:
         parts.append("\n".join(f"% {name}: {' '.join(value.split())}" for name, value in content.provenance(section)))
         caption = f"Quality and size of every method. {escape(content.heading(section))}; study {escape(section.study)}."
         parts.append(_float(content.main_table(section), caption, label, content.notes(section)))
-        if paper := content.paper_table(section):
-            caption = f"Beside the published numbers. {escape(content.heading(section))}; study {escape(section.study)}."
-            parts.append(_float(paper, caption, f"{label}-published", []))
+        for name, table, note in comparisons.tables(section):
+            if table:
+                caption = f"{name}. {escape(content.heading(section))}; study {escape(section.study)}."
+                parts.append(_float(table, caption, f"{label}-{name.split()[-1]}", [note] if note else []))
     return "\n\n".join(parts) + "\n"
 
 

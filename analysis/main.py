@@ -60,7 +60,7 @@ def make(results_folder: Path, out: Path, study: str | None = None) -> list[str]
     sections = summarize(results)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return [*_tables(results, sections, out), *_figures(results, sections, out)]
+        return [*_tables(results, sections, out), *_figures_and_reports(results, sections, out)]
     except OSError as error:
         raise AnalysisError(f"cannot write to {out}: {error.strerror}. Give a folder you can write to with --out") from error
 
@@ -71,6 +71,7 @@ def _tables(results: Results, sections: list[Section], out: Path) -> list[str]:
     texts = {
         "tables.md": markdown.render(sections, results.unfinished),
         "tables.csv": csv_table.render(sections),
+        "equal_quality.csv": csv_table.render_equal_quality(sections),
         "tables.tex": latex.render(sections, results.unfinished),
     }
     for name, text in texts.items():
@@ -78,18 +79,31 @@ def _tables(results: Results, sections: list[Section], out: Path) -> list[str]:
     return [f"wrote {out / name}" for name in texts]
 
 
-def _figures(results: Results, sections: list[Section], out: Path) -> list[str]:
-    from analysis import cma, pareto
+def _figures_and_reports(results: Results, sections: list[Section], out: Path) -> list[str]:
+    from analysis.figures.gallery import KINDS
+    from analysis.report import page
 
     messages = []
-    studies = list(dict.fromkeys(section.study for section in sections))
-    for study in studies:
-        of_study = [section for section in sections if section.study == study]
-        suffix = "" if len(studies) == 1 else "-" + re.sub(r"[^\w.-]", "_", study)
-        drawn = {"pareto": pareto.draw(of_study, out / f"pareto{suffix}")}
-        drawn["cma"] = cma.draw(of_study, results.curves, out / f"cma{suffix}")
-        for name, paths in drawn.items():
-            messages += [f"wrote {path}" for path in paths]
-            if not paths:
-                messages.append(f"no {name} figure for {study}: it has no finished trial with a sparse part")
+    for study, of_study, suffix in _studies(sections):
+        drawn: dict[str, list[Path]] = {}
+        for kind in KINDS:
+            drawn[kind.name] = kind.draw(of_study, results, out / f"{kind.name}{suffix}")
+            if not drawn[kind.name]:
+                messages.append(f"no {kind.name} figure for {study}: {kind.needs}")
+        report = out / f"report{suffix}.html"
+        report.write_text(page.render(study, of_study, results, drawn), encoding="utf-8", newline="\n")
+        messages += [f"wrote {path}" for path in (*(path for paths in drawn.values() for path in paths), report)]
     return messages
+
+
+def _studies(sections: list[Section]) -> list[tuple[str, list[Section], str]]:
+    """Each study with its sections and what its files end with."""
+    names = list(dict.fromkeys(section.study for section in sections))
+    return [
+        (
+            name,
+            [section for section in sections if section.study == name],
+            "" if len(names) == 1 else "-" + re.sub(r"[^\w.-]", "_", name),
+        )
+        for name in names
+    ]

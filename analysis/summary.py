@@ -5,28 +5,28 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from analysis import labels, variants
 from analysis.results import SIZE_COLUMNS, AnalysisError
+from analysis.statistic import Statistic
 
 if TYPE_CHECKING:
     from analysis.results import Results
 
 
-@dataclass(frozen=True)
-class Statistic:
-    """Mean and sample standard deviation (n - 1) over seeds; no deviation for a single seed."""
+DEPLOYED = ("latency_us", "bundle_bytes")
+"""Measured of the exported model: microseconds a time step on the CPU, and bytes of its file."""
 
-    mean: float
-    sd: float | None
 
-    def relative_to(self, reference: float) -> Statistic:
-        """The same as a difference to ``reference``, in percent of it."""
-        scale = 100 / reference
-        return Statistic((self.mean - reference) * scale, None if self.sd is None else self.sd * scale)
+class Key(NamedTuple):
+    """What makes a line of a figure: all rows with the same key, over the factors."""
+
+    method: str
+    cmr: bool
+    variant: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Row:
     factor: float
     """Compression factor asked for."""
     sizes: dict[str, float]
-    """The SIZE_COLUMNS, means over seeds; NaN where no seed has finished."""
+    """The SIZE_COLUMNS, and DEPLOYED ones, means over seeds; NaN where there is no number."""
     trials: pd.DataFrame
     """The rows of results of this setting, whatever became of them."""
     validation: Statistic | None
@@ -56,11 +56,34 @@ class Row:
     test_loss: Statistic | None = None
     best: bool = False
     """Whether it has the lowest mean validation of those asked for the same factor."""
+    tuning: int = 0
+    """Settings that were tried before these trials were run: the tuning budget."""
 
     @property
     def label(self) -> str:
         """Name for readers, e.g. ``Doped KP + CMR, p = 0.3``."""
         return labels.method_name(self.method, self.cmr, self.variant)
+
+    @property
+    def key(self) -> Key:
+        """The line that it belongs to."""
+        return Key(self.method, self.cmr, self.variant)
+
+    @property
+    def flat(self) -> variants.Flat:
+        """The settings of its first trial, by dotted path."""
+        flat: variants.Flat = self.trials["flat"].iloc[0]
+        return flat
+
+    @property
+    def sparse(self) -> bool:
+        """Whether a part of it is pruned while it trains."""
+        return self.method == "pruned" or self.method.startswith("doped_")
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The trials that the statistics are over."""
+        return self.trials[self.trials["status"] == "finished"]
 
     @property
     def n(self) -> int:
@@ -99,14 +122,30 @@ class Section:
         """The rows of results of this section."""
         return pd.concat([row.trials for row in self.rows])
 
+    def lines(self) -> dict[Key, list[Row]]:
+        """The rows that have a mean, line by line; without dense."""
+        lines: dict[Key, list[Row]] = {}
+        for row in self.rows:
+            if row.method != "dense" and row.test:
+                lines.setdefault(row.key, []).append(row)
+        return lines
+
+    def measured(self, name: str) -> bool:
+        """Whether any row has a number in this one of DEPLOYED."""
+        return any(math.isfinite(row.sizes[name]) for row in self.rows)
+
 
 def summarize(results: Results) -> list[Section]:
-    """The sections of ``results``, by study and task in order of appearance.
+    """The sections of ``results``, by study and task in order of appearance; of the final trials alone.
 
     Tasks with the same label but other data or another model are sections of their own. Raises ``AnalysisError`` where
-    a section has several metrics or no finished dense trial.
+    a section has several metrics or no finished dense trial, or where all trials are tuning.
     """
-    rows = results.rows.copy()
+    rows = results.final.copy()
+    if rows.empty:
+        raise AnalysisError(f"{results.folder} holds {len(results.tuning)} trials, all of them tuning: no final one yet")
+    budgets = results.tuning.groupby(["study", "cell"]).size().to_dict()
+    rows["tuning"] = [budgets.get(cell, 0) for cell in zip(rows["study"], rows["cell"], strict=True)]
     rows["flat"] = rows["settings"].map(lambda text: variants.flatten(json.loads(text)))
     rows["scope"] = [
         repr((data_hash, sorted(variants.task_settings(flat).items())))
@@ -171,17 +210,12 @@ def _row(group: pd.DataFrame) -> Row:
         first["variant"],
         first["cf_unit"],
         float(first["cf_requested"]),
-        {name: float(finished[name].mean()) for name in SIZE_COLUMNS},
+        {name: float(finished[name].mean()) for name in (*SIZE_COLUMNS, *DEPLOYED)},
         group,
-        _statistic(finished["validation"]),
-        _statistic(finished["test"]),
+        Statistic.of(finished["validation"]),
+        Statistic.of(finished["test"]),
+        tuning=int(group["tuning"].max()),
     )
-
-
-def _statistic(values: pd.Series[float]) -> Statistic | None:
-    if values.empty:
-        return None
-    return Statistic(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
 
 
 def _with_losses(row: Row, dense: Row) -> Row:
