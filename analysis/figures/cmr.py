@@ -31,8 +31,13 @@ class Line:
     rows: list[Row]
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
         """Name for readers."""
+        return labels.method_name(self.method, False, self.setting)
+
+    @property
+    def label(self) -> str:
+        """The same in several lines."""
         return "\n".join(filter(None, [labels.method_name(self.method, False), self.setting.replace(", ", ",\n")]))
 
 

@@ -37,6 +37,8 @@ _LOOKS = {
     "doped_kp": ("#0072B2", "P"),
 }
 _OTHER_LOOKS = ("#7F7F7F", "X")
+COLOURS = tuple(colour for colour, _ in _LOOKS.values())
+"""All of them, for lines that are no methods."""
 _LINES: tuple[Dashes, ...] = ("-", (0, (3.5, 1.5)), (0, (1, 1.3)), (0, (3.5, 1, 1, 1)))
 LABEL_OFFSET = 32.0
 """Points from the right end of the axes to the text of a label; leader and a sample of the line stand between."""

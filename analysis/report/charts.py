@@ -6,7 +6,9 @@ What a reader can change are parameters of a chart. Those called ``methods`` and
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Any
 
 import altair as alt
@@ -14,6 +16,7 @@ import pandas as pd
 
 from analysis import labels
 from analysis.figures import cmr, drawing
+from analysis.figures.drawing import Look
 from analysis.results import OPTIONAL_CURVES, Results
 from analysis.summary import Row, Section
 
@@ -79,7 +82,7 @@ def data(section: Section, results: Results) -> dict[str, Any]:
     columns = ["trial", "step", "sparsity", *(name for name in COURSES if curves[name].notna().any())]
     by_id = {trial["trial"]: trial for trial in trials}
     of_cmr = [
-        by_id[trial_id] | {"setting": line.label.replace("\n", ", "), "probability": row.probability, "at": _at(row)}
+        by_id[trial_id] | {"setting": line.name, "probability": row.probability, "at": _at(row)}
         for found in cmr.lines(section).values()
         for line in found
         for row in line.rows
@@ -88,13 +91,21 @@ def data(section: Section, results: Results) -> dict[str, Any]:
     return {"trials": trials, "curves": curves[columns].to_csv(index=False, float_format="%.5g"), "cmr": of_cmr}
 
 
-def looks(section: Section) -> dict[str, drawing.Look]:
-    """The look of each line by its label, dense first."""
+def looks(section: Section) -> dict[str, Look]:
+    """The look of each line by its label, dense first.
+
+    As in the figures on paper, unless a method comes in several settings. There the labels at the lines tell these apart,
+    here each has a colour of its own.
+    """
     of_key = drawing.looks(section.rows)
+    settings = Counter((key.method, key.cmr) for key in of_key)
+    if max(settings.values(), default=0) > 1:
+        colours = cycle(drawing.COLOURS)
+        of_key = {key: replace(look, colour=next(colours)) for key, look in of_key.items()}
     return {row.label: drawing.DENSE if row.method == "dense" else of_key[row.key] for row in section.rows}
 
 
-def colour(look: drawing.Look) -> str:
+def colour(look: Look) -> str:
     """The colour of a look for the web."""
     return "#737373" if look is drawing.DENSE else look.colour
 
@@ -106,7 +117,6 @@ def _trial(row: Row, trial: dict[Any, Any]) -> dict[str, Any]:
         "trial": trial["trial_id"],
         "line": row.label,
         "dense": row.method == "dense",
-        "sparse": row.sparse,
         "at": _at(row),
         **result,
     }
@@ -132,7 +142,7 @@ def _pareto(section: Section) -> Chart:
     y = alt.Y("y:Q", title=None, scale=alt.Scale(zero=False, padding=10))
     lines = (
         compressed.transform_aggregate(x="mean(x)", y="mean(y)", groupby=["line", "at"])
-        .mark_line()
+        .mark_line(opacity=1)
         .encode(x, y, encodings.colour, encodings.dash, order="x:Q")
     )
     points = compressed.mark_point(size=70, strokeWidth=1.5, opacity=1).encode(
@@ -158,8 +168,8 @@ def _pareto(section: Section) -> Chart:
     return Chart(
         "pareto",
         "Quality against size",
-        "Lower is better. Each mark is a trial; lines join the means over seeds, the dashed line is Dense. Sizes shrink to the "
-        "right.",
+        "Lower is better. Each mark is a trial; lines join the means over seeds, the dashed line is Dense. Sizes shrink to "
+        "the right.",
         f"Chart: {metric.lower()} on test against the size. " + _spoken(section),
         spec,
         choices,
@@ -173,6 +183,8 @@ def _courses(section: Section, results: Results) -> Chart | None:
         return None
     encodings = _Encodings(section)
     names = {key: name for key, name in COURSES.items() if key == "validation" or _known(curves, key)}
+    metric = labels.metric_name(section.metric)
+    titles = {key: f"{metric}, {name}" if key.startswith("validation") else name for key, name in names.items()}
     places = list(dict.fromkeys(_at(row) for row in section.rows if row.sparse and row.n))
     joined = (
         _chart("curves")
@@ -181,7 +193,7 @@ def _courses(section: Section, results: Results) -> Chart | None:
         )
         .transform_filter(KEPT)
         .transform_filter("datum.at == place || (against == 'step' && datum.dense)")
-        .transform_filter("datum.sparse || against == 'step'")
+        .transform_filter("datum.sparsity > 0 || against == 'step'")
         .transform_calculate(
             x="against == 'step' ? datum.step : -log(max(1 - datum.sparsity, 1e-6)) / LN10",
             y="datum[shown]",
@@ -199,7 +211,7 @@ def _courses(section: Section, results: Results) -> Chart | None:
     bands = of_step.mark_area(opacity=0.15).encode(
         x, alt.Y("low:Q", title=None), encodings.colour, y2="high:Q", order="step:Q"
     )
-    lines = of_step.mark_line().encode(x, y, encodings.colour, encodings.dash, order="step:Q")
+    lines = of_step.mark_line(opacity=1).encode(x, y, encodings.colour, encodings.dash, order="step:Q")
     here = [
         alt.Tooltip("step:Q"),
         alt.Tooltip("sparsity:Q", format=".2%"),
@@ -213,7 +225,7 @@ def _courses(section: Section, results: Results) -> Chart | None:
         [bands, lines, points],
         section,
         {"place": places[-1], "against": "sparsity", "shown": "validation"},
-        f"[{_names(names)}[shown], 'against ' + ({against})]",
+        f"[{_names(titles)}[shown], 'against ' + ({against})]",
     )
     choices = [
         Choice("place", "Factor", {place: place for place in places}),
@@ -223,8 +235,8 @@ def _courses(section: Section, results: Results) -> Chart | None:
     return Chart(
         "courses",
         "While training",
-        "Lines are means over seeds, bands reach from the lowest to the highest seed, each mark is a measurement of a trial. "
-        "Where a line rises while the sparsity does, M and S had adapted to each other.",
+        "Lines are means over seeds, bands reach from the lowest to the highest seed, each mark is a measurement of a "
+        "trial. Where a line rises while the sparsity does, M and S had adapted to each other.",
         f"Chart: the course of the training, at first {names['validation']} against sparsity at {places[-1]}. "
         "The same values are in curves.csv.",
         spec,
@@ -232,7 +244,7 @@ def _courses(section: Section, results: Results) -> Chart | None:
     )
 
 
-_OF_TRIAL = {name: name for name in ("line", "seed", "at", "dense", "sparse", "values", "bytes")}
+_OF_TRIAL = {name: name for name in ("line", "seed", "at", "dense", "values", "bytes")}
 _OF_TRIAL |= {"validation": "final_validation", "test": "final_test"}
 """What a point of a curve takes from its trial, and what it calls it."""
 _SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
@@ -243,18 +255,19 @@ def _cmr(section: Section) -> Chart | None:
     if not found:
         return None
     places = list(dict.fromkeys(_at(line.rows[0]) for of_cell in found.values() for line in of_cell))
-    settings = list(dict.fromkeys(line.label.replace("\n", ", ") for of_cell in found.values() for line in of_cell))
+    settings = list(dict.fromkeys(line.name for of_cell in found.values() for line in of_cell))
     shown = (
         _chart("cmr").transform_filter(KEPT).transform_filter("datum.at == place").transform_calculate(y="datum[quality]")
     )
-    x = alt.X("probability:Q", title=None)
+    probabilities = sorted({row.probability for of_cell in found.values() for line in of_cell for row in line.rows})
+    x = alt.X("probability:Q", title=None, axis=alt.Axis(values=probabilities, format="~g"))
     y = alt.Y("y:Q", title=None, scale=alt.Scale(zero=False, padding=10))
     # The lines are settings here, not methods: a legend of their own, in colours that go with none of the methods'.
-    scale = alt.Scale(domain=settings, range=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"])
+    scale = alt.Scale(domain=settings, range=list(drawing.COLOURS[::-1]))
     legend = alt.Legend(orient="bottom", columns=1, title=None, labelLimit=340, symbolType="stroke")
     colours = alt.Color("setting:N", scale=scale, legend=legend)
-    lines = shown.transform_aggregate(y="mean(y)", groupby=["setting", "probability"]).mark_line()
-    points = shown.mark_point(size=60, filled=True)
+    lines = shown.transform_aggregate(y="mean(y)", groupby=["setting", "probability"]).mark_line(opacity=1)
+    points = shown.mark_point(size=60, filled=True, opacity=1)
     layers = [
         lines.encode(x, y, colours, alt.StrokeDash("setting:N", legend=None)),
         points.encode(
@@ -273,7 +286,7 @@ def _cmr(section: Section) -> Chart | None:
         Choice("quality", "Quality", {"validation": "validation", "test": "test"}),
     ]
     spoken = "; ".join(
-        f"{line.label.replace(chr(10), ', ')}: "
+        f"{line.name}: "
         + ", ".join(f"p {row.probability:g} {row.validation.mean:.4g}" for row in line.rows if row.validation)
         for of_cell in found.values()
         for line in of_cell
@@ -293,7 +306,9 @@ def _known(curves: pd.DataFrame, column: str) -> bool:
 
 
 def _chart(name: str) -> alt.Chart:
-    kind = alt.CsvDataFormat(type="csv") if name == "curves" else alt.JsonDataFormat(type="json")
+    # Numbers by name: left alone, a step would stay text, and be sorted as text.
+    numbers = dict.fromkeys(("step", "sparsity", *COURSES), "number")
+    kind = alt.CsvDataFormat(type="csv", parse=numbers) if name == "curves" else alt.JsonDataFormat(type="json")
     return alt.Chart(alt.NamedData(name, format=kind))
 
 
@@ -316,7 +331,7 @@ class _Encodings:
         }
 
 
-def _dashes(look: drawing.Look) -> list[float]:
+def _dashes(look: Look) -> list[float]:
     return [1, 0] if isinstance(look.line, str) else [2 * part for part in look.line[1]]
 
 
