@@ -77,12 +77,13 @@ def compared_sizes(section: Section) -> dict[str, str]:
 
 def equal_quality_table(section: Section) -> Table | None:
     """How many times smaller each method is than each without doping; None where no two share a range of quality."""
-    sizes = compared_sizes(section)
-    baselines = equal_quality.baselines(section)
+    compared = {name: equal_quality.compare(section, size) for size, name in compared_sizes(section).items()}
+    met = {known.baseline for of_size in compared.values() for known in of_size}
+    baselines = [baseline for baseline in equal_quality.baselines(section) if baseline in met]
     lines: list[Line] = []
-    for size, name in sizes.items():
+    for name, of_size in compared.items():
         found: dict[Key, dict[str, EqualQuality]] = {}
-        for known in equal_quality.compare(section, size):
+        for known in of_size:
             found.setdefault(known.row.key, {})[known.baseline] = known
         for index, of_row in enumerate(found.values()):
             label = next(iter(of_row.values())).row.label

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis import labels
 from analysis.summary import Row, Section
 
 PAPER = (1.3, 2.4)
@@ -79,7 +80,8 @@ class EqualQuality:
 
 def baselines(section: Section) -> list[str]:
     """The methods without doping, in the order of the tables."""
-    return list(dict.fromkeys(key.method for key in section.lines() if not key.method.startswith("doped_")))
+    methods = {key.method for key in section.lines() if not key.method.startswith("doped_")}
+    return sorted(methods, key=lambda method: labels.method_rank(method, False))
 
 
 def compare(section: Section, size: str) -> list[EqualQuality]:

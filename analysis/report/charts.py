@@ -81,8 +81,9 @@ def data(section: Section, results: Results) -> dict[str, Any]:
     curves = results.curves[results.curves["trial_id"].isin(ids)].rename(columns={"trial_id": "trial"})
     columns = ["trial", "step", "sparsity", *(name for name in COURSES if curves[name].notna().any())]
     by_id = {trial["trial"]: trial for trial in trials}
+    names = _cmr_names(section)
     of_cmr = [
-        by_id[trial_id] | {"setting": line.name, "probability": row.probability, "at": _at(row)}
+        by_id[trial_id] | {"setting": names[line.name], "probability": row.probability, "at": _at(row)}
         for found in cmr.lines(section).values()
         for line in found
         for row in line.rows
@@ -255,7 +256,8 @@ def _cmr(section: Section) -> Chart | None:
     if not found:
         return None
     places = list(dict.fromkeys(_at(line.rows[0]) for of_cell in found.values() for line in of_cell))
-    settings = list(dict.fromkeys(line.name for of_cell in found.values() for line in of_cell))
+    names = _cmr_names(section)
+    settings = list(dict.fromkeys(names.values()))
     shown = (
         _chart("cmr").transform_filter(KEPT).transform_filter("datum.at == place").transform_calculate(y="datum[quality]")
     )
@@ -299,6 +301,13 @@ def _cmr(section: Section) -> Chart | None:
         spec,
         choices,
     )
+
+
+def _cmr_names(section: Section) -> dict[str, str]:
+    """What the lines of CMR are called, by their full name: short, as a legend has to fit on a phone."""
+    found = [line for of_cell in cmr.lines(section).values() for line in of_cell]
+    one = len({line.method for line in found}) == 1
+    return {line.name: line.setting if one and line.setting else line.name for line in found}
 
 
 def _known(curves: pd.DataFrame, column: str) -> bool:
