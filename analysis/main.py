@@ -1,4 +1,4 @@
-"""The command line of the tables and figures. Heavy libraries are imported only once the arguments are right."""
+"""The command line of tables, figures and the report. Heavy libraries are imported only once the arguments are right."""
 
 from __future__ import annotations
 
@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 
 DEFAULT_RESULTS = "runs/kp_vs_pruning-quick"
 DESCRIPTION = """\
-Write the tables and figures of a folder of results:
-  tables.md, tables.csv, tables.tex   every method at every compression factor, beside the paper's numbers
-  pareto.png, pareto.svg              quality against size
-  cma.png, cma.svg                    validation against sparsity while annealing
-Where the folder holds several studies, each study has figures of its own: pareto-STUDY.png and so on.
+Write the tables, the figures and the report of a folder of results:
+  report.html                         all of it in one page: in words, to explore, with every trial; opens without a network
+  tables.md, tables.csv, tables.tex   every method at every compression factor, what is significant, the paper's numbers
+  equal_quality.csv                   how many times smaller each method is at equal quality
+and as .png and .svg, where the results have what it takes:
+  pareto           quality against size, and latency
+  equal_quality    how many times smaller at equal quality
+  cma              validation against sparsity while annealing
+  cmr              quality against the probability of row dropout
+  parts            what M and S contribute: energies, each switched off, gradients
+  patterns, gates  where the nonzeros fell, from the trained models in trials/
+Where the folder holds several studies, each study has a report and figures of its own: report-STUDY.html and so on.
 """
 
 
@@ -50,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make(results_folder: Path, out: Path, study: str | None = None) -> list[str]:
-    """Write all tables and figures of ``results_folder`` to ``out``; returns a line for each thing written.
+    """Write all tables, figures and reports of ``results_folder`` to ``out``; returns a line for each thing written.
 
     Raises ``AnalysisError`` where the results cannot be read or hold no such study, or ``out`` cannot be written.
     """

@@ -46,6 +46,8 @@ def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
                 box = (left / width, bottom / height, PANEL / width, panel / height)
                 axes = figure.add_axes(box, sharex=first, sharey=first)
                 ends = _panel(axes, section, of_size, first=first is None)
+                if size != "latency_us":
+                    axes.axhspan(*calculation.PAPER, color="0.92", zorder=0)
                 axes.set_title(f"In {comparisons.EQUAL_QUALITY[size]}", loc="left")
                 first = first or axes
             assert first
@@ -59,14 +61,14 @@ def _found(section: Section) -> dict[str, list[EqualQuality]]:
     baseline = "pruned" if "pruned" in baselines else next(iter(baselines), None)
     compared = {size: calculation.compare(section, size) for size in comparisons.compared_sizes(section)}
     found = {size: [known for known in of_size if known.baseline == baseline] for size, of_size in compared.items()}
-    return {size: of_size for size, of_size in found.items() if of_size}
+    # Last, where the labels are, the one with most lines.
+    return {size: of_size for size, of_size in sorted(found.items(), key=lambda pair: len(pair[1])) if of_size}
 
 
 def _panel(axes: Axes, section: Section, found: Sequence[EqualQuality], first: bool) -> list[End]:
     assert section.dense.test
     dense = section.dense.test.mean
     name = labels.method_name(found[0].baseline, False)
-    axes.axhspan(*calculation.PAPER, color="0.92", zorder=0)
     axes.axhline(1, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
     axes.set_xlabel("Test loss against Dense, %")
     axes.tick_params(labelleft=first)

@@ -22,6 +22,7 @@ SIZES = {
     "bytes": "LSTM weights: bytes, indices included",
     "latency_us": "Latency: microseconds a time step",
 }
+SPEEDS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20)
 LEFT, GAP, PANEL, BELOW, ABOVE = 0.55, 0.22, 2.4, 0.42, 0.56
 """Inches: margin with the axis, gap between the panels, their width, the room below and above them."""
 
@@ -36,15 +37,15 @@ def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
     with drawing.style():
         rooms = [drawing.label_room(["Dense", *_labels(section)]) for section in sections]
         panel = max(2.1, *(height for _, height in rooms))
-        sizes = [size for size in SIZES if size != "latency_us" or any(section.measured(size) for section in sections)]
-        width = LEFT + len(sizes) * (PANEL + GAP) - GAP + max(width for width, _ in rooms)
+        panels = [_sizes(section) for section in sections]
+        width = LEFT + max(map(len, panels)) * (PANEL + GAP) - GAP + max(width for width, _ in rooms)
         height = len(sections) * (panel + BELOW + ABOVE)
         figure = Figure(figsize=(width, height))
         for index, section in enumerate(sections):
             bottom = height - (index + 1) * (panel + BELOW + ABOVE) + BELOW
             figure.text(LEFT / width, (bottom + panel + 0.41) / height, section.title, weight="bold")
             first: Axes | None = None
-            for column, size in enumerate(sizes):
+            for column, size in enumerate(panels[index]):
                 left = LEFT + column * (PANEL + GAP)
                 box = (left / width, bottom / height, PANEL / width, panel / height)
                 axes = figure.add_axes(box, sharey=first)
@@ -56,6 +57,12 @@ def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
                 ends = _panel(axes, section, size)
             drawing.label_ends(axes, ends)
         return drawing.save(figure, stem)
+
+
+def _sizes(section: Section) -> list[str]:
+    """The panels; last, where the labels are, one that has all lines: some may lack a latency."""
+    sizes = [size for size in SIZES if size != "latency_us" or section.measured(size)]
+    return sorted(sizes, key=lambda size: sum(math.isfinite(row.sizes[size]) for row in section.rows))
 
 
 def _limit(axes: Axes, section: Section) -> None:
@@ -113,11 +120,14 @@ def _size_axis(axes: Axes, size: str, sizes: Sequence[float], dense: float, fact
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.round_number(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(SIZES[size])
+    if not math.isfinite(dense):
+        return
+    factors = SPEEDS if size == "latency_us" else factors
     top = axes.secondary_xaxis("top", functions=(lambda x: dense / np.maximum(x, 1e-9),) * 2)
     top.xaxis.set_major_locator(FixedLocator(_apart(factors, dense / high / margin, dense / low * margin)))
     top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.factor(value)))
     top.xaxis.set_minor_locator(NullLocator())
-    top.set_xlabel("Compression factor", color="0.35", labelpad=3)
+    top.set_xlabel("Times faster than Dense" if size == "latency_us" else "Compression factor", color="0.35", labelpad=3)
     top.tick_params(length=2, pad=1, colors="0.35")
     top.spines["top"].set_visible(False)
 

@@ -15,7 +15,6 @@ CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrom
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path (Debian: apt-get install chromium)")
 
 METHODS = [("pruned", 0.0), ("kp", 0.0), ("doped_kp", 0.0), ("doped_kp", 0.1), ("doped_kp", 0.3)]
-MARKS = ".plot .mark-symbol path"
 
 
 class Reader:
@@ -110,8 +109,9 @@ def test_a_choice_redraws_the_chart_and_its_title(reader: Reader):
     reader.settle()
     assert "against bytes" in plot.inner_text()
     courses = reader.page.locator("#section-0-courses")
-    reader.page.locator("figure", has=courses).get_by_label("Show").select_option("energy_sparse")
-    reader.page.locator("figure", has=courses).get_by_label("Against").select_option("step")
+    figure = reader.page.locator("figure", has=courses)
+    figure.get_by_label("Show", exact=False).select_option("energy_sparse")
+    figure.locator("[data-signal=against]").select_option("step")
     reader.settle()
     assert "energy share of S x" in courses.inner_text()
     assert "optimizer step" in courses.inner_text()
