@@ -71,7 +71,7 @@ class Row:
 
     @property
     def flat(self) -> variants.Flat:
-        """The settings of its first trial, by dotted path."""
+        """The settings of its first trial by dotted path, without those that the study searched."""
         flat: variants.Flat = self.trials["flat"].iloc[0]
         return flat
 
@@ -146,7 +146,11 @@ def summarize(results: Results) -> list[Section]:
         raise AnalysisError(f"{results.folder} holds {len(results.tuning)} trials, all of them tuning: no final one yet")
     budgets = results.tuning.groupby(["study", "cell"]).size().to_dict()
     rows["tuning"] = [budgets.get(cell, 0) for cell in zip(rows["study"], rows["cell"], strict=True)]
-    rows["flat"] = rows["settings"].map(lambda text: variants.flatten(json.loads(text)))
+    tuned = _tuned(results.tuning)
+    rows["flat"] = [
+        {path: value for path, value in _flat(text).items() if path not in tuned.get(study, ())}
+        for study, text in zip(rows["study"], rows["settings"], strict=True)
+    ]
     rows["scope"] = [
         repr((data_hash, sorted(variants.task_settings(flat).items())))
         for data_hash, flat in zip(rows["data_hash"], rows["flat"], strict=True)
@@ -161,6 +165,18 @@ def summarize(results: Results) -> list[Section]:
                 setting = ", ".join(filter(None, (setting, f"data {scope['data_hash'].iloc[0][:8]}")))
             sections.append(_section(scope, setting))
     return sections
+
+
+def _flat(settings: str) -> variants.Flat:
+    return variants.flatten(json.loads(settings))
+
+
+def _tuned(tuning: pd.DataFrame) -> dict[str, set[str]]:
+    """The settings that each study searched: those that vary within its cells. They follow from a cell, and name none."""
+    return {
+        str(study): set(variants.varying([list(map(_flat, cell["settings"])) for _, cell in of_study.groupby("cell")]))
+        for study, of_study in tuning.groupby("study")
+    }
 
 
 def _section(trials: pd.DataFrame, setting: str) -> Section:
@@ -193,6 +209,13 @@ def _rows(trials: pd.DataFrame) -> list[Row]:
         cells = [list(cell["flat"]) for _, cell in of_method.groupby(["cf_unit", "cf_requested"])]
         paths = variants.varying(cells)
         of_method = of_method.assign(variant=[variants.describe(flat, paths) for flat in of_method["flat"]])
+        # Cells that differ only in what was searched are told apart by the rest of their name.
+        clashes = of_method.groupby(["cf_unit", "cf_requested", "variant"])["cell"].transform("nunique") > 1
+        telling = of_method["cell"].str.partition(", ")[2]
+        of_method["variant"] = [
+            ", ".join(filter(None, (variant, more if clash else "")))
+            for variant, more, clash in zip(of_method["variant"], telling, clashes, strict=True)
+        ]
         for _, group in of_method.groupby(["cf_unit", "cf_requested", "variant"]):
             row = _row(group)
             order = (row.method != "dense", row.unit == "bytes", row.factor, labels.method_rank(row.method, row.cmr))

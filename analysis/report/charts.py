@@ -209,9 +209,7 @@ def _courses(section: Section, results: Results) -> Chart | None:
     x = alt.X("x:Q", title=None, axis=axis, scale=alt.Scale(zero=False))
     y = alt.Y("y:Q", title=None, scale=alt.Scale(zero=False))
     of_step = joined.transform_aggregate(x="mean(x)", y="mean(y)", low="min(y)", high="max(y)", groupby=["line", "step"])
-    bands = of_step.mark_area(opacity=0.15).encode(
-        x, alt.Y("low:Q", title=None), encodings.colour, y2="high:Q", order="step:Q"
-    )
+    bands = of_step.mark_area(opacity=0.15).encode(x, alt.Y("low:Q", title=None), encodings.colour, y2="high:Q")
     lines = of_step.mark_line(opacity=1).encode(x, y, encodings.colour, encodings.dash, order="step:Q")
     here = [
         alt.Tooltip("step:Q"),

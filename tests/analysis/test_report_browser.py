@@ -180,9 +180,12 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path,
     assert phone.wrong == []
 
 
-def test_on_paper_the_charts_fit_and_the_controls_are_gone(reader: Reader):
+def test_on_paper_the_charts_fit_and_of_the_controls_a_legend_is_left(reader: Reader):
+    reader.page.get_by_role("checkbox", name="Pruned").uncheck()
     reader.page.emulate_media(media="print")
     reader.page.set_viewport_size({"width": 700, "height": 1000})
-    assert not reader.page.locator(".filters").is_visible()
+    for gone in (".choices", ".filters button", ".filters input", ".filters label:has-text('Pruned')"):
+        assert not reader.page.locator(gone).first.is_visible()
+    assert reader.page.locator(".filters label:has-text('Dense')").is_visible()
     assert all(reader.page.locator(".plot svg").nth(i).bounding_box()["width"] <= 700 for i in range(3))
     assert len(reader.page.pdf(format="A4")) > 50_000

@@ -80,7 +80,7 @@ def test_the_study_file_of_a_trial_plans_the_same_trial(tmp_path: Path, method: 
     path = tmp_path / f"{of_study.id}.yaml"
     path.write_text(rerun.study_file("main", of_study.id, of_study.settings), encoding="utf-8")
     plan = make_plan(studies.load(str(path)), rerun.PRESET, None, lambda _: "abc")
-    assert [again.id for again in plan.trials] == [of_study.id]
+    assert [cell.trial({}, seed).id for cell in plan.cells for seed in cell.seeds] == [of_study.id]
     assert rerun.command(path.name) == f"python sweeps/run.py --study {path.name} --preset again"
 
 

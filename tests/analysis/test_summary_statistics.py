@@ -11,6 +11,7 @@ import scipy.stats
 from synthetic_results import study, trial, tuned, write
 
 from analysis.results import SIZE_COLUMNS, AnalysisError, load
+from analysis.significance import compare
 from analysis.summary import Section, summarize
 
 METHODS = [("pruned", 0.0), ("kp", 0.0), ("doped_kp", 0.0), ("doped_kp", 0.3)]
@@ -192,3 +193,34 @@ def test_a_study_that_has_only_been_tuned_says_so(tmp_path: Path):
     rows = [row for row in tuned([trial("dense"), trial("kp", 20)], budget=2) if row["stage"] == "tuning"]
     with pytest.raises(AnalysisError, match="4 trials, all of them tuning"):
         sections_of(tmp_path, rows)
+
+
+def test_what_was_searched_names_no_setting_and_keeps_none_apart(tmp_path: Path):
+    rows = study([10, 20], [("pruned", 0.0), ("doped_kp", 0.0)], seeds=2)
+    # Each cell came out of its tuning with a rate and a length of its own.
+    found: dict[str, Any] = {"task__training__learning_rate": 0.0033, "method__annealing__length": 0.41}
+    rows += [trial("doped_kp", factor, seed, 0.3, **found) for factor in (10, 20) for seed in (1, 2)]
+    tried = [trial("doped_kp", 20, 100, 0.3, **found | {"method__annealing__length": length}) for length in (0.3, 0.5)]
+    tried += [trial("pruned", 20, 100, task__training__learning_rate=rate) for rate in (0.1, 0.2)]
+    for row in tried:
+        row |= {"stage": "tuning", "cell": f"{row['method']} {bool(row['cmr'])}"}
+    section = section_of(tmp_path, [*tried, *rows])
+    assert [row.label for row in section.rows if row.factor == 20] == ["Pruned", "Doped KP", "Doped KP + CMR"]
+    by_label = {row.label: of for row, of in zip(section.rows, compare(section), strict=True) if row.factor == 20}
+    # So it has a counterpart without CMR, however that was tuned.
+    assert by_label["Doped KP + CMR"]["without_cmr"].reference.label == "Doped KP"
+
+
+def test_cells_that_differ_only_in_what_was_searched_go_by_their_names(tmp_path: Path):
+    rows = [trial("dense")]
+    for length in (0.3, 0.55):
+        cell = f"doped_kp 20x, annealing.length={length}"
+        rows += [trial("doped_kp", 20, seed, cell=cell, method__annealing__length=length) for seed in (1, 2)]
+        tried = {"cell": cell, "stage": "tuning"}
+        rows += [trial("doped_kp", 20, 100, **tried, method__annealing__length=length + more) for more in (0, 0.1)]
+    labels = [(row.label, row.n) for row in section_of(tmp_path, rows).rows]
+    assert labels == [
+        ("Dense", 1),
+        ("Doped KP, annealing.length=0.3", 2),
+        ("Doped KP, annealing.length=0.55", 2),
+    ]
