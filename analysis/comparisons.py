@@ -7,8 +7,8 @@ from analysis.content import Line, Table, text
 from analysis.equal_quality import EqualQuality
 from analysis.labels import MISSING
 from analysis.paper import PublishedTask, published_for
+from analysis.section import DEPLOYED, Key, Row, Section
 from analysis.significance import Differences
-from analysis.summary import DEPLOYED, Key, Row, Section
 
 AGAINST = {
     "best": "Against the best, at this CF",

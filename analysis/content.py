@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from analysis import labels
 from analysis.labels import MISSING
 from analysis.paper import published_for
+from analysis.section import Row, Section
 from analysis.statistic import Statistic
-from analysis.summary import Row, Section
 
 MAX_ERROR_LENGTH = 160
 DEPLOYED = {

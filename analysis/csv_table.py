@@ -9,8 +9,8 @@ import math
 from analysis import comparisons, equal_quality, significance
 from analysis.paper import published_loss
 from analysis.results import SIZE_COLUMNS
+from analysis.section import DEPLOYED, Row, Section
 from analysis.significance import REFERENCES, Differences
-from analysis.summary import DEPLOYED, Row, Section
 
 _QUALITIES = ("validation", "test", "validation_loss_percent", "test_loss_percent")
 _SETTING = ("study", "task", "task_setting", "method", "cmr", "variant")

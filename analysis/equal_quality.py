@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis import labels
-from analysis.summary import Row, Section
+from analysis.section import Row, Section
 
 PAPER = (1.3, 2.4)
 """The claim of the paper's abstract, over its four applications."""

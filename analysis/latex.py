@@ -6,7 +6,7 @@ import re
 
 from analysis import comparisons, content
 from analysis.content import Table
-from analysis.summary import Section
+from analysis.section import Section
 
 _SPECIAL = {
     **{char: f"\\{char}" for char in "{}$&#_%"},

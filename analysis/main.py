@@ -13,7 +13,7 @@ from analysis.results import AnalysisError, load
 
 if TYPE_CHECKING:
     from analysis.results import Results
-    from analysis.summary import Section
+    from analysis.section import Section
 
 DEFAULT_RESULTS = "runs/kp_vs_pruning-quick"
 DESCRIPTION = """\

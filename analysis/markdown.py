@@ -6,7 +6,7 @@ import re
 
 from analysis import comparisons, content
 from analysis.content import Table
-from analysis.summary import Section
+from analysis.section import Section
 
 HINT = "Beside this file: the figures, and *report.html*, which has all of this to explore, with every trial."
 

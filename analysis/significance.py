@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from scipy import special
 
 from analysis import variants
+from analysis.section import Row, Section
 from analysis.statistic import Statistic
-from analysis.summary import Row, Section
 
 LEVEL = 0.05
 REFERENCES = {

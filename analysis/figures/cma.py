@@ -16,7 +16,7 @@ from analysis.figures import drawing
 from analysis.figures.annealing import course, sparsity_axis
 from analysis.figures.drawing import End
 from analysis.results import Results
-from analysis.summary import Row, Section
+from analysis.section import Row, Section
 
 COLUMNS = 2
 LEFT, PANEL, BELOW, ABOVE = 0.5, 1.75, 0.42, 0.26

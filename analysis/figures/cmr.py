@@ -13,7 +13,7 @@ from analysis import labels, variants
 from analysis.figures import drawing
 from analysis.figures.drawing import End, Look
 from analysis.results import Results
-from analysis.summary import Row, Section
+from analysis.section import Row, Section
 
 LEFT, PANEL, BELOW, ABOVE = 0.55, 2.2, 0.42, 0.3
 """Inches: margin with the axis, width of a panel, the room below and above it."""

@@ -21,7 +21,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from analysis import labels
-from analysis.summary import Key, Row
+from analysis.section import Key, Row
 
 FONT = 7.5
 """Points; the smallest text of a figure is FONT - 0.5."""

@@ -15,7 +15,7 @@ from analysis.equal_quality import EqualQuality
 from analysis.figures import drawing
 from analysis.figures.drawing import End
 from analysis.results import Results
-from analysis.summary import Section
+from analysis.section import Section
 
 LEFT, GAP, PANEL, BELOW, ABOVE = 0.55, 0.22, 2.4, 0.42, 0.46
 """Inches: margin with the axis, gap between the panels, their width, the room below and above them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from analysis.figures import cma, cmr, equal_quality, pareto, parts, patterns
 from analysis.results import Results
-from analysis.summary import Section
+from analysis.section import Section
 
 Draw = Callable[[Sequence[Section], Results, Path], list[Path]]
 """Draws the sections of a study to ``stem.png`` and ``stem.svg``; returns the paths, none where there is nothing to draw."""

@@ -15,7 +15,7 @@ from analysis import labels
 from analysis.figures import drawing
 from analysis.figures.drawing import End, Look
 from analysis.results import Results
-from analysis.summary import Row, Section
+from analysis.section import Row, Section
 
 SIZES = {
     "values": "LSTM weights: remaining values",

@@ -14,7 +14,7 @@ from analysis.figures import drawing
 from analysis.figures.annealing import course, sparsity_axis
 from analysis.figures.drawing import End
 from analysis.results import Results
-from analysis.summary import Row, Section
+from analysis.section import Row, Section
 
 LEFT, PANEL, BELOW, ABOVE = 0.5, 1.7, 0.42, 0.42
 """Inches: margin with the axis, width of a panel, the room below and above it."""

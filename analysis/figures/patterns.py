@@ -17,7 +17,7 @@ from analysis import checkpoint, labels
 from analysis.checkpoint import GATES, WeightMatrix
 from analysis.figures import drawing
 from analysis.results import Results
-from analysis.summary import Row, Section
+from analysis.section import Row, Section
 
 COLOURS = "Blues"
 WIDTH, LEFT, GAP, STRIP, BELOW, ABOVE = 6.9, 0.1, 0.25, 0.72, 0.2, 0.42

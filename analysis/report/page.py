@@ -19,11 +19,11 @@ from markupsafe import Markup
 from analysis import comparisons, content, labels
 from analysis.content import Table
 from analysis.figures.gallery import KINDS
-from analysis.report import charts, rerun, words
-from analysis.report.charts import Chart
+from analysis.report import chart, charts, rerun, words
+from analysis.report.chart import Chart
 from analysis.report.words import Fact
 from analysis.results import Results
-from analysis.summary import Section
+from analysis.section import Section
 
 STILL = ("equal_quality", "parts", "patterns", "gates")
 """The kinds of figures that the page shows as they are on paper; of the others it has its own, to explore."""
@@ -94,14 +94,14 @@ def render(study: str, sections: Sequence[Section], results: Results, figures: d
     )
     parts = [_part(number, section, results) for number, section in enumerate(sections)]
     rows = results.rows[results.rows["study"] == study]
-    looks = {label: look for section in sections for label, look in charts.looks(section).items()}
+    looks = {label: look for section in sections for label, look in chart.looks(section).items()}
     stages = sorted(set(rows["stage"]))
     return environment.get_template("page.html.jinja").render(
         study=study,
         parts=parts,
         stills=_stills(figures),
-        filters=[Filter(label, charts.colour(look), look.hollow) for label, look in looks.items()],
-        seeds=sorted({seed for section in sections for seed in charts.seeds(section)}),
+        filters=[Filter(label, chart.colour(look), look.hollow) for label, look in looks.items()],
+        seeds=sorted({seed for section in sections for seed in chart.seeds(section)}),
         stages=stages,
         trial_header=[("Trial", True), *[("Stage", True)] * (len(stages) > 1), *TRIAL_HEADER],
         trials=_trial_lines(rows, _labels(sections, rows)),
@@ -110,7 +110,7 @@ def render(study: str, sections: Sequence[Section], results: Results, figures: d
         data=_json(
             {
                 "sections": [charts.data(section, results) for section in sections],
-                "specs": {f"{part.name}-{chart.name}": chart.spec for part in parts for chart in part.charts},
+                "specs": {f"{part.name}-{drawn.name}": drawn.spec for part in parts for drawn in part.charts},
                 "trials": _trials(study, rows),
             }
         ),

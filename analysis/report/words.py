@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from analysis import content, equal_quality, labels, significance
 from analysis.equal_quality import EqualQuality
+from analysis.section import Row, Section
 from analysis.significance import Difference
-from analysis.summary import Row, Section
 
 CLOSE = 10.0
 """Percent: a model within so much of dense counts as close to it."""

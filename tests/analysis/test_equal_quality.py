@@ -14,7 +14,8 @@ from synthetic_results import trial, write
 from analysis import csv_table
 from analysis.equal_quality import EqualQuality, Front, compare
 from analysis.results import load
-from analysis.summary import Section, summarize
+from analysis.section import Section
+from analysis.summary import summarize
 
 
 def point(method: str, values: float, test: float, factor: float, cmr: float = 0.0, **columns: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from synthetic_results import study, trial, write
 from analysis import checkpoint
 from analysis.figures import annealing, cmr, parts, patterns
 from analysis.results import AnalysisError, Results, load
-from analysis.summary import Section, summarize
+from analysis.section import Section
+from analysis.summary import summarize
 from lightning_modules.lstm import CompressedLSTM
 from lightning_modules.settings import Method
 

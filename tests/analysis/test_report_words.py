@@ -10,7 +10,8 @@ from synthetic_results import settings, study, trial, write
 
 from analysis.report import rerun, words
 from analysis.results import load
-from analysis.summary import Section, summarize
+from analysis.section import Section
+from analysis.summary import summarize
 from lightning_modules.settings import LanguageModelTask, Method
 from sweeps import study as studies
 from sweeps.plan import make_plan

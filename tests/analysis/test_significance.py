@@ -12,8 +12,9 @@ from synthetic_results import study, trial, write
 
 from analysis import significance
 from analysis.results import load
+from analysis.section import Row
 from analysis.significance import Differences
-from analysis.summary import Row, summarize
+from analysis.summary import summarize
 
 
 def compared(folder: Path, rows: list[dict[str, object]]) -> dict[tuple[str, float], tuple[Row, Differences]]:

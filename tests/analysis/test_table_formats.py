@@ -12,7 +12,8 @@ from synthetic_results import study, trial, write
 from analysis import csv_table, labels, latex, markdown, variants
 from analysis.paper import published, published_for, published_loss
 from analysis.results import load
-from analysis.summary import Section, summarize
+from analysis.section import Section
+from analysis.summary import summarize
 
 MEDIUM: dict[str, Any] = {"task": "ptb-word", "metric": "perplexity", "base": 86.2}
 MEDIUM |= {"task__model__layers": 2, "task__model__hidden": 650}
