@@ -64,7 +64,7 @@ def _order(section: Section, best: Row, decimals: int, differences: dict[int, si
     finished = [row for row in rivals if row.validation and row.test]
     start = (
         f"At {_factor(best)} {best.label} is ahead: {content.text(best.test, decimals)} on test, "
-        f"{content.text(best.test_loss, 1)} % above Dense{_seeds(best)}."
+        f"{content.text(best.test_loss, 1, sign=True)} % against Dense{_seeds(best)}."
     )
     if not finished:
         return start

@@ -30,7 +30,7 @@ def test_dense_the_order_and_the_proof(tmp_path: Path):
     dense, order = words.sentences(section_of(tmp_path, rows))
     assert dense == "Dense reaches 1.815 ± 0.064 bits per character on test (2 seeds)."
     assert order == (
-        "At 20× fewer values Pruned is ahead: 2.100 ± 0.000 on test, 15.7 ± 0.0 % above Dense (2 seeds). "
+        "At 20× fewer values Pruned is ahead: 2.100 ± 0.000 on test, +15.7 ± 0.0 % against Dense (2 seeds). "
         "Next is KP (2.300 ± 0.000); the difference is significant (p = less than 0.001)."
     )
 
