@@ -27,7 +27,7 @@ CURVE_COLUMNS = ("step", "sparsity", "validation")
 OPTIONAL_TEXT = ("stage", "cell", "started", "host")
 """``stage``: ``tuning`` for a setting that was tried, ``final`` (also where it is missing) for a trial that counts;
 ``cell``: the method at a factor that a trial belongs to."""
-OPTIONAL_NUMBERS = ("latency_us", "bundle_bytes", "peak_memory_mb", "steps")
+OPTIONAL_NUMBERS = ("latency_us", "bundle_bytes")
 OPTIONAL_CURVES = (
     *("cmr_probability", "training_loss", "energy_structured", "energy_sparse"),
     *("validation_without_sparse", "validation_without_structured", "gradient_structured", "gradient_sparse"),

@@ -1,7 +1,7 @@
 """Which differences between methods are more than the luck of the seeds.
 
-A row is compared with a reference by a t-test on the differences of the test metric, paired by seed: a seed fixes the order
-of the data, so what is common to a seed cancels out. Many comparisons are made at once, so their p-values are corrected
+A row is compared with a reference by a t-test on the differences of the test metric, paired by seed: what chance has in
+common for two trainings with the same seed cancels out. Many comparisons are made at once, so their p-values are corrected
 after Holm (1979), over all comparisons with the same kind of reference in a section.
 """
 
@@ -17,13 +17,8 @@ from analysis.section import Row, Section
 from analysis.statistic import Statistic
 
 LEVEL = 0.05
-REFERENCES = {
-    "best": "the best at the same factor",
-    "pruned": "Pruned at the same factor",
-    "without_cmr": "the same without CMR",
-    "dense": "Dense",
-}
-"""What a row is compared with, as the tables call it."""
+REFERENCES = ("best", "pruned", "without_cmr", "dense")
+"""What a row is compared with: the best at its factor, pruning at its factor, itself without CMR, the uncompressed model."""
 
 
 @dataclass(frozen=True)
