@@ -21,12 +21,12 @@ function filter() {
   const methods = chosen("method");
   const seeds = chosen("seed").map(Number);
   for (const view of views) view.signal("methods", methods).signal("seeds", seeds).runAsync();
-  const known = new Set([...filters.querySelectorAll("[name=seed]")].map((box) => Number(box.value)));
+  /* A trial of tuning may have a seed or a method that no chart has: no box hides it. */
+  const off = new Set([...filters.querySelectorAll("input:not(:checked)")].map((box) => `${box.name} ${box.value}`));
   const rows = [...document.querySelectorAll("#trial-table tbody tr")];
   for (const row of rows) {
-    const seed = Number(row.dataset.seed);
-    const off = (stage?.value && row.dataset.stage !== stage.value) || (known.has(seed) && !seeds.includes(seed));
-    row.hidden = off || !methods.includes(row.dataset.method);
+    const { method, seed, stage: of } = row.dataset;
+    row.hidden = off.has(`method ${method}`) || off.has(`seed ${seed}`) || (stage?.value && of !== stage.value);
   }
   document.getElementById("count").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} shown`;
 }

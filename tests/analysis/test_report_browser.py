@@ -49,7 +49,8 @@ class Reader:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     rows = [*study([5, 20], METHODS, seeds=2), trial("kp", 40, 1, status="failed", error="no memory")]
-    assert main(["--results", str(write(folder, tuned(rows, 2), closely=True))]) == 0
+    only_tuned = trial("lmf", 5, 100, stage="tuning", cell="lmf 5x")
+    assert main(["--results", str(write(folder, [*tuned(rows, 2), only_tuned], closely=True))]) == 0
     return folder / "report.html"
 
 
@@ -96,9 +97,9 @@ def test_a_filter_takes_marks_out_of_all_charts_and_rows_out_of_the_table(reader
 
 def test_the_stage_of_the_trials_can_be_chosen(reader: Reader):
     reader.page.locator("#stage").select_option("tuning")
-    # Dense, and five settings at two factors; two trials each. KP has a third factor.
+    # Two trials each of Dense, of four cells at two factors, and of KP at a third; one of LMF, which no chart has.
     shown = reader.page.locator("#trial-table tbody tr:visible")
-    assert shown.count() == 2 * (1 + 2 * 4 + 1)
+    assert shown.count() == 2 * (1 + 2 * 4 + 1) + 1
     assert reader.page.locator("#count").inner_text() == f"{shown.count()} of {reader.count('#trial-table tbody tr')} shown"
 
 
