@@ -21,6 +21,11 @@ class UserError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
+def hide_passwords(text: str) -> str:
+    """The text with the password of every URL in it as ``***``."""
+    return re.sub(r"(://[^\s:/@]*):[^\s]*@", r"\1:***@", text)
+
+
 def suggestion(given: str, known: Iterable[str], several: str = "known are") -> str:
     """``did you mean 'x'?`` where something known is close to ``given``, else a list of all that is known."""
     names = list(known)

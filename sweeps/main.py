@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps import dry_run, study
-from sweeps.errors import UserError
+from sweeps import dry_run, optuna_storage, study
+from sweeps.errors import UserError, hide_passwords
 from sweeps.export import export
 from sweeps.files import FolderError, trouble
 from sweeps.folder import ResultsFolder
+from sweeps.launch import Launch
 from sweeps.machine import cores, gpus
 from sweeps.options import DEFAULT_PRESET, Options, parse
 from sweeps.parts import Parts, load
@@ -28,10 +29,10 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
     try:
         return _command(parse(arguments), parts or Parts())
     except (UserError, FolderError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {hide_passwords(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"stopped; to go on: python sweeps/run.py {shlex.join(arguments)}", file=sys.stderr)
+        print(f"stopped; to go on: python sweeps/run.py {hide_passwords(shlex.join(arguments))}", file=sys.stderr)
         return 130
 
 
@@ -61,6 +62,8 @@ def _command(options: Options, parts: Parts) -> int:
     try:
         # In the order of how fast a mistake is answered.
         folder.prepare()
+        if options.storage:
+            optuna_storage.check(options.storage)
         plan = make_plan(chosen, options.preset, options.seed, load(parts.data_hash))
         if options.export:
             print(export(plan, folder, Path(options.export), _making(options)))
@@ -68,6 +71,14 @@ def _command(options: Options, parts: Parts) -> int:
         check_sizes(chosen, options.preset, load(parts.plan_sizes))
         sweep = Sweep(plan, folder, options.quiet)
         sweep.prepare(options.retry_failed)
-        return sweep.run(parts.train, workers, options.retries, options.time_limit, environment)
+        launch = Launch(
+            folder.path,
+            parts.train,
+            environment,
+            workers=options.workers if options.scheduler else workers,
+            scheduler=options.scheduler,
+            gpu_share=options.gpu_share,
+        )
+        return sweep.run(launch, options.retries, options.time_limit, options.storage)
     except OSError as error:
         raise trouble(error, folder.path) or error from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from sweeps.errors import UserError, suggestion
 from sweeps.tracking import Choice
@@ -23,6 +24,7 @@ examples:
   python sweeps/run.py --study kp_vs_pruning --dry-run           only say what would run
   python sweeps/run.py --study kp_vs_pruning --preset paper --workers 4
   python sweeps/run.py --study my_study.yaml --out results/mine --seed 10
+  python sweeps/run.py --study kp_vs_pruning --engine dask --scheduler tcp://host:8786   on a cluster: docs/cluster.md
   python sweeps/run.py --study pareto --export results/pareto    small files to keep, of what is finished
   python sweeps/run.py --study kp_vs_pruning --set task.training.epochs=2 --set runs.1.factor=[4,8]
 
@@ -38,6 +40,10 @@ class Options:
     out: str | None
     seed: int | None
     workers: int | None
+    engine: Literal["local", "dask"]
+    scheduler: str | None
+    gpu_share: float
+    storage: str | None
     retries: int
     time_limit: float | None
     list_studies: bool
@@ -68,6 +74,20 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--workers", metavar="N", type=_positive, help="trials at a time (default: one a GPU, or one a core)"
     )
+    parser.add_argument(
+        "--engine", choices=("local", "dask"), default="local", help="where: this machine, or a Dask cluster"
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", type=_address, help="of the Dask cluster, such as tcp://host:8786")
+    parser.add_argument(
+        "--gpu-share",
+        metavar="SHARE",
+        type=_share,
+        default=1.0,
+        help="of a GPU for each trial, on Dask workers started with --resources GPU=1 (default: 1)",
+    )
+    parser.add_argument(
+        "--storage", metavar="URL", help="Optuna's: postgresql://user@host/database (default: a journal in the folder)"
+    )
     parser.add_argument("--retries", metavar="N", type=_natural, default=2, help="after an error (default: %(default)s)")
     parser.add_argument("--time-limit", metavar="SECONDS", type=_seconds, help="of one attempt; longer is an error")
     parser.add_argument("--retry-failed", action="store_true", help="run trials again that are recorded as failed")
@@ -88,6 +108,8 @@ def parse(arguments: Sequence[str]) -> Options:
     options = Options(**vars(known))
     if not options.study and not options.list_studies:
         raise UserError("no study given: --study NAME, or --list to see them, or --help")
+    if (options.engine == "dask") != bool(options.scheduler):
+        raise UserError("--engine dask and --scheduler ADDRESS belong together: give both or neither")
     return options
 
 
@@ -110,6 +132,22 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} was given, expected seconds above 0, such as 3600")
     return seconds
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} was given, expected host:port such as tcp://10.0.0.5:8786")
+    return text
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} was given, expected a share of a GPU, above 0 and at most 1")
+    return share
 
 
 def _positive(text: str) -> int:

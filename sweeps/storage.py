@@ -6,8 +6,6 @@ trials have the value inf, failed ones are FAIL, so that the two stay apart.
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +14,7 @@ from typing import get_args
 import optuna
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.storages import BaseStorage
 from optuna.trial import create_trial
 
 from lightning_modules.settings import MethodName
@@ -27,8 +23,6 @@ from sweeps.job import Job
 from sweeps.plan import Plan
 from sweeps.rows import Row
 from sweeps.search import entry, verdict
-
-JOURNAL = "optuna.journal"
 
 # One fixed space for all studies: Optuna refuses a study whose categories change.
 _FINAL: dict[str, BaseDistribution] = {
@@ -39,67 +33,15 @@ _FINAL: dict[str, BaseDistribution] = {
 }
 
 
-class _SystemLock(BaseJournalFileLock):
-    """Lock of the operating system, freed when its holder is killed; Optuna's own then stalls everyone for 30 s."""
-
-    def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path)
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
-
-
-def open_journal(folder: Path, notice: Callable[[str], None]) -> BaseStorage:
-    """Open the journal in a folder of results; a torn end is cut off, an unreadable one is put aside.
-
-    Raises ``OSError`` if the folder cannot be written to.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path, lock = folder / JOURNAL, folder / "optuna.lock"
-    with FileLock(lock):
-        _cut_torn_line(path)
-    try:
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=_SystemLock(lock)))
-    except OSError:
-        raise
-    except Exception as error:  # whatever Optuna makes of garbage
-        aside = path.with_name(f"{JOURNAL}.unreadable-{time.time_ns()}")
-        path.rename(aside)
-        notice(f"{path} is unreadable ({type(error).__name__}): put aside as {aside.name}, made anew from the results")
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=_SystemLock(lock)))
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Cut a last line without its end, left by a killed writer: what is appended to it would spoil the journal."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        position = end
-        while position > 0:
-            start = max(0, position - 4096)
-            file.seek(start)
-            newline = file.read(position - start).rfind(b"\n")
-            if newline >= 0:
-                position = start + newline + 1
-                break
-            position = start
-        if position < end:
-            file.truncate(position)
-
-
 class Ledger:
     """The results of a plan in Optuna's storage: a study for all final trials, and one for each tuned cell.
 
     An entry is added, whole, when its row is there: nothing in the storage can be left half-done by a killed process.
     """
 
-    def __init__(self, storage: BaseStorage, plan: Plan, folder: ResultsFolder) -> None:
-        self._storage, self._plan, self._folder = storage, plan, folder
+    def __init__(self, storage: BaseStorage, study: str, plan: Plan, folder: ResultsFolder) -> None:
+        """``study``: name of the study in the storage."""
+        self._storage, self._name_of_all, self._folder = storage, study, folder
         self._spaces = {cell.name: cell.space.searched for cell in plan.cells}
         self._studies: dict[str, optuna.Study] = {}
         # Keeps two processes from adding the same entries.
@@ -107,7 +49,7 @@ class Ledger:
 
     def agree(self, jobs: Iterable[Job], rows: Mapping[str, Row]) -> None:
         """Add what rows have and the storage lacks: results of processes that were killed, or of another storage."""
-        by_study: dict[str, list[Job]] = {self._plan.study: []}
+        by_study: dict[str, list[Job]] = {self._name_of_all: []}
         for job in jobs:
             by_study.setdefault(self._name(job), []).append(job)
         with self._lock:
@@ -142,7 +84,7 @@ class Ledger:
         self._study(self._name(job)).add_trial(added)
 
     def _name(self, job: Job) -> str:
-        return self._plan.study if job.stage == "final" else f"{self._plan.study}: {job.cell}"
+        return self._name_of_all if job.stage == "final" else f"{self._name_of_all}: {job.cell}"
 
     def _study(self, name: str) -> optuna.Study:
         if name not in self._studies:

@@ -1,28 +1,23 @@
-"""One run of a plan on this machine, from an empty or half-full folder to its results."""
+"""One run of a plan, from an empty or half-full folder to its results."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Self
 
 from sweeps.agenda import Agenda
 from sweeps.files import shown
 from sweeps.folder import ResultsFolder
-from sweeps.local import LocalEngine
-from sweeps.machine import cores
+from sweeps.launch import GRACE_SECONDS, Launch
+from sweeps.optuna_storage import open_storage, study_name, troubles_of
 from sweeps.plan import Plan, changes, save_plan
 from sweeps.progress import display
 from sweeps.schedule import Schedule
 from sweeps.tally import Tally, duration
 from sweeps.thinning import thin
 from sweeps.views import write_views
-
-GRACE_SECONDS = 5.0
-"""How long trials may take to stop, before their processes are ended."""
-
 
 class Sweep:
     """Runs what a plan still lacks in a folder, and tells what came out."""
@@ -49,48 +44,48 @@ class Sweep:
                 self._folder.forget(trial_id)
         self._agenda = Agenda(self._plan, self._folder)
 
-    def run(self, train: str, workers: int, retries: int, time_limit: float | None, environment: Mapping[str, str]) -> int:
-        """Run the trials that are left, ``workers`` at a time; returns the exit code.
+    def run(self, launch: Launch, retries: int, time_limit: float | None, storage_url: str | None) -> int:
+        """Run the trials that are left; returns the exit code.
 
-        Raises ``OSError``, ``EngineError``, and ``KeyboardInterrupt`` when it was stopped.
+        Raises ``OSError``, ``UserError``, and ``KeyboardInterrupt`` when it was stopped.
         """
         begun = time.monotonic()
-        # By the workers asked for, not by those that are needed: results must not depend on where a run went on.
-        threads = max(1, cores() // workers)
         rows = self._agenda.rows()
-        workers = min(workers, self._agenda.expected - len(rows))
-        tally = Tally(self._agenda, workers, dict(rows))
-        engine = LocalEngine(workers, self._folder.path, train, threads, environment)
+        left = self._agenda.expected - len(rows)
+        tally = Tally(self._agenda, launch.at_a_time(left), dict(rows))
         stopped = _Stop()
-        try:
-            with display(tally, self._quiet) as watcher:
+        with display(tally, self._quiet) as watcher:
+            engine = launch.engine(left, watcher.notice)
+            try:
                 watcher.notice(
                     f"{self._plan.study}: {self._agenda.expected} trials, {len(rows)} of them done before; "
-                    f"{workers} workers; results in {shown(self._folder.path)}"
+                    f"{engine.free()} at a time; results in {shown(self._folder.path)}"
                 )
                 # Optuna is imported while the workers import what they need.
-                from sweeps.storage import Ledger, open_journal
+                from sweeps.storage import Ledger
 
-                storage = open_journal(self._folder.path, self._folder.notices.append)
-                ledger = Ledger(storage, self._plan, self._folder)
-                ledger.agree(self._agenda.jobs.values(), rows)
-                for line in self._folder.notices:
-                    watcher.notice(line)
-                with stopped:
-                    schedule = Schedule(
-                        self._agenda,
-                        self._folder,
-                        ledger,
-                        watcher,
-                        retries=retries,
-                        time_limit=time_limit,
-                        save=self._save,
-                    )
-                    schedule.run(engine, stopped.asked)
+                with troubles_of(storage_url):
+                    storage = open_storage(storage_url, self._folder.path, self._folder.notices.append)
+                    name = study_name(storage_url, self._plan.study, self._folder.path)
+                    ledger = Ledger(storage, name, self._plan, self._folder)
+                    ledger.agree(self._agenda.jobs.values(), rows)
+                    for line in self._folder.notices:
+                        watcher.notice(line)
+                    with stopped:
+                        schedule = Schedule(
+                            self._agenda,
+                            self._folder,
+                            ledger,
+                            watcher,
+                            retries=retries,
+                            time_limit=time_limit,
+                            save=self._save,
+                        )
+                        schedule.run(engine, stopped.asked)
                 if stopped.asked():
                     watcher.notice(f"stopping: running trials have {GRACE_SECONDS:g} s to end")
-        finally:
-            engine.close(GRACE_SECONDS)
+            finally:
+                engine.close(GRACE_SECONDS)
         write_views(self._folder)
         thin(self._folder)
         if stopped.asked():

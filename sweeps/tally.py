@@ -34,6 +34,7 @@ class Tally:
 
     agenda: Agenda
     workers: int
+    """Trials at a time, at least."""
     rows: dict[str, Row]
     clock: Callable[[], float] = time.monotonic
     running: dict[str, Running] = field(default_factory=dict)
@@ -79,7 +80,7 @@ class Tally:
                 left.append(seconds * (1 - run.latest.share) if run else seconds)
         left += [typical] * (self.agenda.expected - len(self.agenda.jobs))
         # With fewer trials than workers, or a long one at the end, the longest decides.
-        return max(sum(left) / self.workers, max(left)) if left else 0.0
+        return max(sum(left) / max(self.workers, len(self.running)), max(left)) if left else 0.0
 
     def best(self) -> str:
         """The best validation at each compression factor: ``best so far: 1x dense 1.97, 10x doped_kp 2.21``."""

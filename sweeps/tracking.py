@@ -25,15 +25,13 @@ def wandb_environment(
     ``auto`` is what ``WANDB_MODE`` says, else online for a user who is logged in and has a network, else offline: with a
     key but without a network every run would wait 100 s. Raises ``UserError`` if it cannot be had.
     """
-    server = environment.get("WANDB_BASE_URL", "https://api.wandb.ai")
-    logged_in = bool(environment.get("WANDB_API_KEY")) or _in_netrc(server, environment)
     mode = _MODES.get(choice, "")
     if choice == "auto":
         mode = environment.get("WANDB_MODE", "")
         if mode not in ("", *_MODES.values()):
             raise UserError(f"WANDB_MODE is {mode!r} in the environment; {suggestion(mode, _MODES.values(), 'it may be')}")
-        mode = mode or ("online" if logged_in and _reachable(server, environment) else "offline")
-    if mode == "online" and not logged_in:
+        mode = mode or ("online" if logged_in(environment) and _reachable(environment) else "offline")
+    if mode == "online" and not logged_in(environment):
         raise UserError("W&B online needs a login: run `wandb login` or set WANDB_API_KEY, or take --wandb offline")
     return {
         "WANDB_MODE": mode,
@@ -44,18 +42,25 @@ def wandb_environment(
     }
 
 
-def _in_netrc(server: str, environment: Mapping[str, str]) -> bool:
+def logged_in(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether there is a key for W&B's server, in the environment or in the file where ``wandb login`` puts it."""
+    if environment.get("WANDB_API_KEY"):
+        return True
     path = Path(environment.get("NETRC", Path.home() / ".netrc"))
     try:
-        return netrc.netrc(path).authenticators(urlsplit(server).hostname or "") is not None
+        return netrc.netrc(path).authenticators(urlsplit(_server(environment)).hostname or "") is not None
     except (OSError, netrc.NetrcParseError):
         return False
 
 
-def _reachable(server: str, environment: Mapping[str, str]) -> bool:
+def _server(environment: Mapping[str, str]) -> str:
+    return environment.get("WANDB_BASE_URL", "https://api.wandb.ai")
+
+
+def _reachable(environment: Mapping[str, str]) -> bool:
     if any(environment.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
         return True
-    address = urlsplit(server)
+    address = urlsplit(_server(environment))
     try:
         socket.create_connection((address.hostname or "", address.port or 443), timeout=2).close()
     except OSError:
