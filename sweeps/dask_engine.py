@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import threading
 import time
 from collections import deque
@@ -92,7 +93,8 @@ class DaskEngine:
 
         """
         # What Dask logs of lost connections is said here in one line.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._scheduler, self._notice, self._gpu_share, self._limit, self._grace = (
             scheduler,
             notice,
@@ -136,11 +138,13 @@ class DaskEngine:
         address = self._free.popleft()
         room = self._rooms[address]
         key = f"trial-{trial.id}-{uuid4().hex}"
-        setting = dask_node.Setting(str(self._folder), self._train, room.threads, tuple(self._environment.items()))
         future = self._client.submit(
-            dask_node.run,
+            _RUN,
             dask_node.packed(trial),
-            setting,
+            str(self._folder),
+            self._train,
+            room.threads,
+            self._environment,
             self._topic,
             key,
             self._grace,
@@ -247,9 +251,8 @@ class DaskEngine:
     def _examine(self, addresses: list[str] | None) -> dict[str, dict[str, Any]]:
         """What these workers offer, or all; see ``dask_node.examine``."""
         assert self._token
-        there = _examination(str(ROOT))
         mode = self._environment.get("WANDB_MODE", "")
-        reports = self._client.run(there, self._token.path, dask_node.code(), mode, workers=addresses, on_error="return")
+        reports = self._client.run(_EXAMINE, self._token.path, dask_node.code(), mode, workers=addresses, on_error="return")
         return {
             address: {"problem": one_line(report)} if isinstance(report, BaseException) else report
             for address, report in reports.items()
@@ -281,7 +284,10 @@ class DaskEngine:
 
 def _connect(scheduler: str) -> Client:
     """A client of the scheduler. Raises ``EngineError`` where none answers."""
+    host, _, port = scheduler.rpartition("//")[2].rpartition(":")
     try:
+        # Dask tries again until the time is up; where nobody listens that is known at once.
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
         return Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, ImportError) as error:
         raise EngineError(
@@ -290,8 +296,10 @@ def _connect(scheduler: str) -> Client:
         ) from error
 
 
-def _examination(root: str) -> Callable[..., dict[str, Any]]:
-    """``dask_node.examine``, in a function that Dask sends whole: a worker need not know where the project is."""
+def _sent_whole(root: str) -> tuple[Callable[..., dict[str, Any]], Callable[..., None]]:
+    """``dask_node``'s ``examine`` and ``run`` for a project in ``root``, as functions that Dask sends whole: neither its
+    scheduler nor its workers need to know where the project is.
+    """
 
     def examine(*arguments: Any, dask_worker: Any) -> dict[str, Any]:
         import sys
@@ -304,4 +312,12 @@ def _examination(root: str) -> Callable[..., dict[str, Any]]:
             return {"problem": f"it cannot import the project, which is in {root} here: {error}"}
         return examine(dask_worker, *arguments)
 
-    return examine
+    def run(*arguments: Any) -> None:
+        from sweeps.dask_node import run
+
+        run(*arguments)
+
+    return examine, run
+
+
+_EXAMINE, _RUN = _sent_whole(str(ROOT))

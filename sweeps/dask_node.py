@@ -34,7 +34,7 @@ REPORT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Setting:
+class _Setting:
     """What the trials of a study have in common on a worker."""
 
     folder: str
@@ -70,7 +70,9 @@ def examine(dask_worker: Worker, token: str, their_code: str, wandb_mode: str) -
     return {"problem": problem, "threads": state.nthreads, "gpus": state.total_resources.get("GPU")}
 
 
-def run(text: str, setting: Setting, topic: str, key: str, grace: float) -> None:
+def run(
+    text: str, folder: str, train: str, threads: int, environment: dict[str, str], topic: str, key: str, grace: float
+) -> None:
     """Run a trial, as the Dask task ``key``. What happens is told as events of ``topic``; the last one has ``ended``.
 
     The trial is stopped when the task is cancelled, as Dask does when the client that wants it is gone, and when the worker
@@ -86,6 +88,7 @@ def run(text: str, setting: Setting, topic: str, key: str, grace: float) -> None
         return task is not None and task.state != "cancelled" and worker.status in (Status.running, Status.paused)
 
     tell(begun=True)
+    setting = _Setting(folder, train, threads, tuple(environment.items()))
     engine = _pool.take(setting)
     try:
         engine.submit(unpacked(text))
@@ -120,9 +123,9 @@ class _Pool:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: dict[LocalEngine, tuple[Setting, threading.Timer]] = {}
+        self._idle: dict[LocalEngine, tuple[_Setting, threading.Timer]] = {}
 
-    def take(self, setting: Setting) -> LocalEngine:
+    def take(self, setting: _Setting) -> LocalEngine:
         """An engine of this setting, a warm one if there is one."""
         with self._lock:
             for engine, (its_setting, timer) in self._idle.items():
@@ -134,7 +137,7 @@ class _Pool:
         os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)
         return LocalEngine(1, Path(setting.folder), setting.train, setting.threads, dict(setting.environment))
 
-    def give_back(self, engine: LocalEngine, setting: Setting) -> None:
+    def give_back(self, engine: LocalEngine, setting: _Setting) -> None:
         """Keep an engine for the next trial, for a while."""
         timer = threading.Timer(IDLE_SECONDS, self._expire, (engine,))
         timer.daemon = True

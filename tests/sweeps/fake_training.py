@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import time
@@ -113,6 +114,13 @@ def dawdles(trial: Trial, directory: Path, report: Report, threads: int) -> Outc
 
 def estimate(task: object, threads: int) -> SimpleNamespace:
     return SimpleNamespace(seconds=10.0, model_bytes=2_000_000, checkpoint_bytes=6_000_000)
+
+
+def notes_environment(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome:
+    """Notes what it finds around it, and takes long enough for others to run beside it."""
+    (directory / "environment.json").write_text(json.dumps({"pid": os.getpid(), **os.environ}))
+    time.sleep(0.5)
+    return instant(trial, directory, report, threads)
 
 
 def command() -> None:
