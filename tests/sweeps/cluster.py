@@ -73,7 +73,7 @@ class Cluster:
             process = subprocess.Popen(
                 [*map(str, before), sys.executable, "-m", "dask", *command],
                 # The project is not on a worker's path: it is told where it is.
-                env=os.environ | {"PYTHONPATH": str(HERE), "FAKE_TICK_SECONDS": "0.02"} | (environment or {}),
+                env=os.environ | {"PYTHONPATH": str(HERE), "FAKE_TICK_SECONDS": "0.03"} | (environment or {}),
                 cwd=self.folder,
                 stdout=file,
                 stderr=subprocess.STDOUT,

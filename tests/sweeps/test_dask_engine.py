@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cluster import dask_cluster, postgresql, until
+from fake_training import TICKS
 from test_faults import ROOT, STUDY, assert_complete, quality, rows, run, start
 
 from sweeps.local import THREAD_VARIABLES
@@ -62,13 +63,23 @@ def _ancestors(pid):
         yield pid
 
 
+def begun_on(node):
+    """Whether a trial has just begun on a node: its lock is held there, and few of its ticks are done."""
+    for pid in trials_of(node):
+        for open_file in Path(f"/proc/{pid}/fd").glob("*"):
+            if open_file.is_symlink() and (lock := Path(os.readlink(open_file))).match("trials/*/lock"):
+                checkpoint = lock.with_name("checkpoint.ckpt")
+                return checkpoint.exists() and int(checkpoint.read_text() or TICKS) < TICKS / 2
+    return False
+
+
 def test_a_node_dies_another_joins_and_the_results_are_those_of_one_machine(study, cluster, tmp_path):
     out, calm = tmp_path / "out", tmp_path / "calm"
     with postgresql() as database:
         doomed = cluster.worker(ready=False)
         cluster.worker()
         process = start("slow", study(10), out, *cluster.flags, "--storage", database.url)
-        until(lambda: done(out) >= 4 and trials_of(doomed.pid), "trials are under way on both nodes")
+        until(lambda: done(out) >= 4 and begun_on(doomed.pid), "trials are under way on both nodes")
         processes = trials_of(doomed.pid)
         cluster.kill(doomed)
         late = cluster.worker(name="late")
@@ -135,7 +146,7 @@ def test_a_node_that_leaves_in_order_costs_no_attempt(study, cluster, tmp_path):
     leaving = cluster.worker(ready=False)
     cluster.worker()
     process = start("slow", study(4), out, *cluster.flags, "--retries", "0")
-    until(lambda: done(out) >= 2 and trials_of(leaving.pid), "trials are under way on both nodes")
+    until(lambda: done(out) >= 2 and begun_on(leaving.pid), "trials are under way on both nodes")
     leaving.terminate()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
@@ -204,8 +215,6 @@ def test_the_scheduler_dies(study, cluster, tmp_path):
 
 HIDDEN = 'mount -t tmpfs none "$0" && exec "$@"'
 COPIED = 'cd "$0" && mkdir -p ../{up,w} && mount -t overlay o -o lowerdir=.,upperdir=../up,workdir=../w . && exec "$@"'
-    'cd "$0" && mkdir -p ../{up,work} && mount -t overlay none -o lowerdir=.,upperdir=../up,workdir=../work . && exec "$@"'
-)
 
 
 def elsewhere(script, folder):
