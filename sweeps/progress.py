@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +24,16 @@ class Quiet:
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
+        self._left: float | None = None
+        self._left_due = -math.inf
+
+    def left(self) -> str:
+        """The time left, in words. It looks at every trial, so it is worked out anew at most every 50 times its own time."""
+        start = time.monotonic()
+        if start >= self._left_due:
+            self._left = self.tally.seconds_left()
+            self._left_due = start + 50 * (time.monotonic() - start)
+        return f"about {duration(self._left)} left"
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +64,7 @@ class Lines(Quiet):
         """Print the trial's result, the count, and the time left."""
         super().finished(trial, row)
         done, total = len(self.tally.rows), self.tally.agenda.expected
-        left = "" if done == total else f", about {duration(self.tally.seconds_left())} left"
+        left = "" if done == total else f", {self.left()}"
         self.notice(f"[{done:>{len(str(total))}}/{total}] {trial.label}: {_result(row)} ({duration(row.seconds)}){left}")
 
     def notice(self, line: str) -> None:
@@ -117,7 +129,7 @@ class Bars(Quiet):
     def _render(self) -> Group:
         tally = self.tally
         done, failed = len(tally.rows), tally.count("failed")
-        note = f"about {duration(tally.seconds_left())} left" + (f", {failed} failed" if failed else "")
+        note = self.left() + (f", {failed} failed" if failed else "")
         total = tally.agenda.expected
         self._bars.update(self._study, completed=done, total=total, description=f"{done} of {total} trials", note=note)
         return self._group(self._bars, self._text(tally.best()))

@@ -71,11 +71,12 @@ class Tally:
             if not seen:
                 return None
             known[""] = seen
-        typical = fmean(fmean(seconds) for seconds in known.values())
+        means = {method: fmean(seconds) for method, seconds in known.items()}
+        typical = fmean(means.values())
         left = []
         for job in self.agenda.jobs.values():
             if job.trial.id not in self.rows:
-                seconds = fmean(known.get(job.trial.method.name, [typical]))
+                seconds = means.get(job.trial.method.name, typical)
                 run = self.running.get(job.trial.id)
                 left.append(seconds * (1 - run.latest.share) if run else seconds)
         left += [typical] * (self.agenda.expected - len(self.agenda.jobs))
