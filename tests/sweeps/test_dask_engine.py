@@ -67,7 +67,11 @@ def begun_on(node):
     """Whether a trial has just begun on a node: its lock is held there, and few of its ticks are done."""
     for pid in trials_of(node):
         for open_file in Path(f"/proc/{pid}/fd").glob("*"):
-            if open_file.is_symlink() and (lock := Path(os.readlink(open_file))).match("trials/*/lock"):
+            try:
+                lock = open_file.readlink()
+            except FileNotFoundError:
+                continue  # closed meanwhile
+            if lock.match("trials/*/lock"):
                 checkpoint = lock.with_name("checkpoint.ckpt")
                 return checkpoint.exists() and int(checkpoint.read_text() or TICKS) < TICKS / 2
     return False
