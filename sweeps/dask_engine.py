@@ -24,6 +24,7 @@ from uuid import uuid4
 from sweeps.engine import Ended, EngineError, Event, Reported
 from sweeps.errors import UserError
 from sweeps.files import one_line
+from sweeps.job import Job
 from sweeps.machine import ROOT
 from sweeps.outcome import Progress
 from sweeps.shared_folder import Token
@@ -133,14 +134,14 @@ class DaskEngine:
         free = len(self._free)
         return free if self._limit is None else min(free, max(0, self._limit - len(self._runs)))
 
-    def submit(self, trial: Trial) -> None:
+    def submit(self, job: Job) -> None:
         """Send a trial to the worker that has had room for longest."""
         address = self._free.popleft()
         room = self._rooms[address]
-        key = f"trial-{trial.id}-{uuid4().hex}"
+        key = f"trial-{job.trial.id}-{uuid4().hex}"
         future = self._client.submit(
             _RUN,
-            dask_node.packed(trial),
+            job.model_dump_json(),
             str(self._folder),
             self._train,
             room.threads,
@@ -155,7 +156,7 @@ class DaskEngine:
             pure=False,
         )
         future.add_done_callback(lambda future: self._inbox.put(("task", future)))
-        self._runs[key] = _Run(trial, address, future)
+        self._runs[key] = _Run(job.trial, address, future)
 
     def wait(self, seconds: float) -> list[Event]:
         """What has happened; waits for the first event, then takes all there are."""

@@ -21,10 +21,10 @@ from distributed import Status, Worker, get_worker
 from sweeps import machine
 from sweeps.engine import Ended, EngineError
 from sweeps.files import one_line
+from sweeps.job import Job
 from sweeps.local import LocalEngine
 from sweeps.shared_folder import trouble_with
 from sweeps.tracking import logged_in
-from sweeps.trial import Trial
 
 IDLE_SECONDS = 30.0
 """How long a worker process waits for its next trial before it ends and gives its memory back."""
@@ -41,16 +41,6 @@ class _Setting:
     train: str
     threads: int
     environment: tuple[tuple[str, str], ...]
-
-
-def packed(trial: Trial) -> str:
-    """What is submitted, as text that crosses the network."""
-    return trial.settings
-
-
-def unpacked(text: str) -> Trial:
-    """The inverse of ``packed``."""
-    return Trial.model_validate_json(text)
 
 
 def code() -> str:
@@ -71,9 +61,10 @@ def examine(dask_worker: Worker, token: str, their_code: str, wandb_mode: str) -
 
 
 def run(
-    text: str, folder: str, train: str, threads: int, environment: dict[str, str], topic: str, key: str, grace: float
+    job: str, folder: str, train: str, threads: int, environment: dict[str, str], topic: str, key: str, grace: float
 ) -> None:
-    """Run a trial, as the Dask task ``key``. What happens is told as events of ``topic``; the last one has ``ended``.
+    """Run the trial of a job, given as JSON, as the Dask task ``key``. What happens is told as events of ``topic``; the last
+    one has ``ended``.
 
     The trial is stopped when the task is cancelled, as Dask does when the client that wants it is gone, and when the worker
     leaves the cluster.
@@ -91,7 +82,7 @@ def run(
     setting = _Setting(folder, train, threads, tuple(environment.items()))
     engine = _pool.take(setting)
     try:
-        engine.submit(unpacked(text))
+        engine.submit(Job.model_validate_json(job))
         ended = _follow(engine, tell, wanted)
     except (EngineError, OSError) as error:
         engine.close(0)

@@ -6,9 +6,8 @@ trials have the value inf, failed ones are FAIL, so that the two stay apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import get_args
 
 import optuna

@@ -19,6 +19,7 @@ from sweeps.tally import Tally, duration
 from sweeps.thinning import thin
 from sweeps.views import write_views
 
+
 class Sweep:
     """Runs what a plan still lacks in a folder, and tells what came out."""
 
