@@ -275,6 +275,8 @@ class DaskEngine:
             return str(report["problem"])
         slots, resources = 1, None
         if report["gpus"] is not None:
+            if report["gpus"] > 1:
+                return "it has several GPUs: start a worker for each, with CUDA_VISIBLE_DEVICES=N and --resources GPU=1"
             slots, resources = min(report["threads"], int(report["gpus"] / self._gpu_share + 1e-9)), {"GPU": self._gpu_share}
             if not slots:
                 return f"it offers {report['gpus']:g} of a GPU and a trial takes {self._gpu_share:g}; see --gpu-share"
