@@ -102,7 +102,7 @@ def dask_cluster(folder):
 
 
 @contextmanager
-def postgresql():
+def postgresql(fsync="off"):
     """A PostgreSQL server with an empty database; gives its URL, the password in it. Skips where it cannot be had."""
     psycopg = pytest.importorskip("psycopg", reason="needs requirements-cluster.txt")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [*map(Path, filter(None, [shutil.which("initdb")]))]
@@ -122,7 +122,7 @@ def postgresql():
         command = [programs / "initdb", "-D", folder / "data", "--encoding=UTF8", *made]
         subprocess.run(command, check=True, capture_output=True, cwd="/", **options)
         port = free_port()
-        settings = {"listen_addresses": HOST, "unix_socket_directories": "", "fsync": "off"}
+        settings = {"listen_addresses": HOST, "unix_socket_directories": "", "fsync": fsync}
         server = subprocess.Popen(
             [programs / "postgres", "-D", folder / "data", "-p", str(port), *(f"--{k}={v}" for k, v in settings.items())],
             cwd="/",
