@@ -79,10 +79,11 @@ def run(
         return task is not None and task.state != "cancelled" and worker.status in (Status.running, Status.paused)
 
     tell(begun=True)
+    submitted = Job.model_validate_json(job)
     setting = _Setting(folder, train, threads, tuple(environment.items()))
     engine = _pool.take(setting)
     try:
-        engine.submit(Job.model_validate_json(job))
+        engine.submit(submitted)
         ended = _follow(engine, tell, wanted)
     except (EngineError, OSError) as error:
         engine.close(0)

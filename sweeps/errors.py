@@ -23,7 +23,7 @@ class UserError(ValueError):
 
 def hide_passwords(text: str) -> str:
     """The text with the password of every URL in it as ``***``."""
-    return re.sub(r"(://[^\s:/@]*):[^\s]*@", r"\1:***@", text)
+    return re.sub(r"([?&]password=)[^\s&]*", r"\1***", re.sub(r"(://[^\s:/@]*):[^\s]*@", r"\1:***@", text))
 
 
 def suggestion(given: str, known: Iterable[str], several: str = "known are") -> str:

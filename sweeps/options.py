@@ -72,7 +72,10 @@ def parse(arguments: Sequence[str]) -> Options:
         "--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="set a key of the preset anew"
     )
     parser.add_argument(
-        "--workers", metavar="N", type=_positive, help="trials at a time (default: one a GPU, or one a core)"
+        "--workers",
+        metavar="N",
+        type=_positive,
+        help="trials at a time (default: one a GPU, or one a core; on a cluster, all that it has room for)",
     )
     parser.add_argument(
         "--engine", choices=("local", "dask"), default="local", help="where: this machine, or a Dask cluster"

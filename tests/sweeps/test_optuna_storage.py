@@ -114,6 +114,9 @@ def test_the_password_is_hidden_wherever_the_command_line_is_shown(tmp_path, cap
     assert hide_passwords(f"a {url} b") == "a postgresql://user:***@host/db b"
     assert hide_passwords("postgresql://user:p@ss@host/db") == "postgresql://user:***@host/db"
     assert hide_passwords("postgresql://user@host:5432/db") == "postgresql://user@host:5432/db"
+    assert (
+        hide_passwords(f"postgresql://user@host/db?a=b&password={PASSWORD}") == "postgresql://user@host/db?a=b&password=***"
+    )
     assert main(["--study", "kp_vs_pruning", f"--storge={url}", "--out", str(tmp_path)], PARTS) == 2
     assert PASSWORD not in capsys.readouterr().err
 
