@@ -7,7 +7,6 @@ a worker that declares the resource ``GPU``, as many as it has shares of a GPU.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import socket
@@ -260,14 +259,19 @@ class DaskEngine:
         }
 
     def _examine_later(self) -> None:
-        """Examine workers that join while the study runs."""
+        """Examine workers that join while the study runs: all at once that have joined meanwhile, there may be many."""
         while (address := self._joined.get()) is not None:
+            addresses: set[str | None] = {address}
+            while not self._joined.empty():
+                addresses.add(self._joined.get())
             try:
-                self._inbox.put(("examined", self._examine([address])))
-            except (OSError, RuntimeError, asyncio.CancelledError):
-                if self._client.status != "running":
-                    return  # ``wait`` tells of it
-                self._joined.put(address)
+                self._inbox.put(("examined", self._examine([there for there in addresses if there])))
+            except Exception:  # whatever Dask makes of a connection that ends
+                if self._client.status == "running":
+                    raise
+                return  # ``wait`` tells of it
+            if None in addresses:
+                return
 
     def _admit(self, address: str, report: Mapping[str, Any]) -> str:
         """Count with a worker, unless it has a problem: then return that."""
