@@ -207,6 +207,8 @@ class DaskEngine:
             if message.status == "error":
                 raise EngineError(f"Dask cannot run a trial: {one_line(message.exception())}")
             return self._end(message.key, "stopped")
+        if kind == "broken":
+            raise EngineError(f"Dask cannot examine its workers: {message}")
         if kind == "examined":
             for address, report in message.items():
                 problem = self._admit(address, report) if address in self._present else ""
@@ -266,10 +268,10 @@ class DaskEngine:
                 addresses.add(self._joined.get())
             try:
                 self._inbox.put(("examined", self._examine([there for there in addresses if there])))
-            except Exception:  # whatever Dask makes of a connection that ends
+            except Exception as error:  # whatever Dask makes of a connection that ends; of that ``wait`` tells
                 if self._client.status == "running":
-                    raise
-                return  # ``wait`` tells of it
+                    self._inbox.put(("broken", one_line(error)))
+                return
             if None in addresses:
                 return
 
