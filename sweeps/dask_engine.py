@@ -95,14 +95,9 @@ class DaskEngine:
         # What Dask logs of lost connections is said here in one line.
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._scheduler, self._notice, self._gpu_share, self._limit, self._grace = (
-            scheduler,
-            notice,
-            gpu_share,
-            limit,
-            grace,
-        )
-        self._folder, self._train, self._topic = folder, train, f"sweep-{uuid4().hex}"
+        self._scheduler, self._folder, self._train, self._notice = scheduler, folder, train, notice
+        self._gpu_share, self._limit, self._grace = gpu_share, limit, grace
+        self._topic = f"sweep-{uuid4().hex}"
         self._environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | dict(environment)
         self._inbox: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self._joined: SimpleQueue[str | None] = SimpleQueue()
