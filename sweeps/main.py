@@ -18,7 +18,7 @@ from sweeps.options import DEFAULT_PRESET, Options, parse
 from sweeps.parts import Parts, load
 from sweeps.plan import check_sizes, make_plan
 from sweeps.sweep import Sweep
-from sweeps.tracking import wandb_environment
+from sweeps.tracking import MONITOR_EVERY, wandb_environment
 
 
 def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:
@@ -51,7 +51,7 @@ def _command(options: Options, parts: Parts) -> int:
     chosen = study.with_settings(study.load(options.study), options.preset, options.settings)
     name = f"{chosen.name}-{options.preset}"
     folder = ResultsFolder(Path(options.out or f"runs/{name}"))
-    environment = wandb_environment(options.wandb, name, folder.path)
+    environment = wandb_environment(options.wandb, name, folder.path) | {MONITOR_EVERY: str(options.monitor)}
     workers = options.workers or len(gpus()) or cores()
     if options.dry_run:
         sizes = check_sizes(chosen, options.preset, load(parts.plan_sizes))

@@ -46,6 +46,7 @@ class Options:
     retry_failed: bool
     settings: list[str]
     wandb: Choice
+    monitor: int
     quiet: bool
 
 
@@ -79,6 +80,13 @@ def parse(arguments: Sequence[str]) -> Options:
         choices=("auto", "offline", "online", "off"),
         default="auto",
         help="log to Weights & Biases (default: auto, which is online if you are logged in, else offline)",
+    )
+    parser.add_argument(
+        "--monitor",
+        metavar="N",
+        type=_natural,
+        default=1,
+        help="measure co-adaptation at every N-th validation, 0: never (default: %(default)s)",
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     known, unknown = parser.parse_known_args(arguments)
