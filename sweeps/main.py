@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps import dry_run, study
+from sweeps import dry_run, status, study
 from sweeps.errors import UserError
 from sweeps.export import export
 from sweeps.files import FolderError, trouble
@@ -48,6 +48,8 @@ def _command(options: Options, parts: Parts) -> int:
     if options.list_studies:
         print("\n".join(dry_run.list_studies()))
         return 0
+    if options.status or options.dashboard:
+        return _look(options)
     chosen = study.with_settings(study.load(options.study), options.preset, options.settings)
     name = f"{chosen.name}-{options.preset}"
     folder = ResultsFolder(Path(options.out or f"runs/{name}"))
@@ -66,8 +68,25 @@ def _command(options: Options, parts: Parts) -> int:
             print(export(plan, folder, Path(options.export), _making(options)))
             return 0
         check_sizes(chosen, options.preset, load(parts.plan_sizes))
-        sweep = Sweep(plan, folder, options.quiet)
+        sweep = Sweep(plan, folder, options.quiet, options.verbose)
         sweep.prepare(options.retry_failed)
         return sweep.run(parts.train, workers, options.retries, options.time_limit, environment)
     except OSError as error:
         raise trouble(error, folder.path) or error from error
+
+
+def _look(options: Options) -> int:
+    """Show a study that another process runs, or that has ended: all that are in a folder, if none is named."""
+    name = None
+    if options.study:
+        chosen = study.load(options.study)
+        chosen.preset(options.preset)
+        name = f"{chosen.name}-{options.preset}"
+    folder = ResultsFolder(Path(options.out or f"runs/{name}"))
+    if options.dashboard:
+        from sweeps.dashboard import serve
+
+        serve(folder, name, options.port)
+    else:
+        print("\n".join(status.describe(folder, name)))
+    return 0

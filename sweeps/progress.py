@@ -1,4 +1,4 @@
-"""Shows how a study fares: bars in a terminal, a line a trial elsewhere, or nothing."""
+"""Shows how a study fares: bars in a terminal, a line a trial elsewhere, or nothing; ``verbose`` tells every validation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from sweeps.outcome import Progress
 from sweeps.rows import Row
-from sweeps.tally import Tally, duration
+from sweeps.tally import Tally, best_per_method, duration, outlook
 from sweeps.trial import Trial
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Quiet:
     """Shows nothing, but keeps the tally; the base of the other displays."""
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
+    def __init__(self, tally: Tally, verbose: bool = False) -> None:
+        self.tally, self._verbose = tally, verbose
 
     def __enter__(self) -> Self:
         return self
@@ -31,7 +31,13 @@ class Quiet:
 
     def running(self, trial: Trial, progress: Progress) -> None:
         """A trial reports."""
+        run = self.tally.running.get(trial.id)
+        before = run.latest if run else None
         self.tally.report(trial, progress)
+        if self._verbose and before is None:
+            self.notice(f"{trial.label}: begun, trial {trial.id}")
+        elif self._verbose and before and progress.metric not in (None, before.metric):
+            self.notice(f"{trial.label}: {progress.metric:.4g} at step {progress.step} ({progress.share:.0%})")
 
     def finished(self, trial: Trial, row: Row) -> None:
         """A trial has a row."""
@@ -52,7 +58,7 @@ class Lines(Quiet):
         """Print the trial's result, the count, and the time left."""
         super().finished(trial, row)
         done, total = len(self.tally.rows), self.tally.agenda.expected
-        left = "" if done == total else f", about {duration(self.tally.seconds_left())} left"
+        left = "" if done == total else f", {outlook(self.tally.seconds_left())}"
         self.notice(f"[{done:>{len(str(total))}}/{total}] {trial.label}: {_result(row)} ({duration(row.seconds)}){left}")
 
     def notice(self, line: str) -> None:
@@ -61,16 +67,16 @@ class Lines(Quiet):
 
 
 class Bars(Quiet):
-    """A bar for every trial that runs, one for the study, and the best so far."""
+    """A bar for every trial that runs, one for the study, and the best of each method."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, verbose: bool = False) -> None:
         from rich.console import Group
         from rich.live import Live
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn
         from rich.progress import Progress as RichProgress
         from rich.text import Text
 
-        super().__init__(tally)
+        super().__init__(tally, verbose)
         note = TextColumn("{task.fields[note]}", markup=False)
         self._bars = RichProgress(TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), note)
         self._study = self._bars.add_task("", total=tally.agenda.expected, note="")
@@ -117,18 +123,18 @@ class Bars(Quiet):
     def _render(self) -> Group:
         tally = self.tally
         done, failed = len(tally.rows), tally.count("failed")
-        note = f"about {duration(tally.seconds_left())} left" + (f", {failed} failed" if failed else "")
+        note = outlook(tally.seconds_left()) + (f", {failed} failed" if failed else "")
         total = tally.agenda.expected
         self._bars.update(self._study, completed=done, total=total, description=f"{done} of {total} trials", note=note)
-        return self._group(self._bars, self._text(tally.best()))
+        return self._group(self._bars, self._text("\n".join(best_per_method(tally.rows.values()))))
 
 
-def display(tally: Tally, quiet: bool) -> Quiet:
+def display(tally: Tally, quiet: bool, verbose: bool = False) -> Quiet:
     """The display that suits where the output goes."""
     if quiet:
         return Quiet(tally)
     terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return Bars(tally) if terminal else Lines(tally)
+    return Bars(tally, verbose) if terminal else Lines(tally, verbose)
 
 
 def _result(row: Row) -> str:

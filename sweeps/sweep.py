@@ -16,7 +16,7 @@ from sweeps.machine import cores
 from sweeps.plan import Plan, changes, save_plan
 from sweeps.progress import display
 from sweeps.schedule import Schedule
-from sweeps.tally import Tally, duration
+from sweeps.tally import Tally, best_per_method, duration
 from sweeps.thinning import thin
 from sweeps.views import write_views
 
@@ -27,8 +27,8 @@ GRACE_SECONDS = 5.0
 class Sweep:
     """Runs what a plan still lacks in a folder, and tells what came out."""
 
-    def __init__(self, plan: Plan, folder: ResultsFolder, quiet: bool = False) -> None:
-        self._plan, self._folder, self._quiet = plan, folder, quiet
+    def __init__(self, plan: Plan, folder: ResultsFolder, quiet: bool = False, verbose: bool = False) -> None:
+        self._plan, self._folder, self._quiet, self._verbose = plan, folder, quiet, verbose
         self._agenda = Agenda(plan, folder)
 
     def prepare(self, retry_failed: bool = False) -> None:
@@ -63,7 +63,7 @@ class Sweep:
         engine = LocalEngine(workers, self._folder.path, train, threads, environment)
         stopped = _Stop()
         try:
-            with display(tally, self._quiet) as watcher:
+            with display(tally, self._quiet, self._verbose) as watcher:
                 watcher.notice(
                     f"{self._plan.study}: {self._agenda.expected} trials, {len(rows)} of them done before; "
                     f"{workers} workers; results in {shown(self._folder.path)}"
@@ -98,6 +98,9 @@ class Sweep:
         return self._end(tally, time.monotonic() - begun)
 
     def _end(self, tally: Tally, seconds: float) -> int:
+        best = best_per_method(tally.rows.values())
+        if best and not self._quiet:
+            print("\n".join(["", *best, ""]))
         failed = tally.count("failed")
         counts = ", ".join(
             f"{count} {status}" for status in ("finished", "diverged", "stopped", "failed") if (count := tally.count(status))

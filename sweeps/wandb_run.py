@@ -18,6 +18,7 @@ from typing import Self
 
 from lightning_modules.callbacks.curve import CurvePoint
 from lightning_modules.matrices import Size
+from lightning_modules.settings import Method
 from sweeps.outcome import Outcome
 from sweeps.trial import Trial
 
@@ -41,12 +42,15 @@ class WandbRun:
         if offline:
             for attempt in directory.glob(f"wandb/offline-run-*-{trial.id}"):
                 shutil.rmtree(attempt)
+        # Given here, because a process that has used W&B before reads its environment no more.
         self._run = wandb.init(
+            mode="offline" if offline else "online",
+            group=os.environ.get("WANDB_RUN_GROUP"),
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=trial.id,
             name=trial.label,
             job_type=trial.method.name,
-            config=trial.model_dump(mode="json") | {"label": trial.method.label},
+            config=trial.model_dump(mode="json") | _shorthand(trial.method),
             dir=directory,
             resume=None if offline else "allow",
             # The trial keeps its own log, and the row its own memory.
@@ -84,6 +88,15 @@ class WandbRun:
 
     def _factors(self, values: int, size_bytes: int) -> dict[str, float]:
         return {"cf_values": self._dense.values / values, "cf_bytes": self._dense.bytes / size_bytes}
+
+
+def _shorthand(method: Method) -> dict[str, str | float]:
+    """What one groups runs by, at the top of the configuration."""
+    annealing = method.annealing
+    rate = (
+        f"from {annealing.start:g}, over {annealing.length:g}, exponent {annealing.exponent:g}" if method.sparse else "none"
+    )
+    return {"label": method.label, "factor": method.factor, "cmr": method.cmr.probability, "anneal_rate": rate}
 
 
 def _loss_and_perplexity(metric: str, validation: float) -> dict[str, float]:

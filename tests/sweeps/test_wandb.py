@@ -92,7 +92,12 @@ def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
     outcome = run(trial, tmp_path)
     said = json.loads(inspect(tmp_path, "--summary"))
     assert (said["run_id"], said["name"], said["state"]) == (trial.id, "doped_kp + cmr 5x seed 1", "finished")
-    assert said["config"] == trial.model_dump(mode="json") | {"label": "doped_kp + cmr"}
+    assert said["config"] == trial.model_dump(mode="json") | {
+        "label": "doped_kp + cmr",
+        "factor": 5,
+        "cmr": 0.3,
+        "anneal_rate": "from 0.15, over 0.55, exponent 3",
+    }
     for name in ("validation", "test", "best_validation", "values", "bytes", "multiply_adds", "dense_values"):
         assert said["summary"][name] == pytest.approx(getattr(outcome, name)), name
     records = [json.loads(line) for line in inspect(tmp_path).splitlines()]
@@ -199,3 +204,22 @@ def test_offline_nothing_is_sent(tmp_path):
     (tmp_path / "trial").mkdir()
     assert packets_of(OFFLINE, tmp_path / "trial") == 0
     assert len(history(tmp_path / "trial")) == 4
+
+
+def test_every_panel_of_the_workspace_shows_something_that_is_logged(tmp_path):
+    from analysis import wandb_pages
+
+    trial = tiny(epochs=1)
+    run(trial, tmp_path)
+    said = json.loads(inspect(tmp_path, "--summary"))
+    known = {f"summary:{key}" for key in said["summary"]} | {f"config:{key}.value" for key in said["config"]}
+    known |= {key for line in history(tmp_path) for key in line} | set(said["summary"])
+    asked = set()
+    for panels in wandb_pages.sections().values():
+        for panel in panels:
+            config = panel._to_model().model_dump(by_alias=True)["config"]
+            asked |= {config.get(axis) for axis in ("xAxis", "yAxis", "targetKey")} | set(config.get("metrics") or ())
+            asked |= {column["accessor"] for column in config.get("columns", ())}
+            asked |= {f"config:{config['groupBy']}"} if config.get("groupBy") else set()
+    assert len(asked) > 20
+    assert asked - {None} <= known
