@@ -30,8 +30,8 @@ if __name__ == "__main__":
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
 
 from lightning_modules.settings import Method, TaskSettings
+from sweeps import machine
 from sweeps import study as studies
-from sweeps.machine import cores
 
 METHOD = Method.model_validate({"name": "doped_kp", "factor": 20, "cmr": {"probability": 0.3}})
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--study", default="cmr_probability", help="(default: %(default)s)")
     parser.add_argument("--preset", default="quick", help="(default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=3, help="epochs to train (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=max(1, cores() // 2), help="(default: half of the cores)")
+    parser.add_argument("--threads", type=int, default=max(1, machine.cores() // 2), help="(default: half of the cores)")
     parser.add_argument("--out", type=Path, help="also write the table as CSV; a line is added where there is one")
     options = parser.parse_args()
     row = measure(f"{options.study}-{options.preset}", _task(options.study, options.preset), options.epochs, options.threads)
@@ -104,6 +104,9 @@ def measure(name: str, task: TaskSettings, epochs: int, threads: int) -> dict[st
         "wandb_share": round(logging / training + once / whole_training, 4),
         "share": round((monitor + logging) / training + once / whole_training, 4),
         "threads": threads,
+        "commit": machine.commit(),
+        "hardware": machine.hardware(),
+        "versions": machine.versions(),
     }
 
 

@@ -51,10 +51,10 @@ def serve(folder: ResultsFolder, study: str | None, port: int) -> None:
             f"the dashboard cannot use port {port}: {error.strerror}; give another with --port, or --port 0 for any free one"
         ) from error
     place = "" if study is None else f"/studies/{_number_of(storage, study)}"
-    print(f"{study or shown(folder.path)}, read-only: http://{HOST}:{server.server_port}/dashboard{place}", flush=True)
-    print("Ctrl-C ends the dashboard, and nothing else", flush=True)
     with server:
         try:
+            print(f"{study or shown(folder.path)}, read-only: http://{HOST}:{server.server_port}/dashboard{place}")
+            print("Ctrl-C ends the dashboard, and nothing else", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print("the dashboard has ended")

@@ -101,8 +101,8 @@ def test_a_study_is_shown_while_it_runs_and_does_not_notice(tmp_path):
                 code, said = ask(f"{url}/api/studies/0?after=0")
             shown = json.loads(said)
             states = [trial["state"] for trial in shown["trials"]]
-            assert (code, shown["name"], len(states)) == (200, "tiny-quick", 12)
-            assert states.count("Running") in (1, 2)
+            assert (code, shown["name"], set(states)) == (200, "tiny-quick", {"Complete"})
+            assert 0 < len(states) < 12
             if shutil.which("chromium"):
                 page = f"{url}/dashboard/studies/0"
                 flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"]
@@ -110,7 +110,7 @@ def test_a_study_is_shown_while_it_runs_and_does_not_notice(tmp_path):
                 assert "tiny-quick" in dom
                 assert "Hyperparameter Importance" in dom
             assert study.wait(60) == 0
-            _until(lambda: json.loads(ask(f"{url}/api/studies/0?after=0")[1])["trials"][-1]["state"] == "Complete")
+            _until(lambda: len(json.loads(ask(f"{url}/api/studies/0?after=0")[1])["trials"]) == 12)
 
 
 def test_the_study_cannot_be_changed_through_it(finished):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -134,7 +135,7 @@ def row(of, validation, seconds=10.0):
 
 def test_verbose_tells_every_validation_once(capsys):
     one = trial()
-    lines = Lines(Tally([one], 1, {}), verbose=True)
+    lines = Lines(Tally(SimpleNamespace(jobs={}, expected=1), 1, {}), verbose=True)
     for share, metric in ((0.1, None), (0.2, None), (0.3, 2.5), (0.4, 2.5), (0.5, 2.25)):
         lines.running(one, Progress(share, int(100 * share), metric))
     assert capsys.readouterr().out.splitlines() == [
