@@ -1,6 +1,7 @@
 """What W&B is told of a trial: one run, whatever happened on the way, with all that was measured and nothing twice."""
 
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -13,10 +14,12 @@ import pytest
 import torch
 
 from data import data_hash
+from lightning_modules.callbacks.curve import CurvePoint
 from lightning_modules.settings import LanguageModelTask, Method
 from sweeps.outcome import Stopped
 from sweeps.train import train
 from sweeps.trial import Trial
+from sweeps.views import CURVE_COLUMNS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -85,6 +88,11 @@ def test_the_offline_file_holds_what_was_measured(tmp_path):
         line = next(line for line in lines if line["_step"] == int(row["step"]))
         for name in ("sparsity", "energy_structured", "energy_sparse", "energy_cross"):
             assert line[f"{name}/{row['matrix']}"] == pytest.approx(float(row[name]))
+
+
+def test_all_columns_of_a_curve_are_in_the_table_of_all_curves():
+    fields = [field.name for field in dataclasses.fields(CurvePoint) if field.name != "matrices"]
+    assert list(CURVE_COLUMNS) == ["trial_id", *fields]
 
 
 def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
