@@ -37,7 +37,10 @@ def slow(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome
     for tick in range(done, TICKS):
         report(Progress(tick / TICKS, tick))
         time.sleep(float(os.environ.get("FAKE_TICK_SECONDS", "0.01")))
-        checkpoint.write_text(str(tick + 1))
+        # As a whole, for a kill between two writes must not leave half a checkpoint.
+        unfinished = directory / "checkpoint.tmp"
+        unfinished.write_text(str(tick + 1))
+        unfinished.replace(checkpoint)
     with (directory.parents[1] / "completed.log").open("a") as log:
         log.write(f"{trial.id}\n")
     return outcome(trial, trial.seed / 7 + trial.method.factor)
