@@ -14,6 +14,18 @@ from sweeps.trial import Trial
 
 TICKS = 20
 
+STUDY = """\
+description: tiny
+presets:
+  quick:
+    task: {model: {hidden: 20}}
+    seeds: [1, 2]
+    runs:
+      - {method: dense}
+      - {method: [pruned, doped_kp], factor: 5}
+"""
+"""A study of three methods, two seeds each."""
+
 
 def data_hash(corpus: object) -> str:
     return "0" * 64

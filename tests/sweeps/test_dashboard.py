@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fake_training import STUDY
 from filelock import FileLock
 
 from sweeps.dashboard import ReadOnlyError, open_read_only
@@ -22,17 +23,6 @@ from sweeps.main import main
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}"}
-
-STUDY = """\
-description: tiny
-presets:
-  quick:
-    task: {model: {hidden: 20}}
-    seeds: [1, 2, 3, 4]
-    runs:
-      - {method: dense}
-      - {method: [pruned, doped_kp], factor: 5}
-"""
 
 
 @contextmanager
@@ -55,7 +45,7 @@ def running(*arguments, **environment):
 
 def sweep(folder, **environment):
     study = folder / "tiny.yaml"
-    study.write_text(STUDY)
+    study.write_text(STUDY.replace("[1, 2]", "[1, 2, 3, 4]"))
     flags = ("--study", study, "--out", folder / "out", "--wandb", "off", "--workers", 2)
     return running("-m", "fake_training", "slow", *flags, **environment)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fake_training import STUDY
 
 from lightning_modules.settings import LanguageModelTask, Method
 from sweeps.outcome import Outcome, Progress
@@ -21,17 +22,6 @@ from sweeps.tally import Tally, best_per_method, outlook, time_left
 from sweeps.trial import Trial
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
-
-STUDY = """\
-description: tiny
-presets:
-  quick:
-    task: {model: {hidden: 20}}
-    seeds: [1, 2]
-    runs:
-      - {method: dense}
-      - {method: [pruned, doped_kp], factor: 5}
-"""
 
 
 @pytest.fixture
@@ -103,7 +93,9 @@ def test_a_failure_is_told_in_a_terminal(command):
 
 
 def test_elsewhere_there_is_a_line_a_trial_and_the_best_in_the_end(command):
-    said = lines_of(command("slow"))
+    """With --verbose a line more for each that begins."""
+    said = lines_of(command("slow", "--verbose"))
+    assert len(re.findall(r"seed \d: begun, trial [0-9a-f]{12}$", said, re.MULTILINE)) == 6
     assert "\x1b" not in said
     assert [line[:5] for line in said.splitlines() if line.startswith("[")] == [f"[{n}/6]" for n in range(1, 7)]
     assert re.search(r"^\[1/6\] dense seed \d: 1\.\d+ perplexity \(\d s\), about \d+ s left$", said, re.MULTILINE)
@@ -114,11 +106,6 @@ def test_quiet_says_only_how_it_ended(command):
     said = lines_of(command("slow", "--quiet"))
     assert said.splitlines()[0].startswith("tiny-quick: 6 finished in ")
     assert len(said.splitlines()) == 2
-
-
-def test_verbose_tells_every_start(command):
-    said = lines_of(command("slow", "--verbose"))
-    assert len(re.findall(r"seed \d: begun, trial [0-9a-f]{12}$", said, re.MULTILINE)) == 6
 
 
 def trial(name="dense", factor=1.0, seed=1, **method):

@@ -9,23 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from fake_training import STUDY
 
 from sweeps.main import main
 from sweeps.parts import Parts
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
-
-STUDY = """\
-description: tiny
-presets:
-  quick:
-    task: {model: {hidden: 20}}
-    seeds: [1, 2]
-    runs:
-      - {method: dense}
-      - {method: [pruned, doped_kp], factor: 5}
-"""
 
 
 @pytest.fixture
@@ -83,6 +73,7 @@ def test_asking_all_the_time_disturbs_nobody(study, out, capsys):
     process = start("slow", study, out, FAKE_TICK_SECONDS="0.02")
     while process.poll() is None:
         assert status(capsys, "--out", out)[0] in (0, 2), "2 before the study is planned"
+        time.sleep(0.02)
     assert process.returncode == 0
     assert len((out / "completed.log").read_text().split()) == 6
 
@@ -101,20 +92,6 @@ def test_results_failures_and_the_best_of_each_method(study, out, capsys):
     assert all("seed 2: RuntimeError: out of paper" in line and line.endswith("log.txt)") for line in failed)
 
 
-def test_several_studies_in_one_folder(study, out, tmp_path, capsys):
-    assert start("instant", study, out).wait(60) == 0
-    other = tmp_path / "other.yaml"
-    other.write_text(STUDY.replace("seeds: [1, 2]", "seeds: [7]"))
-    assert start("instant", str(other), out).wait(60) == 0
-    said = status(capsys, "--out", out)[1]
-    assert "other-quick: 3 of 3" in said
-    assert "tiny-quick: 6 of 6" in said
-    assert "other-quick" not in status(capsys, "--study", study, "--out", out)[1]
-    code, said = status(capsys, "--study", "kp_vs_pruning", "--out", out)
-    assert (code, said.count("\n")) == (2, 1)
-    assert "no study 'kp_vs_pruning-quick'" in said
-
-
 TORN = {
     "a row": ("trials/*/row.json", lambda path: path.write_text(path.read_text()[:50]), "is not a whole row"),
     "a clock": ("trials/*/clock.json", lambda path: path.write_text('{"started": "x"'), "6 of 6"),
@@ -131,6 +108,20 @@ def finished(tmp_path_factory):
     (folder / "tiny.yaml").write_text(STUDY)
     assert start("instant", str(folder / "tiny.yaml"), folder / "out").wait(60) == 0
     return folder / "out"
+
+
+def test_several_studies_in_one_folder(finished, out, tmp_path, capsys):
+    shutil.copytree(finished, out)
+    other = tmp_path / "other.yaml"
+    other.write_text(STUDY.replace("seeds: [1, 2]", "seeds: [7]"))
+    assert start("instant", str(other), out).wait(60) == 0
+    said = status(capsys, "--out", out)[1]
+    assert "other-quick: 3 of 3" in said
+    assert "tiny-quick: 6 of 6" in said
+    assert "other-quick" not in status(capsys, "--study", finished.parent / "tiny.yaml", "--out", out)[1]
+    code, said = status(capsys, "--study", "kp_vs_pruning", "--out", out)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "no study 'kp_vs_pruning-quick'" in said
 
 
 @pytest.mark.parametrize(("pattern", "tear", "expected"), TORN.values(), ids=TORN.keys())
