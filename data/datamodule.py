@@ -7,7 +7,7 @@ from datasets.arrow_dataset import Dataset
 from datasets.dataset_dict import DatasetDict
 from torch import Tensor
 
-from data.batches import StreamBatches
+from data.batches import StreamBatches, TextBatch
 from data.corpus import TokenizedCorpus
 from data.errors import DataError
 from lightning_modules.settings import Training
@@ -72,6 +72,15 @@ class TextDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> StreamBatches:
         """The whole test split as one stream."""
         return StreamBatches(self.test_tokens, 1, self._evaluation_length)
+
+    def monitored_batch(self) -> TextBatch:
+        """A small sample of the validation split, always the same: the first batch when it is cut into lanes like training.
+
+        Its lanes start at even distances in the split, each ``training.sequence_length`` time steps long (or less, where
+        the split is short).
+        """
+        lanes = min(self._training.batch_size, len(self.validation_tokens) - 1)
+        return next(iter(StreamBatches(self.validation_tokens, lanes, self._training.sequence_length)))
 
     def _tokens(self, split: str) -> Tensor:
         tokens: Tensor = self.splits[split][:]["token"]

@@ -96,6 +96,13 @@ class LanguageModel(Task):
         """Perplexity, or bits a character, over all pieces since the last call."""
         nats = float(self._nats.compute())
         self._nats.reset()
+        return self._in_metric(nats)
+
+    def metric_on(self, batch: TextBatch) -> float:
+        """Perplexity, or bits a character, of one piece of text by itself."""
+        return self._in_metric(float(self._loss(batch, None)[0]))
+
+    def _in_metric(self, nats: float) -> float:
         if self.characters:
             return nats / math.log(2)
         return math.exp(nats) if nats < 700 else math.inf

@@ -122,6 +122,28 @@ class CompressedLSTM(nn.Module):
         """The weight matrices, in the order of ``nn.LSTM``."""
         return (matrix for _, matrix in self._named_matrices())
 
+    @torch.no_grad()
+    def matrix_inputs(self, x: Tensor) -> dict[str, Tensor]:
+        """The vectors that each weight matrix is multiplied with while it reads a batch, by the name of the matrix.
+
+        The state before the batch is zero, and there is no dropout between layers. For ``x`` as in ``forward``, with a batch
+        and not packed, all are (T, B, columns), in the order in which they are read: from the end in the reverse direction.
+        """
+        x_TBI = x.transpose(0, 1) if self.batch_first else x
+        flat, inputs = self._compose(), {}
+        for layer in range(self.num_layers):
+            outputs = []
+            for suffix in ("", "_reverse") if self.bidirectional else ("",):
+                read_TBI = x_TBI.flip(0) if suffix else x_TBI
+                weights, flat = flat[: 4 if self.bias else 2], flat[4 if self.bias else 2 :]
+                zeros_1BH = x_TBI.new_zeros(1, x_TBI.shape[1], self.hidden_size)
+                h_TBH, *_ = torch.lstm(read_TBI, (zeros_1BH, zeros_1BH), weights, self.bias, 1, 0.0, False, False, False)
+                inputs[f"weight_ih_l{layer}{suffix}"] = read_TBI
+                inputs[f"weight_hh_l{layer}{suffix}"] = torch.cat([zeros_1BH, h_TBH[:-1]])
+                outputs.append(h_TBH.flip(0) if suffix else h_TBH)
+            x_TBI = torch.cat(outputs, dim=-1)
+        return inputs
+
     def forward(self, x: Tensor | PackedSequence, state: State | None = None) -> tuple[Tensor | PackedSequence, State]:
         """Run over a batch of sequences.
 

@@ -40,11 +40,23 @@ class Task(pl.LightningModule, ABC):
     def measured(self) -> float:
         """The metric over the evaluation that was just run."""
 
+    @abstractmethod
+    def metric_on(self, batch: Any) -> float:
+        """The metric on one batch, read from a zero state. Leaves no trace in what is being measured."""
+
+    def lstms(self) -> Iterator[tuple[str, CompressedLSTM]]:
+        """All compressed LSTMs, with their names in the task."""
+        return ((name, module) for name, module in self.named_modules() if isinstance(module, CompressedLSTM))
+
+    def named_matrices(self) -> Iterator[tuple[str, Matrix]]:
+        """All compressed weight matrices, each with a name such as ``lstm.weight_ih_l0``."""
+        for lstm_name, lstm in self.lstms():
+            for name, matrix in zip(lstm.matrices, lstm.weight_matrices(), strict=True):
+                yield f"{lstm_name}.{name}", matrix
+
     def matrices(self) -> Iterator[Matrix]:
         """All compressed weight matrices."""
-        for module in self.modules():
-            if isinstance(module, CompressedLSTM):
-                yield from module.weight_matrices()
+        return (matrix for _, matrix in self.named_matrices())
 
     def size(self) -> Size:
         """Size of all LSTM weight matrices at this moment."""

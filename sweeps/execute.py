@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -44,16 +44,42 @@ class Verdict:
     """The error, in one line."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What ``clock.json`` in a trial's folder says of its attempts."""
+
+    started: str
+    """When the first one started, UTC."""
+    seconds: float
+    """Wall time of all of them, up to the last report."""
+    attempts: int
+    """How many there were, the running one included."""
+    progress: Progress
+    """The last report."""
+
+
+def read_clock(folder: Path) -> Kept | None:
+    """What is kept of a trial's attempts; None if there was none, or if the file is not whole."""
+    try:
+        kept = json.loads((folder / "clock.json").read_text(encoding="utf-8"))
+        progress = Progress(**kept.get("progress", {"share": 0.0, "step": 0}))
+        return Kept(str(kept["started"]), float(kept["seconds"]), int(kept["attempts"]), progress)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 class Clock:
-    """Wall time of a trial over all its attempts, kept in ``clock.json`` so that it survives a kill."""
+    """Wall time and progress of a trial over all its attempts, kept in ``clock.json``: it survives a kill, and others
+    can see how the trial fares.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "clock.json"
-        try:
-            kept = json.loads(self._path.read_text(encoding="utf-8"))
-            self.started, self._before, self.attempt = str(kept["started"]), float(kept["seconds"]), kept["attempts"] + 1
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            self.started, self._before, self.attempt = datetime.now(UTC).isoformat(timespec="seconds"), 0.0, 1
+        kept = read_clock(folder)
+        self.started = kept.started if kept else datetime.now(UTC).isoformat(timespec="seconds")
+        self._before = kept.seconds if kept else 0.0
+        self.attempt = kept.attempts + 1 if kept else 1
+        self._progress = kept.progress if kept else Progress(0.0, 0)
         self._start = self._written = time.monotonic()
         self._write()
 
@@ -62,8 +88,9 @@ class Clock:
         """Seconds of all attempts so far."""
         return self._before + time.monotonic() - self._start
 
-    def tick(self) -> None:
-        """Keep the time; call it often."""
+    def tick(self, progress: Progress) -> None:
+        """Keep the time and the progress; call it often."""
+        self._progress = progress
         if time.monotonic() - self._written > _TICK_SECONDS:
             self._write()
 
@@ -72,8 +99,8 @@ class Clock:
         self._write()
 
     def _write(self) -> None:
-        kept = {"started": self.started, "seconds": round(self.seconds, 3), "attempts": self.attempt}
-        write_whole(self._path, json.dumps(kept))
+        kept = Kept(self.started, round(self.seconds, 3), self.attempt, self._progress)
+        write_whole(self._path, json.dumps(asdict(kept)))
         self._written = time.monotonic()
 
 
@@ -137,7 +164,7 @@ def _run(job: Job, folder: Path, train: Train, report: Report, threads: int) -> 
     limit = TimeLimit(job.time_limit)
 
     def watched(progress: Progress) -> None:
-        clock.tick()
+        clock.tick(progress)
         report(progress)
         limit.check()
         if progress.validation and progress.metric is not None and job.hopeless(progress.validation, progress.metric):

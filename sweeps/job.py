@@ -31,10 +31,15 @@ class Job(Settings):
     """Longest time in seconds that one attempt may take."""
 
     def satisfied_by(self, row: Row) -> bool:
-        """Whether a result will do: one that was stopped early tells enough of a setting that was only tried."""
-        return row.status != "stopped" or self.stage == "tuning"
+        """Whether a result will do."""
+        return satisfies(row, self.stage)
 
     def hopeless(self, validation: int, metric: float) -> bool:
         """Whether its validation of this number, counted from 1, is worse than it may be."""
         limit = self.limits[validation - 1] if validation <= len(self.limits) else None
         return limit is not None and metric > limit
+
+
+def satisfies(row: Row, stage: Stage) -> bool:
+    """Whether a result will do at a stage: one that was stopped early tells enough of a setting that was only tried."""
+    return row.status != "stopped" or stage == "tuning"

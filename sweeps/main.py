@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps import dry_run, optuna_storage, study
+from sweeps import dry_run, optuna_storage, status, study
 from sweeps.errors import UserError, hide_passwords
 from sweeps.export import export
 from sweeps.files import FolderError, trouble
@@ -19,7 +19,7 @@ from sweeps.options import DEFAULT_PRESET, Options, parse
 from sweeps.parts import Parts, load
 from sweeps.plan import check_sizes, make_plan
 from sweeps.sweep import Sweep
-from sweeps.tracking import wandb_environment
+from sweeps.tracking import MONITOR_EVERY, wandb_environment
 
 
 def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:
@@ -49,10 +49,12 @@ def _command(options: Options, parts: Parts) -> int:
     if options.list_studies:
         print("\n".join(dry_run.list_studies()))
         return 0
+    if options.status or options.dashboard:
+        return _look(options)
     chosen = study.with_settings(study.load(options.study), options.preset, options.settings)
     name = f"{chosen.name}-{options.preset}"
     folder = ResultsFolder(Path(options.out or f"runs/{name}"))
-    environment = wandb_environment(options.wandb, name, folder.path)
+    environment = wandb_environment(options.wandb, name, folder.path) | {MONITOR_EVERY: str(options.monitor)}
     workers = options.workers or len(gpus()) or cores()
     if options.dry_run:
         sizes = check_sizes(chosen, options.preset, load(parts.plan_sizes))
@@ -69,7 +71,7 @@ def _command(options: Options, parts: Parts) -> int:
             print(export(plan, folder, Path(options.export), _making(options)))
             return 0
         check_sizes(chosen, options.preset, load(parts.plan_sizes))
-        sweep = Sweep(plan, folder, options.quiet)
+        sweep = Sweep(plan, folder, options.quiet, options.verbose)
         sweep.prepare(options.retry_failed)
         launch = Launch(
             folder.path,
@@ -82,3 +84,20 @@ def _command(options: Options, parts: Parts) -> int:
         return sweep.run(launch, options.retries, options.time_limit, options.storage)
     except OSError as error:
         raise trouble(error, folder.path) or error from error
+
+
+def _look(options: Options) -> int:
+    """Show a study that another process runs, or that has ended: all that are in a folder, if none is named."""
+    name = None
+    if options.study:
+        chosen = study.load(options.study)
+        chosen.preset(options.preset)
+        name = f"{chosen.name}-{options.preset}"
+    folder = ResultsFolder(Path(options.out or f"runs/{name}"))
+    if options.dashboard:
+        from sweeps.dashboard import serve
+
+        serve(folder, name, options.port)
+    else:
+        print("\n".join(status.describe(folder, name)))
+    return 0

@@ -22,6 +22,7 @@ examples:
   python sweeps/run.py --list
   python sweeps/run.py --study kp_vs_pruning                     the preset `quick`, into runs/kp_vs_pruning-quick
   python sweeps/run.py --study kp_vs_pruning --dry-run           only say what would run
+  python sweeps/run.py --study kp_vs_pruning --status            how far it is, from another terminal
   python sweeps/run.py --study kp_vs_pruning --preset paper --workers 4
   python sweeps/run.py --study my_study.yaml --out results/mine --seed 10
   python sweeps/run.py --study kp_vs_pruning --engine dask --scheduler tcp://host:8786   on a cluster: docs/cluster.md
@@ -52,7 +53,12 @@ class Options:
     retry_failed: bool
     settings: list[str]
     wandb: Choice
+    monitor: int
     quiet: bool
+    verbose: bool
+    status: bool
+    dashboard: bool
+    port: int
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -94,22 +100,38 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--retries", metavar="N", type=_natural, default=2, help="after an error (default: %(default)s)")
     parser.add_argument("--time-limit", metavar="SECONDS", type=_seconds, help="of one attempt; longer is an error")
     parser.add_argument("--retry-failed", action="store_true", help="run trials again that are recorded as failed")
-    parser.add_argument("--dry-run", action="store_true", help="say what would run, its sizes, time and disk; run nothing")
-    parser.add_argument("--export", metavar="DIR", help="copy the study's results and how they were made; run nothing")
-    parser.add_argument("--list", dest="list_studies", action="store_true", help="list the studies and their presets")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="say what would run, its sizes, time and disk; run nothing")
+    instead.add_argument("--export", metavar="DIR", help="copy the study's results and how they were made; run nothing")
+    instead.add_argument("--list", dest="list_studies", action="store_true", help="list the studies and their presets")
+    instead.add_argument("--status", action="store_true", help="say how a study fares that runs elsewhere, or has ended")
+    instead.add_argument("--dashboard", action="store_true", help="show the study in Optuna's dashboard, read-only")
+    parser.add_argument(
+        "--port", metavar="N", type=_port, default=8080, help="of the dashboard, 0: any free one (default: %(default)s)"
+    )
     parser.add_argument(
         "--wandb",
         choices=("auto", "offline", "online", "off"),
         default="auto",
         help="log to Weights & Biases (default: auto, which is online if you are logged in, else offline)",
     )
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument(
+        "--monitor",
+        metavar="N",
+        type=_natural,
+        default=1,
+        help="measure co-adaptation at every N-th validation, 0: never (default: %(default)s)",
+    )
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("--quiet", action="store_true", help="show no progress")
+    loudness.add_argument("--verbose", action="store_true", help="tell every start and every validation of a trial")
     known, unknown = parser.parse_known_args(arguments)
     if unknown:
         flags = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
         raise UserError(f"unknown argument {unknown[0]!r}; {suggestion(unknown[0].partition('=')[0], flags)}")
     options = Options(**vars(known))
-    if not options.study and not options.list_studies:
+    of_a_folder = options.out and (options.status or options.dashboard)
+    if not (options.study or options.list_studies or of_a_folder):
         raise UserError("no study given: --study NAME, or --list to see them, or --help")
     if (options.engine == "dask") != bool(options.scheduler):
         raise UserError("--engine dask and --scheduler ADDRESS belong together: give both or neither")
@@ -156,4 +178,10 @@ def _share(text: str) -> float:
 def _positive(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
         raise argparse.ArgumentTypeError(f"{text!r} was given, expected a whole number from 1 to 1024")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} was given, expected a port from 0 to 65535")
     return int(text)

@@ -1,4 +1,4 @@
-"""Shows how a study fares: bars in a terminal, a line a trial elsewhere, or nothing."""
+"""Shows how a study fares: bars in a terminal, a line a trial elsewhere, or nothing; ``verbose`` tells every validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from sweeps.outcome import Progress
 from sweeps.rows import Row
-from sweeps.tally import Tally, duration
+from sweeps.tally import Tally, best_per_method, duration, outlook
 from sweeps.trial import Trial
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Quiet:
     """Shows nothing, but keeps the tally; the base of the other displays."""
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
+    def __init__(self, tally: Tally, verbose: bool = False) -> None:
+        self.tally, self._verbose = tally, verbose
         self._left: float | None = None
         self._left_due = -math.inf
 
@@ -33,7 +33,7 @@ class Quiet:
         if start >= self._left_due:
             self._left = self.tally.seconds_left()
             self._left_due = start + 50 * (time.monotonic() - start)
-        return f"about {duration(self._left)} left"
+        return outlook(self._left)
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +43,13 @@ class Quiet:
 
     def running(self, trial: Trial, progress: Progress) -> None:
         """A trial reports."""
+        run = self.tally.running.get(trial.id)
+        before = run.latest if run else None
         self.tally.report(trial, progress)
+        if self._verbose and before is None:
+            self.notice(f"{trial.label}: begun, trial {trial.id}")
+        elif self._verbose and before and progress.metric not in (None, before.metric):
+            self.notice(f"{trial.label}: {progress.metric:.4g} at step {progress.step} ({progress.share:.0%})")
 
     def finished(self, trial: Trial, row: Row) -> None:
         """A trial has a row."""
@@ -73,16 +79,16 @@ class Lines(Quiet):
 
 
 class Bars(Quiet):
-    """A bar for every trial that runs, one for the study, and the best so far."""
+    """A bar for every trial that runs, one for the study, and the best of each method."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, verbose: bool = False) -> None:
         from rich.console import Group
         from rich.live import Live
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn
         from rich.progress import Progress as RichProgress
         from rich.text import Text
 
-        super().__init__(tally)
+        super().__init__(tally, verbose)
         note = TextColumn("{task.fields[note]}", markup=False)
         self._bars = RichProgress(TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), note)
         self._study = self._bars.add_task("", total=tally.agenda.expected, note="")
@@ -132,15 +138,15 @@ class Bars(Quiet):
         note = self.left() + (f", {failed} failed" if failed else "")
         total = tally.agenda.expected
         self._bars.update(self._study, completed=done, total=total, description=f"{done} of {total} trials", note=note)
-        return self._group(self._bars, self._text(tally.best()))
+        return self._group(self._bars, self._text("\n".join(best_per_method(tally.rows.values()))))
 
 
-def display(tally: Tally, quiet: bool) -> Quiet:
+def display(tally: Tally, quiet: bool, verbose: bool = False) -> Quiet:
     """The display that suits where the output goes."""
     if quiet:
         return Quiet(tally)
     terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return Bars(tally) if terminal else Lines(tally)
+    return Bars(tally, verbose) if terminal else Lines(tally, verbose)
 
 
 def _result(row: Row) -> str:

@@ -15,7 +15,7 @@ from sweeps.optuna_storage import open_storage, study_name, troubles_of
 from sweeps.plan import Plan, changes, save_plan
 from sweeps.progress import display
 from sweeps.schedule import Schedule
-from sweeps.tally import Tally, duration
+from sweeps.tally import Tally, best_per_method, duration
 from sweeps.thinning import thin
 from sweeps.views import write_views
 
@@ -23,8 +23,8 @@ from sweeps.views import write_views
 class Sweep:
     """Runs what a plan still lacks in a folder, and tells what came out."""
 
-    def __init__(self, plan: Plan, folder: ResultsFolder, quiet: bool = False) -> None:
-        self._plan, self._folder, self._quiet = plan, folder, quiet
+    def __init__(self, plan: Plan, folder: ResultsFolder, quiet: bool = False, verbose: bool = False) -> None:
+        self._plan, self._folder, self._quiet, self._verbose = plan, folder, quiet, verbose
         self._agenda = Agenda(plan, folder)
 
     def prepare(self, retry_failed: bool = False) -> None:
@@ -55,7 +55,7 @@ class Sweep:
         left = self._agenda.expected - len(rows)
         tally = Tally(self._agenda, launch.at_a_time(left), dict(rows))
         stopped = _Stop()
-        with display(tally, self._quiet) as watcher:
+        with display(tally, self._quiet, self._verbose) as watcher:
             engine = launch.engine(left, watcher.notice)
             try:
                 watcher.notice(
@@ -94,6 +94,9 @@ class Sweep:
         return self._end(tally, time.monotonic() - begun)
 
     def _end(self, tally: Tally, seconds: float) -> int:
+        best = best_per_method(tally.rows.values())
+        if best and not self._quiet:
+            print("\n".join(["", *best, ""]))
         failed = tally.count("failed")
         counts = ", ".join(
             f"{count} {status}" for status in ("finished", "diverged", "stopped", "failed") if (count := tally.count(status))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -60,42 +60,71 @@ class Tally:
         return sum(row.status == status for row in self.rows.values())
 
     def seconds_left(self) -> float | None:
-        """Estimate from the trials that are finished, those of the same method before others; None without any hint."""
+        """Estimate of the time that the rest takes; None without any hint."""
         now = self.clock()
-        known: dict[str, list[float]] = {}
-        for row in self.rows.values():
-            if row.status in ("finished", "stopped"):
-                known.setdefault(row.method, []).append(row.seconds)
+        known = seconds_by_method(self.rows.values())
         if not known:
-            seen = [seconds for run in self.running.values() if (seconds := run.seconds_in_all(now))]
-            if not seen:
-                return None
-            known[""] = seen
-        means = {method: fmean(seconds) for method, seconds in known.items()}
-        typical = fmean(means.values())
-        left = []
-        for job in self.agenda.jobs.values():
-            if job.trial.id not in self.rows:
-                seconds = means.get(job.trial.method.name, typical)
-                run = self.running.get(job.trial.id)
-                left.append(seconds * (1 - run.latest.share) if run else seconds)
-        left += [typical] * (self.agenda.expected - len(self.agenda.jobs))
-        # With fewer trials than workers, or a long one at the end, the longest decides.
-        return max(sum(left) / max(self.workers, len(self.running)), max(left)) if left else 0.0
+            known[""] = [seconds for run in self.running.values() if (seconds := run.seconds_in_all(now))]
+        left: list[tuple[str, float]] = []
+        for trial_id, job in self.agenda.jobs.items():
+            if trial_id not in self.rows:
+                run = self.running.get(trial_id)
+                left.append((job.trial.method.name, run.latest.share if run else 0.0))
+        left += [("", 0.0)] * (self.agenda.expected - len(self.agenda.jobs))
+        return time_left(known, left, max(self.workers, len(self.running)))
 
-    def best(self) -> str:
-        """The best validation at each compression factor: ``best so far: 1x dense 1.97, 10x doped_kp 2.21``."""
-        best: dict[float, Row] = {}
-        for row in self.rows.values():
-            if row.validation is not None and row.status == "finished":
-                held = best.get(row.cf_requested)
-                if held is None or held.validation is None or row.validation < held.validation:
-                    best[row.cf_requested] = row
-        names = [
-            f"{factor:g}x {row.method}{' + cmr' if row.cmr else ''} {row.validation:.4g}"
-            for factor, row in sorted(best.items())
-        ]
-        return f"best so far: {', '.join(names)}" if names else ""
+
+def seconds_by_method(rows: Iterable[Row]) -> dict[str, list[float]]:
+    """How long trials took, by their method."""
+    known: dict[str, list[float]] = {}
+    for row in rows:
+        if row.status in ("finished", "stopped"):
+            known.setdefault(row.method, []).append(row.seconds)
+    return known
+
+
+def time_left(known: Mapping[str, Sequence[float]], left: Iterable[tuple[str, float]], workers: int) -> float | None:
+    """Seconds that trials will take, each given by its method and the share of it that is done; None without any hint.
+
+    ``known`` are seconds of whole trials: those of the same method count before others.
+    """
+    left = list(left)
+    if not left:
+        return 0.0
+    means = {method: fmean(seconds) for method, seconds in known.items() if seconds}
+    if not means:
+        return None
+    typical = fmean(means.values())
+    seconds = [means.get(method, typical) * (1 - share) for method, share in left]
+    # With fewer trials than workers, or a long one at the end, the longest decides.
+    return max(sum(seconds) / workers, max(seconds))
+
+
+def best_per_method(rows: Iterable[Row]) -> list[str]:
+    """Lines of a table: the lowest validation of each method at each compression factor; none without any."""
+    best: dict[str, dict[float, float]] = {}
+    for row in rows:
+        if row.status == "finished" and row.validation is not None:
+            of_method = best.setdefault(f"{row.method}{' + cmr' if row.cmr else ''}", {})
+            of_method[row.cf_requested] = min(row.validation, of_method.get(row.cf_requested, row.validation))
+    factors = sorted({factor for of_method in best.values() for factor in of_method})
+    if not factors:
+        return []
+    lines = [["best validation", *(f"{factor:g}x" for factor in factors)]]
+    for label, of_method in best.items():
+        lines.append([label, *(f"{of_method[factor]:.4g}" if factor in of_method else "" for factor in factors)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            [label.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))]
+        ).rstrip()
+        for label, *cells in lines
+    ]
+
+
+def outlook(seconds: float | None) -> str:
+    """An estimate of the time left as one reads it: ``about 3 min 20 s left``."""
+    return "time left unknown" if seconds is None else f"about {duration(seconds)} left"
 
 
 def duration(seconds: float | None) -> str:

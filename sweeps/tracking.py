@@ -14,6 +14,9 @@ from sweeps.errors import UserError, suggestion
 
 Choice = Literal["auto", "offline", "online", "off"]
 
+MONITOR_EVERY = "LSTM_MONITOR_EVERY"
+"""Variable that tells workers at every how many validations co-adaptation is measured; 0 is never."""
+
 _MODES = {"offline": "offline", "online": "online", "off": "disabled"}
 
 

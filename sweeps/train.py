@@ -6,29 +6,31 @@ when it is done that file makes way for ``model.ckpt``, the trained model alone.
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import os
 import time
 import warnings
-from dataclasses import asdict, fields
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import Logger, WandbLogger
 
 from data import DataError, build
 from data.datamodule import TextDataModule
 from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint
 from lightning_modules.callbacks.curve import Curve, CurvePoint
+from lightning_modules.callbacks.monitor import Monitor
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.settings import Method, TaskSettings
+from sweeps.curve_files import write_curve
 from sweeps.outcome import Hopeless, Outcome, Progress, Report, Status
+from sweeps.tracking import MONITOR_EVERY
 from sweeps.trial import Trial
+from sweeps.wandb_run import WandbRun
 
 CHECKPOINT_SECONDS = 30
 REPORT_SECONDS = 0.5
@@ -57,25 +59,30 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
             f"{data.source} has changed since the study was planned (hash {data.data_hash[:12]}, planned "
             f"{trial.data_hash[:12]}); start the study again to plan it with the new text"
         )
-    curve = Curve(lambda points: _write_curve(directory / "curve.csv", points))
-    watch = _Watch(report, curve)
-    logger = _wandb_logger(trial, directory)
-    try:
+    every = int(os.environ.get(MONITOR_EVERY, "1"))
+    monitor = Monitor(data.monitored_batch(), every) if every else None
+    with _wandb_run(trial, directory, model) as run:
+
+        def write(points: list[CurvePoint]) -> None:
+            write_curve(directory, points)
+            if run:
+                run.log(points)
+
+        curve = Curve(write, monitor)
+        watch = _Watch(report, curve)
         checkpoint = directory / "checkpoint.ckpt"
-        callbacks = [Annealing(trial.method), curve, watch, TimedCheckpoint(checkpoint, CHECKPOINT_SECONDS)]
-        trainer = _trainer(trial, directory, data, callbacks, logger)
+        callbacks = [Annealing(trial.method), *([monitor] if monitor else []), curve, watch]
+        callbacks.append(TimedCheckpoint(checkpoint, CHECKPOINT_SECONDS))
+        trainer = _trainer(trial, directory, data, callbacks)
         trainer.fit(model, data, ckpt_path=str(checkpoint) if checkpoint.exists() else None)
         steps = trainer.global_step
         outcome = _outcome(model, curve, steps, *_qualities(trainer, model, data, watch))
-        if logger:
-            final = {"final_validation": outcome.validation, **asdict(model.size())}
-            logger.log_metrics(final | ({} if outcome.test is None else {"test": outcome.test}), step=steps)
+        if run:
+            run.log(curve.points)
+            run.end(outcome)
         trainer.save_checkpoint(directory / "model.ckpt", weights_only=True)
         checkpoint.unlink(missing_ok=True)
         return outcome
-    finally:
-        if logger:
-            logger.experiment.finish()
 
 
 def build_parts(task: TaskSettings, method: Method) -> tuple[LanguageModel, TextDataModule]:
@@ -91,9 +98,7 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
-def _trainer(
-    trial: Trial, directory: Path, data: TextDataModule, callbacks: list[pl.Callback], logger: Logger | None
-) -> pl.Trainer:
+def _trainer(trial: Trial, directory: Path, data: TextDataModule, callbacks: list[pl.Callback]) -> pl.Trainer:
     training = trial.task.training
     steps = training.epochs * len(data.train_dataloader())
     return pl.Trainer(
@@ -105,12 +110,11 @@ def _trainer(
         val_check_interval=max(1, steps // training.validations),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        logger=logger or False,
+        logger=False,
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        log_every_n_steps=1,
         default_root_dir=directory,
     )
 
@@ -150,30 +154,11 @@ def _outcome(
     )
 
 
-def _write_curve(path: Path, points: list[CurvePoint]) -> None:
-    """Write all points anew, so that a resumed training leaves no line twice."""
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(CurvePoint)])
-        writer.writeheader()
-        writer.writerows(asdict(point) for point in points)
-    unfinished.replace(path)
-
-
-def _wandb_logger(trial: Trial, directory: Path) -> WandbLogger | None:
-    """The trial as a run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
-    mode = os.environ.get("WANDB_MODE", "disabled")
-    if mode == "disabled":
-        return None
-    return WandbLogger(
-        name=f"{trial.method.label} {trial.method.factor:g}x seed {trial.seed}",
-        id=trial.id,
-        save_dir=directory,
-        offline=mode == "offline",
-        log_model=False,
-        job_type=trial.method.name,
-        config=trial.model_dump(mode="json"),
-    )
+def _wandb_run(trial: Trial, directory: Path, model: LanguageModel) -> WandbRun | nullcontext[None]:
+    """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
+    if os.environ.get("WANDB_MODE", "disabled") == "disabled":
+        return nullcontext()
+    return WandbRun(trial, directory, model.metric, model.uncompressed_size())
 
 
 class _Watch(pl.Callback):

@@ -20,8 +20,14 @@ from sweeps.thinning import thin
 RESULT_COLUMNS = ("study", "cell", "stage", *Row.model_fields)
 """Columns of results.csv; a row a study and trial. ``stage`` is ``tuning`` for a setting that was only tried."""
 
-CURVE_COLUMNS = ("trial_id", "step", "epoch", "sparsity", "cmr_probability", "training_loss", "validation")
-"""Columns of curves.csv; a row a validation, also of trials that are not finished."""
+CURVE_COLUMNS = (
+    *("trial_id", "step", "epoch", "sparsity", "cmr_probability", "training_loss", "validation", "values", "bytes"),
+    *("energy_structured", "energy_sparse", "energy_cross"),
+    *("validation_slice", "validation_without_sparse", "validation_without_structured"),
+    *("gradient_structured", "gradient_sparse"),
+)
+"""Columns of curves.csv; a row a validation, also of trials that are not finished. What they mean is said in
+``lightning_modules.callbacks.curve``; those that a method does not have are empty."""
 
 
 class Views:

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
+from lightning_modules.callbacks.monitor import Adaptation, Monitor
+from lightning_modules.co_adaptation import Energy
 from lightning_modules.matrices import Doped, Sparse
 from lightning_modules.task import Task
+
+
+@dataclass(frozen=True)
+class MatrixPoint:
+    """What was measured of one weight matrix with a sparse part."""
+
+    matrix: str
+    """Its name, e.g. ``lstm.weight_hh_l0``."""
+    sparsity: float
+    """Share of zeros in its sparse part."""
+    energy_structured: float | None = None
+    """As in ``CurvePoint``, of this matrix alone."""
+    energy_sparse: float | None = None
+    """As in ``CurvePoint``, of this matrix alone."""
+    energy_cross: float | None = None
+    """As in ``CurvePoint``, of this matrix alone."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +47,38 @@ class CurvePoint:
     """Mean loss of a token in nats, with dropout, over the steps since the last validation."""
     validation: float
     """The task's metric."""
+    values: int
+    """Values that the LSTM's weight matrices have now."""
+    bytes: int
+    """Their bytes in the deployed format."""
+    energy_structured: float | None = None
+    """E‖M x‖² / (E‖M x‖² + E‖S x‖²): share of M in the energy of the pre-activations, all doped matrices together, over
+    the inputs x of a small batch of the validation split. This and what follows is there for doped methods, where a
+    ``Monitor`` measures it."""
+    energy_sparse: float | None = None
+    """E‖S x‖² / (E‖M x‖² + E‖S x‖²): the share of S."""
+    energy_cross: float | None = None
+    """2 E⟨M x, S x⟩ / (E‖M x‖² + E‖S x‖²), from -1, where the parts cancel, to 1."""
+    validation_slice: float | None = None
+    """The task's metric on that small batch, to compare the next two with."""
+    validation_without_sparse: float | None = None
+    """The same with S off."""
+    validation_without_structured: float | None = None
+    """The same with M off."""
+    gradient_structured: float | None = None
+    """Norm of the gradient of the parameters of M in the last step, before clipping."""
+    gradient_sparse: float | None = None
+    """Norm of the gradient of S in the last step, before clipping."""
+    matrices: tuple[MatrixPoint, ...] = ()
+    """What was measured of each matrix."""
 
 
 class Curve(pl.Callback):
     """Measures the points of the curve and hands all of them to ``write`` after each validation."""
 
-    def __init__(self, write: Callable[[list[CurvePoint]], None]):
+    def __init__(self, write: Callable[[list[CurvePoint]], None], monitor: Monitor | None = None):
         self.write = write
+        self.monitor = monitor
         self.points: list[CurvePoint] = []
         self._loss_sum = torch.zeros(())
         self._steps = 0
@@ -52,6 +95,8 @@ class Curve(pl.Callback):
         assert isinstance(pl_module, Task)
         if trainer.state.fn != "fit":
             return
+        size = pl_module.size()
+        adaptation = self.monitor.measure(trainer, pl_module) if self.monitor else None
         point = CurvePoint(
             step=trainer.global_step,
             epoch=trainer.global_step / trainer.estimated_stepping_batches * pl_module.training_settings.epochs,
@@ -59,12 +104,14 @@ class Curve(pl.Callback):
             cmr_probability=max((m.cmr_probability for m in pl_module.modules() if isinstance(m, Doped)), default=0.0),
             training_loss=float(self._loss_sum) / max(self._steps, 1),
             validation=pl_module.measured(),
+            values=size.values,
+            bytes=size.bytes,
+            matrices=tuple(_matrix_points(pl_module, adaptation)),
+            **_fields(adaptation),
         )
         self._loss_sum, self._steps = torch.zeros(()), 0
         self.points.append(point)
         self.write(self.points)
-        if trainer.logger:
-            trainer.logger.log_metrics(asdict(point), step=point.step)
 
     def state_dict(self) -> dict[str, Any]:
         """The points and the running sum, for the checkpoint."""
@@ -73,8 +120,29 @@ class Curve(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the curve of the checkpoint."""
-        self.points = [CurvePoint(**point) for point in state_dict["points"]]
+        self.points = [
+            CurvePoint(**point | {"matrices": tuple(MatrixPoint(**matrix) for matrix in point["matrices"])})
+            for point in state_dict["points"]
+        ]
         self._loss_sum, self._steps = state_dict["loss_sum"], state_dict["steps"]
+
+
+def _fields(adaptation: Adaptation | None) -> dict[str, float]:
+    if adaptation is None:
+        return {}
+    fields = {name: value for name, value in vars(adaptation).items() if isinstance(value, float)}
+    return fields | _shares(adaptation.energy)
+
+
+def _matrix_points(task: Task, adaptation: Adaptation | None) -> Iterator[MatrixPoint]:
+    for name, matrix in task.named_matrices():
+        if isinstance(matrix, Sparse | Doped):
+            shares = _shares(adaptation.energy_of[name]) if adaptation else {}
+            yield MatrixPoint(name, sparsity(matrix), **shares)
+
+
+def _shares(energy: Energy) -> dict[str, float]:
+    return {f"energy_{name}": share for name, share in vars(energy).items()}
 
 
 def sparsity(module: torch.nn.Module) -> float:

@@ -15,6 +15,18 @@ from sweeps.trial import Trial
 
 TICKS = 20
 
+STUDY = """\
+description: tiny
+presets:
+  quick:
+    task: {model: {hidden: 20}}
+    seeds: [1, 2]
+    runs:
+      - {method: dense}
+      - {method: [pruned, doped_kp], factor: 5}
+"""
+"""A study of three methods, two seeds each."""
+
 
 def data_hash(corpus: object) -> str:
     return "0" * 64
@@ -38,7 +50,10 @@ def slow(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome
     for tick in range(done, TICKS):
         report(Progress(tick / TICKS, tick))
         time.sleep(float(os.environ.get("FAKE_TICK_SECONDS", "0.01")))
-        checkpoint.write_text(str(tick + 1))
+        # As a whole, for a kill between two writes must not leave half a checkpoint.
+        unfinished = directory / "checkpoint.tmp"
+        unfinished.write_text(str(tick + 1))
+        unfinished.replace(checkpoint)
     with (directory.parents[1] / "completed.log").open("a") as log:
         log.write(f"{trial.id}\n")
     return outcome(trial, trial.seed / 7 + trial.method.factor)

@@ -104,6 +104,11 @@ def test_a_wrong_study_file(content, words, tmp_path, capsys):
         (["--study", "pareto", "--seed", "0"], ["--seed 0", "tuning"]),
         (["--study", "pareto", "--set", "tuning.trials=0"], ["tuning.trials", "0"]),
         (["--study", "pareto", "--set", "tuning.trails=3"], ["trails", "trials"]),
+        (["--study", "kp_vs_pruning", "--quiet", "--verbose"], ["--verbose", "--quiet"]),
+        (["--study", "kp_vs_pruning", "--status", "--dashboard"], ["--status", "--dashboard"]),
+        (["--study", "kp_vs_pruning", "--status", "--preset", "quik"], ["quik", "quick"]),
+        (["--study", "kp_vs_pruning", "--dashboard", "--port", "70000"], ["--port", "70000"]),
+        (["--study", "kp_vs_pruning", "--monitor", "often"], ["--monitor", "often"]),
     ],
 )
 def test_wrong_flags(arguments, words, tmp_path, capsys):
@@ -144,7 +149,12 @@ def test_a_missing_corpus(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
-    [(["--help"], 0, "examples:"), (["--list"], 0, "kp_vs_pruning:"), (["--study", "kp"], 2, "error: no study 'kp'")],
+    [
+        (["--help"], 0, "examples:"),
+        (["--list"], 0, "kp_vs_pruning:"),
+        (["--study", "kp"], 2, "error: no study 'kp'"),
+        (["--study", "kp_vs_pruning", "--status"], 2, "error: no folder runs/kp_vs_pruning-quick"),
+    ],
 )
 def test_quick_answers_need_no_heavy_import(arguments, code, said, tmp_path):
     """From any folder, and without PyTorch, Lightning, W&B or Optuna."""

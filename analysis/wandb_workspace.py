@@ -1,0 +1,11 @@
+"""Entry: ``python analysis/wandb_workspace.py`` writes or publishes a W&B workspace and report."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Python puts this file's folder first on the path; the packages are one level up.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from analysis.wandb_command import main
+
+    sys.exit(main())
