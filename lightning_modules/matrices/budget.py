@@ -119,6 +119,7 @@ class Budget:
         reached = self.reached(shape, sparse_size(shape, blocks, entries) + spent)
         if not self.met_by(reached):
             limit = f"beside a structured part of {spent.values:,} values" if spent.values else "with a sparse matrix"
+            limit += f" in blocks of {entries}" if entries > 1 else ""
             raise BudgetError(self.refusal(shape, limit, [(f"{nonzeros:,} nonzeros", reached)]))
         return nonzeros
 
