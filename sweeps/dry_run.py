@@ -43,12 +43,12 @@ def describe(
     trials = [trial for cell in of_cell for trial in cell]
     rows = {trial.id: finished[trial.id] for trial in trials if trial.id in finished}
     yield f"{study.name}-{preset}: {len(trials)} trials of {trials[0].task_label}, {len(rows)} of them finished"
-    yield f"{'method':16} {'factor':>7} {'values':>11} {'bytes':>11} {'multiply-adds':>13}  {'seeds':12} finished"
+    yield f"{'method':20} {'factor':>7} {'values':>11} {'bytes':>11} {'multiply-adds':>13}  {'seeds':12} finished"
     for cell, its_trials in zip(cells, of_cell, strict=True):
         size = sizes[cell.method].compressed
         done = sum(trial.id in rows for trial in its_trials)
         yield (
-            f"{cell.method.label:16} {cell.method.factor:>7g} {size.values:>11,} {size.bytes:>11,} "
+            f"{cell.method.label:20} {cell.method.factor:>7g} {size.values:>11,} {size.bytes:>11,} "
             f"{size.multiply_adds:>13,}  {' '.join(map(str, cell.seeds)):12} {done} of {len(cell.seeds)}"
         )
     left = len(trials) - len(rows)
