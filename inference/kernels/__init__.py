@@ -16,10 +16,12 @@ Legend: M rows, N columns, R rank or terms, I J rows and columns of a left Krone
 B batch, H hidden units (M = 4 H).
 """
 
-from inference.kernels.layer import Layer, multiply
+from inference.kernels.build import KernelError
+from inference.kernels.layer import Engine, Layer, multiply
 from inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum
 from inference.kernels.sparse import PATTERNS, Pattern, Sparse
 
 __all__ = [
-    "PATTERNS", "Dense", "Hybrid", "Kronecker", "Layer", "LowRank", "Matrix", "Pattern", "Sparse", "Structured", "Sum", "multiply",
+    "PATTERNS", "Dense", "Engine", "Hybrid", "KernelError", "Kronecker", "Layer", "LowRank", "Matrix", "Pattern", "Sparse",
+    "Structured", "Sum", "multiply",
 ]  # fmt: skip

@@ -65,8 +65,8 @@ typedef struct {
     int32_t reverse;        /* 1: from the last step to the first, as the second direction of a bidirectional LSTM */
 } doped_layer;
 
-/* Floats of workspace that doped_run needs for this batch; the workspace of a larger batch will do. */
-size_t doped_workspace(const doped_layer *layer, int32_t batch);
+/* Floats of workspace that doped_run needs for this batch and number of threads. */
+size_t doped_workspace(const doped_layer *layer, int32_t batch, int32_t threads);
 
 /* Run over a sequence: x (steps, batch, inputs) -> y (steps, batch, hidden). The state h and c, each (batch, hidden), is
  * read and then holds the last one. No two of the arrays may overlap. steps may be 0; batch is at least 1. */

@@ -5,23 +5,30 @@ Legend: T steps, B batch, I inputs, H hidden units, M = 4 H rows of a weight, N 
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+import functools
+import sys
+from typing import Literal
 
 import numpy as np
 
+from inference.kernels.build import KernelError
 from inference.kernels.matrices import Matrix
+from inference.kernels.native import NativeLayer, NativeMatrix, kernels
 from inference.kernels.sparse import Array
 
 Engine = Literal["c", "torch"]
 """The C kernels, or PyTorch where there is no compiler."""
 
 
-class Runner(Protocol):
-    """A layer as an engine prepared it."""
-
-    def run(self, x_TBI: Array, h_BH: Array, c_BH: Array) -> Array:
-        """Outputs (T, B, H); the state is replaced by the last one, in place."""
-        ...
+@functools.cache
+def default_engine() -> Engine:
+    """C if the kernels can be compiled, else PyTorch; then it says once on standard error that this is the slow one."""
+    try:
+        kernels()
+    except KernelError as error:
+        print(f"{error}. Running on PyTorch instead, several times slower.", file=sys.stderr)
+        return "torch"
+    return "c"
 
 
 class Layer:
@@ -55,10 +62,19 @@ class Layer:
         self.hidden_size = recurrent.shape[1]
         rows = 4 * self.hidden_size
         if input.shape[0] != rows or recurrent.shape[0] != rows:
-            raise ValueError(f"weights of shapes {input.shape} and {recurrent.shape}; expected {rows} rows, four per hidden unit")
+            raise ValueError(
+                f"weights of shapes {input.shape} and {recurrent.shape}; expected {rows} rows, four per hidden unit"
+            )
         if bias is not None and bias.shape != (rows,):
             raise ValueError(f"the bias has shape {bias.shape}; expected ({rows},)")
-        self._runner = _runner(engine)(input, recurrent, bias, reverse, threads)
+        if threads < 1:
+            raise ValueError(f"threads is {threads}; expected at least 1")
+        if (engine or default_engine()) == "c":
+            self._run = NativeLayer(input, recurrent, bias, reverse, threads).run
+        else:
+            from inference.kernels.pytorch import TorchLayer  # PyTorch takes seconds to import and is only needed here
+
+            self._run = TorchLayer(input, recurrent, bias, reverse, threads).run
 
     def forward(self, x_TBI: Array, h_BH: Array | None = None, c_BH: Array | None = None) -> tuple[Array, Array, Array]:
         """Run over a sequence; the state that is given is left as it is.
@@ -83,7 +99,7 @@ class Layer:
             if part is not None and part.shape != state:
                 raise ValueError(f"the state has shape {part.shape}; expected {state}")
         h_BH, c_BH = (np.zeros(state, np.float32) if part is None else np.array(part, np.float32) for part in (h_BH, c_BH))
-        return self._runner.run(x_TBI, h_BH, c_BH), h_BH, c_BH
+        return self._run(x_TBI, h_BH, c_BH), h_BH, c_BH
 
 
 def multiply(matrix: Matrix, x_BN: Array, engine: Engine | None = None) -> Array:
@@ -96,4 +112,8 @@ def multiply(matrix: Matrix, x_BN: Array, engine: Engine | None = None) -> Array
     x_BN = np.ascontiguousarray(x_BN, np.float32)
     if x_BN.ndim != 2 or x_BN.shape[1] != matrix.shape[1]:
         raise ValueError(f"the input has shape {x_BN.shape}; expected (batch, {matrix.shape[1]})")
-    raise NotImplementedError("the engines follow in the next commits")
+    if (engine or default_engine()) == "c":
+        return NativeMatrix(matrix).multiply(x_BN)
+    from inference.kernels.pytorch import TorchMatrix
+
+    return TorchMatrix(matrix).multiply(x_BN)

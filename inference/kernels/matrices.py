@@ -91,7 +91,9 @@ class Hybrid:
         _check(a=(self.a, 2), u=(self.u, 2), v=(self.v, 1))
         if self.u.shape[1] != 2 or self.v.shape[0] != self.a.shape[1]:
             columns = self.a.shape[1]
-            raise ValueError(f"u is {self.u.shape} and v is {self.v.shape}; expected (rows, 2) and ({columns},), as a has columns")
+            raise ValueError(
+                f"u is {self.u.shape} and v is {self.v.shape}; expected (rows, 2) and ({columns},), as a has columns"
+            )
 
     @property
     def shape(self) -> Shape:
