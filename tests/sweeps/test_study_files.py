@@ -51,6 +51,9 @@ COLUMNS = [
     "hardware",
     "versions",
     "settings",
+    "latency_us",
+    "bundle_bytes",
+    "latency_hardware",
 ]
 
 
