@@ -48,7 +48,8 @@ def language_model(method: str, level: str = "character") -> tuple[LanguageModel
     model = LanguageModel(task, Method(), len(vocabulary))
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(3)
+            parameter.mul_(5)
+        model.softmax.bias.zero_()
     for name, matrix in zip(model.lstm.matrices, list(model.lstm.weight_matrices()), strict=True):
         model.lstm.matrices[name] = plan(method, matrix.shape).fitted(matrix.dense())
     return model.eval(), vocabulary
