@@ -7,7 +7,7 @@ method means the same thing for a short and for a long training.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -20,6 +20,15 @@ class Settings(BaseModel):
     """Base of all settings: immutable, hashable, and strict about unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    def complete(self) -> dict[str, Any]:
+        """All fields as JSON has them, also those that ``added_later`` leaves out of what is written."""
+        written = self.model_dump(mode="json")
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: value.complete() if isinstance(value, Settings) else written.get(name, value)
+            for name, value in fields.items()
+        }
 
 
 def added_later(default: Any) -> Any:
@@ -67,6 +76,9 @@ class RowDropout(Settings):
 class Method(Settings):
     """A compression method: a matrix family, plus (maybe) doping, plus (maybe) CMR, at a compression factor."""
 
+    SIZED_BY: ClassVar[frozenset[str]] = frozenset({"structured_share", "left_shape", "terms"})
+    """Settings that, beside name, factor, unit and pattern, decide what a matrix consists of."""
+
     name: MethodName = "dense"
     """The family; ``doped_*`` adds an annealed sparse matrix S to the structured one."""
     factor: float = Field(default=1.0, ge=1)
@@ -111,6 +123,20 @@ class Method(Settings):
     def sparse(self) -> bool:
         """Whether a part of the weight is pruned on the annealing schedule."""
         return self.doped or self.name == "pruned"
+
+    def uses(self, setting: str) -> bool:
+        """Whether one of the settings above has an effect on this method."""
+        match setting:
+            case "annealing" | "pattern":
+                return self.sparse
+            case "cmr":
+                return self.cmr.probability > 0
+            case "sparse_variance" | "structured_share":
+                return self.doped
+            case "left_shape" | "terms":
+                return self.name.endswith("kp")
+            case _:
+                return True
 
     @property
     def label(self) -> str:

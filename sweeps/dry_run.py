@@ -3,74 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_modules.settings import Method
 from sweeps import study as studies
+from sweeps.agenda import Agenda
+from sweeps.errors import UserError
 from sweeps.files import shown
 from sweeps.folder import ResultsFolder
-from sweeps.plan import cells_of, task_of
-from sweeps.rows import Row
+from sweeps.machine import cores
+from sweeps.parts import Parts, load
+from sweeps.plan import Plan, make_plan, task_of
 from sweeps.study import Study
+from sweeps.study_file import Preset, expand
 from sweeps.tally import Tally, duration
-from sweeps.trial import Trial
 
 if TYPE_CHECKING:
     from lightning_modules.sizes import PlannedSizes
+    from sweeps.estimate import Estimate
+
+LOG_BYTES = 600_000
+"""What a trial leaves beside its model: row, curve, log and, most of it, an offline run of W&B."""
 
 
 def list_studies() -> Iterator[str]:
     """Lines with the name, description and presets of every study that comes with the project."""
     for name in studies.names():
         study = studies.load(name)
-        counts = {preset: sum(len(cell.seeds) for cell in study.cells(preset)) for preset in study.parsed.presets}
         yield f"{name}: {study.parsed.description}"
-        yield "    " + ", ".join(f"{preset} ({count} trials)" for preset, count in counts.items())
+        yield "    " + ", ".join(f"{key} ({_trials(key, preset)})" for key, preset in study.parsed.presets.items())
+
+
+def _trials(name: str, preset: Preset) -> str:
+    cells = expand(name, preset)
+    final = sum(len(cell.seeds) for cell in cells)
+    if not preset.tuning:
+        return f"{final} trials"
+    tried = preset.tuning.trials * sum(bool(cell.space.searched) for cell in cells)
+    return f"{final + tried} trials, {tried} of them to tune"
 
 
 def describe(
-    study: Study, preset: str, seed: int | None, sizes: Mapping[Method, PlannedSizes], folder: ResultsFolder, workers: int
+    study: Study,
+    preset: str,
+    seed: int | None,
+    sizes: Mapping[Method, PlannedSizes],
+    folder: ResultsFolder,
+    workers: int,
+    parts: Parts,
 ) -> Iterator[str]:
-    """Lines with every cell of a preset, its sizes and what is finished of it, and an estimate of time and disk.
+    """Lines with every cell of a preset, its sizes and what is finished of it, and an estimate of time and disk."""
+    task, missing = task_of(study, preset), ""
+    try:
+        plan = make_plan(study, preset, seed, load(parts.data_hash))
+    except UserError as error:
+        missing = str(error)
+        plan = make_plan(study, preset, seed, lambda corpus: "")
+    agenda = Agenda(plan, folder)
+    rows = agenda.rows()
+    yield f"{plan.study}: {agenda.expected} trials of {task.data.corpus}-{task.data.level}, {len(rows)} of them finished"
+    yield from _cells(plan, agenda, sizes)
+    if plan.tuning:
+        searched = dict.fromkeys(key for cell in plan.cells for key in cell.space.searched)
+        yield f"tuned: {plan.tuning.trials} settings a cell, of {', '.join(searched)}; then the best with every seed"
+    if missing:
+        yield f"time and disk: unknown, because the data cannot be read: {missing}"
+        return
+    measured: Estimate = load(parts.estimate)(task, max(1, cores() // workers))
+    left = agenda.expected - len(rows)
+    by_rows = Tally(agenda, workers, dict(rows)).seconds_left() if rows else None
+    seconds = left * measured.seconds / min(workers, max(left, 1)) if by_rows is None else by_rows
+    source = "steps of the dense model timed now" if by_rows is None else "those that are finished"
+    yield f"time: about {duration(seconds)} for the {left} left with {workers} workers, by {source}"
+    models = len(plan.cells) * measured.model_bytes + workers * (measured.checkpoint_bytes + measured.model_bytes)
+    yield (
+        f"disk: at most about {(models + agenda.expected * LOG_BYTES) / 1e6:,.0f} MB in {shown(folder.path)}: "
+        f"the best model of each of {len(plan.cells)} cells ({measured.model_bytes / 1e6:,.1f} MB each), "
+        f"a checkpoint for each worker ({measured.checkpoint_bytes / 1e6:,.1f} MB), and logs"
+    )
 
-    The data is not read, so trials are recognized by all else that defines them.
-    """
-    finished = _finished_without_data(folder)
-    task = task_of(study, preset)
-    cells = cells_of(study, preset, seed)
-    of_cell = [[Trial(task=task, method=cell.method, seed=n, data_hash="") for n in cell.seeds] for cell in cells]
-    trials = [trial for cell in of_cell for trial in cell]
-    rows = {trial.id: finished[trial.id] for trial in trials if trial.id in finished}
-    yield f"{study.name}-{preset}: {len(trials)} trials of {trials[0].task_label}, {len(rows)} of them finished"
-    yield f"{'method':20} {'factor':>7} {'values':>11} {'bytes':>11} {'multiply-adds':>13}  {'seeds':12} finished"
-    for cell, its_trials in zip(cells, of_cell, strict=True):
-        size = sizes[cell.method].compressed
-        done = sum(trial.id in rows for trial in its_trials)
+
+def _cells(plan: Plan, agenda: Agenda, sizes: Mapping[Method, PlannedSizes]) -> Iterator[str]:
+    rows = agenda.rows()
+    wide = max(len(cell.name) for cell in plan.cells)
+    tried = f" {'tried':>8}" if plan.tuning else ""
+    yield f"{'':{wide}} {'values':>11} {'bytes':>11} {'multiply-adds':>13}{tried}  finished of seeds"
+    for cell in plan.cells:
+        size = sizes[cell.space.method].compressed
+        jobs = [job for job in agenda.jobs.values() if job.cell == cell.name]
+        done = {stage: sum(job.stage == stage and job.trial.id in rows for job in jobs) for stage in ("tuning", "final")}
+        if plan.tuning:
+            budget = plan.tuning.trials if cell.space.searched else 0
+            tried = f" {done['tuning']:>2} of {budget:>2}"
         yield (
-            f"{cell.method.label:20} {cell.method.factor:>7g} {size.values:>11,} {size.bytes:>11,} "
-            f"{size.multiply_adds:>13,}  {' '.join(map(str, cell.seeds)):12} {done} of {len(cell.seeds)}"
+            f"{cell.name:{wide}} {size.values:>11,} {size.bytes:>11,} {size.multiply_adds:>13,}{tried}"
+            f"  {done['final']} of {' '.join(map(str, cell.seeds))}"
         )
-    left = len(trials) - len(rows)
-    if not rows:
-        yield f"time and disk: unknown until a trial of this preset is finished in {shown(folder.path)}"
-    else:
-        used = sum(_disk_used(folder.of(row.trial_id)) for row in rows.values()) / len(rows)
-        seconds = Tally(trials, workers, dict(rows)).seconds_left()
-        yield f"time: about {duration(seconds)} for the {left} left with {workers} workers, by those that are finished"
-        yield f"disk: about {left * used / 1e6:.1f} MB more in {shown(folder.path)}"
-
-
-def _finished_without_data(folder: ResultsFolder) -> dict[str, Row]:
-    """Rows in a folder by the id that their trials have without the hash of the data."""
-    found = {}
-    for path in folder.trials.glob("*/row.json"):
-        row = folder.row(path.parent.name)
-        if row:
-            trial = Trial.model_validate_json(row.settings)
-            found[Trial(task=trial.task, method=trial.method, seed=trial.seed, data_hash="").id] = row
-    return found
-
-
-def _disk_used(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())

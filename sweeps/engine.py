@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from sweeps.errors import UserError
+from sweeps.job import Job
 from sweeps.outcome import Progress
 from sweeps.trial import Trial
 
@@ -45,8 +46,8 @@ class Engine(Protocol):
         """How many more trials can be submitted now."""
         ...
 
-    def submit(self, trial: Trial) -> None:
-        """Run a trial. Only if ``free()`` is not 0."""
+    def submit(self, job: Job) -> None:
+        """Run the trial of a job. Only if ``free()`` is not 0."""
         ...
 
     def wait(self, seconds: float) -> list[Event]:

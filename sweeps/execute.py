@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
+import math
 import os
 import sys
 import time
@@ -17,13 +19,16 @@ from typing import Literal
 from sweeps import machine
 from sweeps.files import one_line, trouble, write_whole
 from sweeps.folder import ResultsFolder
-from sweeps.outcome import Outcome, Progress, Report, Stopped
+from sweeps.job import Job
+from sweeps.outcome import Hopeless, Outcome, Progress, Report, Stopped, TimeIsUp
 from sweeps.rows import row_of, write_row
 from sweeps.trial import Trial
 
 Train = Callable[[Trial, Path, Report, int], Outcome]
 """Trains a trial in its folder, with so many threads; goes on from the checkpoint it finds there."""
 
+_PATIENCE_SECONDS = 10.0
+"""How long after its time limit a training may take to report, before it counts as hung."""
 _TICK_SECONDS = 2.0
 
 
@@ -72,49 +77,77 @@ class Clock:
         self._written = time.monotonic()
 
 
-def execute(trial: Trial, folder: ResultsFolder, train: Train, report: Report, threads: int) -> Verdict:
-    """Run a trial to its end, unless another process runs it or has run it.
+def execute(job: Job, folder: ResultsFolder, train: Train, report: Report, threads: int) -> Verdict:
+    """Run the trial of a job to its end, unless another process runs it or has run it.
 
     The row is written here, last of all. What the training prints goes to ``log.txt`` in the trial's folder.
     """
     try:
-        lock = folder.claim(trial)
+        lock = folder.claim(job.trial)
         if lock is None:
             return Verdict("busy")
         with lock:
-            if folder.row(trial.id):
+            if folder.results([job]):
                 return Verdict("done")
-            return _run(trial, folder.of(trial.id), train, report, threads)
+            return _run(job, folder.of(job.trial.id), train, report, threads)
     except OSError as error:
         disk = trouble(error, folder.path)
         return Verdict("disk", str(disk)) if disk else Verdict("crashed", one_line(error))
 
 
-def fail(trial: Trial, folder: ResultsFolder, error: str) -> bool:
+class TimeLimit:
+    """The time that one attempt may take. A training that reports is ended by the report; where one hangs, the process ends
+    (exit code 1) and the log says where it hung.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._until = math.inf if seconds is None else time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raises ``TimeIsUp``."""
+        if self._seconds and time.monotonic() > self._until:
+            raise TimeIsUp(f"an attempt may take {self._seconds:g} s (--time-limit)")
+
+    def __enter__(self) -> None:
+        if self._seconds:
+            faulthandler.dump_traceback_later(self._seconds + _PATIENCE_SECONDS, exit=True)
+
+    def __exit__(self, *error: object) -> None:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def fail(job: Job, folder: ResultsFolder, error: str) -> bool:
     """Write the row of a trial whose attempts all failed; False if another process has taken it up. Raises ``OSError``."""
+    trial = job.trial
     lock = folder.claim(trial)
     if lock is None:
         return False
     with lock:
-        if not folder.row(trial.id):
+        if not folder.results([job]):
             clock = Clock(folder.of(trial.id))
             write_row(folder.of(trial.id), row_of(trial, error, seconds=clock.seconds, started=clock.started))
     return True
 
 
-def _run(trial: Trial, folder: Path, train: Train, report: Report, threads: int) -> Verdict:
+def _run(job: Job, folder: Path, train: Train, report: Report, threads: int) -> Verdict:
+    trial = job.trial
     write_whole(folder / "trial.json", trial.settings + "\n")
     clock = Clock(folder)
+    limit = TimeLimit(job.time_limit)
 
-    def report_and_tick(progress: Progress) -> None:
+    def watched(progress: Progress) -> None:
         clock.tick()
         report(progress)
+        limit.check()
+        if progress.validation and progress.metric is not None and job.hopeless(progress.validation, progress.metric):
+            raise Hopeless
 
     machine.reset_peak_memory()
-    with _printing_to(folder / "log.txt"):
+    with _printing_to(folder / "log.txt"), limit:
         print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, attempt {clock.attempt}: {trial.label}", flush=True)
         try:
-            outcome = train(trial, folder, report_and_tick, threads)
+            outcome = train(trial, folder, watched, threads)
         except Stopped:
             clock.stop()
             return Verdict("stopped")

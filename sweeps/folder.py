@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from filelock import FileLock
 
 from sweeps.errors import UserError
 from sweeps.files import FolderError, shown, trouble, try_lock, write_whole
+from sweeps.job import Job
 from sweeps.rows import ROW, Row, TornRow, read_row
 from sweeps.trial import Trial
 
@@ -72,12 +74,27 @@ class ResultsFolder:
                 return None
             if row is None:
                 return None
+            if row.status == "stopped":  # not for good: another study may want it run to its end
+                return row
             self._rows[trial_id] = row
         return self._rows[trial_id]
 
     def rows(self, trial_ids: Iterable[str]) -> dict[str, Row]:
         """Rows of those trials that have one, by id, in the order given."""
         return {trial_id: row for trial_id in trial_ids if (row := self.row(trial_id))}
+
+    def results(self, jobs: Iterable[Job]) -> dict[str, Row]:
+        """Rows that satisfy their jobs, by the ids of their trials."""
+        return {job.trial.id: row for job in jobs if (row := self.row(job.trial.id)) and job.satisfied_by(row)}
+
+    def curve(self, trial_id: str) -> list[dict[str, str]]:
+        """The validations of a trial so far, by column; none if it has not begun."""
+        path = self.of(trial_id) / "curve.csv"
+        if not path.is_file():
+            return []
+        # What follows the last line break is empty, or being written.
+        whole = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0].splitlines()
+        return list(csv.DictReader(whole))
 
     def forget(self, trial_id: str) -> None:
         """Delete the row of a trial, so that the trial is run again."""

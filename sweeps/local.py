@@ -15,7 +15,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from sweeps.engine import Ended, EngineError, Event, Reported
-from sweeps.machine import ROOT
+from sweeps.job import Job
+from sweeps.machine import ROOT, gpus
 from sweeps.outcome import Progress
 from sweeps.trial import Trial
 
@@ -27,6 +28,8 @@ _STARTS = 3
 
 class LocalEngine:
     """Runs trials in worker processes on this machine; a worker that dies is replaced.
+
+    Where there are GPUs each worker has one; with more workers than GPUs several trials share each.
 
     A worker that is killed frees its trial's lock, and one whose parent is killed ends by itself.
     """
@@ -41,16 +44,17 @@ class LocalEngine:
         self._environment = {**os.environ, **limits, "PYTHONPATH": path, **(environment or {})}
         self._inbox: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
         self._failed_starts = 0
-        self._workers = [self._start() for _ in range(workers)]
+        self._gpus = gpus()
+        self._workers = [self._start(place) for place in range(workers)]
 
     def free(self) -> int:
         """Workers without a trial; also those that are still starting, so that they have one when they are ready."""
         return sum(worker.trial is None for worker in self._workers)
 
-    def submit(self, trial: Trial) -> None:
+    def submit(self, job: Job) -> None:
         """Give a trial to a worker without one, best to one that is ready."""
         idle = [worker for worker in self._workers if worker.trial is None]
-        max(idle, key=lambda worker: worker.ready).run(trial)
+        max(idle, key=lambda worker: worker.ready).run(job)
 
     def wait(self, seconds: float) -> list[Event]:
         """What has happened; waits for the first event, then takes all there are."""
@@ -81,8 +85,9 @@ class LocalEngine:
         for worker in self._workers:
             worker.end()
 
-    def _start(self) -> _Worker:
-        return _Worker(self._command, self._environment, self._inbox)
+    def _start(self, place: int) -> _Worker:
+        own = {"CUDA_VISIBLE_DEVICES": self._gpus[place % len(self._gpus)]} if self._gpus else {}
+        return _Worker(self._command, self._environment | own, self._inbox)
 
     def _event(self, worker: _Worker, message: dict[str, Any] | None) -> Event | None:
         if message is None:
@@ -117,7 +122,8 @@ class LocalEngine:
         return Ended(worker.trial, "lost" if worker.ready else "stopped", f"its process ended: {_manner(code)}")
 
     def _replace(self, worker: _Worker) -> None:
-        self._workers[self._workers.index(worker)] = self._start()
+        place = self._workers.index(worker)
+        self._workers[place] = self._start(place)
 
 
 class _Worker:
@@ -146,9 +152,9 @@ class _Worker:
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
         threading.Thread(target=self._overhear, daemon=True).start()
 
-    def run(self, trial: Trial) -> None:
-        self.trial = trial
-        self.send({"order": "run", "trial": trial.settings})
+    def run(self, job: Job) -> None:
+        self.trial = job.trial
+        self.send({"order": "run", "job": job.model_dump(mode="json")})
 
     def send(self, order: dict[str, Any]) -> None:
         """Send an order; to a worker that is dead it is lost, and ``_listen`` tells of the death."""
@@ -189,4 +195,6 @@ def _manner(code: int) -> str:
     """How a process ended, from its exit code."""
     if code == -9:
         return "killed by signal 9 (out of memory?)"
+    if code == 1:
+        return "exit code 1 (hung beyond its time limit? then log.txt says where)"
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -28,6 +28,19 @@ def cores() -> int:
     return max(bound, 1)
 
 
+def gpus() -> list[str]:
+    """Names that CUDA knows this machine's GPUs by: those of ``CUDA_VISIBLE_DEVICES``, or all that the driver lists."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        try:
+            command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+            listed = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return []
+        chosen = ",".join(listed.stdout.split()) if listed.returncode == 0 else ""
+    return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+
+
 def hardware(device: str = "cpu") -> str:
     """Processor and cores, and the GPU if ``device`` names one."""
     processor = platform.processor() or platform.machine()

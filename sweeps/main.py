@@ -10,10 +10,11 @@ from pathlib import Path
 
 from sweeps import dry_run, study
 from sweeps.errors import UserError
+from sweeps.export import export
 from sweeps.files import FolderError, trouble
 from sweeps.folder import ResultsFolder
-from sweeps.machine import cores
-from sweeps.options import Options, parse
+from sweeps.machine import cores, gpus
+from sweeps.options import DEFAULT_PRESET, Options, parse
 from sweeps.parts import Parts, load
 from sweeps.plan import check_sizes, make_plan
 from sweeps.sweep import Sweep
@@ -34,6 +35,15 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
         return 130
 
 
+def _making(options: Options) -> str:
+    """The command that makes the results which ``options`` exports."""
+    flags = [f"--study {shlex.quote(options.study)}"]
+    flags += [f"--preset {options.preset}"] if options.preset != DEFAULT_PRESET else []
+    flags += [f"--seed {options.seed}"] if options.seed is not None else []
+    flags += [f"--set {shlex.quote(setting)}" for setting in options.settings]
+    return f"python sweeps/run.py {' '.join(flags)}"
+
+
 def _command(options: Options, parts: Parts) -> int:
     if options.list_studies:
         print("\n".join(dry_run.list_studies()))
@@ -42,18 +52,22 @@ def _command(options: Options, parts: Parts) -> int:
     name = f"{chosen.name}-{options.preset}"
     folder = ResultsFolder(Path(options.out or f"runs/{name}"))
     environment = wandb_environment(options.wandb, name, folder.path)
-    workers = options.workers or cores()
+    workers = options.workers or len(gpus()) or cores()
     if options.dry_run:
         sizes = check_sizes(chosen, options.preset, load(parts.plan_sizes))
-        print("\n".join(dry_run.describe(chosen, options.preset, options.seed, sizes, folder, workers)))
+        for line in dry_run.describe(chosen, options.preset, options.seed, sizes, folder, workers, parts):
+            print(line, flush=True)
         return 0
     try:
         # In the order of how fast a mistake is answered.
         folder.prepare()
         plan = make_plan(chosen, options.preset, options.seed, load(parts.data_hash))
+        if options.export:
+            print(export(plan, folder, Path(options.export), _making(options)))
+            return 0
         check_sizes(chosen, options.preset, load(parts.plan_sizes))
         sweep = Sweep(plan, folder, options.quiet)
-        left = sweep.prepare(options.retry_failed)
-        return sweep.run(left, parts.train, workers, options.retries, environment)
+        sweep.prepare(options.retry_failed)
+        return sweep.run(parts.train, workers, options.retries, options.time_limit, environment)
     except OSError as error:
         raise trouble(error, folder.path) or error from error

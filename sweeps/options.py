@@ -23,6 +23,7 @@ examples:
   python sweeps/run.py --study kp_vs_pruning --dry-run           only say what would run
   python sweeps/run.py --study kp_vs_pruning --preset paper --workers 4
   python sweeps/run.py --study my_study.yaml --out results/mine --seed 10
+  python sweeps/run.py --study pareto --export results/pareto    small files to keep, of what is finished
   python sweeps/run.py --study kp_vs_pruning --set task.training.epochs=2 --set runs.1.factor=[4,8]
 
 exit codes: 0 all trials have a result, 1 some failed, 2 a mistake (one line says which), 130 stopped"""
@@ -38,8 +39,10 @@ class Options:
     seed: int | None
     workers: int | None
     retries: int
+    time_limit: float | None
     list_studies: bool
     dry_run: bool
+    export: str | None
     retry_failed: bool
     settings: list[str]
     wandb: Choice
@@ -62,10 +65,14 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="set a key of the preset anew"
     )
-    parser.add_argument("--workers", metavar="N", type=_positive, help="trials at a time (default: one a core)")
+    parser.add_argument(
+        "--workers", metavar="N", type=_positive, help="trials at a time (default: one a GPU, or one a core)"
+    )
     parser.add_argument("--retries", metavar="N", type=_natural, default=2, help="after an error (default: %(default)s)")
+    parser.add_argument("--time-limit", metavar="SECONDS", type=_seconds, help="of one attempt; longer is an error")
     parser.add_argument("--retry-failed", action="store_true", help="run trials again that are recorded as failed")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, its sizes, time and disk; run nothing")
+    parser.add_argument("--export", metavar="DIR", help="copy the study's results and how they were made; run nothing")
     parser.add_argument("--list", dest="list_studies", action="store_true", help="list the studies and their presets")
     parser.add_argument(
         "--wandb",
@@ -93,6 +100,16 @@ def _natural(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} was given, expected a whole number from 0 to 2³² - 1")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} was given, expected seconds above 0, such as 3600")
+    return seconds
 
 
 def _positive(text: str) -> int:

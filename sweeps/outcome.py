@@ -6,9 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+Status = Literal["finished", "diverged", "stopped"]
+
 
 class Stopped(Exception):  # noqa: N818 - not an error: a request from outside
     """Raised by a report: the trial is to end now. Training lets it through and keeps its last checkpoint."""
+
+
+class Hopeless(Exception):  # noqa: N818 - not an error: a judgement
+    """Raised by the report of a validation: the training is to end with the outcome ``stopped``."""
+
+
+class TimeIsUp(Exception):  # noqa: N818 - the name says it
+    """Raised by a report: the attempt has taken longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -23,24 +33,27 @@ class Progress:
     """Latest validation, in the trial's metric; None before the first one."""
     message: str = ""
     """What happens now, in a word or two, e.g. ``pruning`` or ``test``."""
+    validation: int | None = None
+    """Number, from 1, of the validation that has just given ``metric``; None at other times."""
 
 
 Report = Callable[[Progress], None]
-"""Called by the training about twice a second; may raise ``Stopped``."""
+"""Called by the training about twice a second, after every validation, and with the latest validation when it goes on from a
+checkpoint; may raise ``Stopped``, ``Hopeless`` or ``TimeIsUp``."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """Result of a training that came to its end. Sizes count the weight matrices of the LSTM only, without biases."""
 
-    status: Literal["finished", "diverged"]
-    """``diverged``: the loss became infinite or not a number."""
+    status: Status
+    """``diverged``: the loss became infinite or not a number; ``stopped``: early, since it was ``Hopeless``."""
     metric: str
     """What validation and test measure, e.g. ``perplexity``; lower is better."""
     validation: float
     """Metric on the validation split at the end."""
-    test: float
-    """Metric on the test split at the end."""
+    test: float | None
+    """Metric on the test split at the end; None if it was stopped early."""
     best_validation: float | None
     """Lowest validation on the way."""
     steps: int

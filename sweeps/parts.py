@@ -15,6 +15,8 @@ class Parts:
     """``sweeps.execute.Train``; imported by the workers only."""
     data_hash: str = "data:data_hash"
     """``sweeps.plan.DataHash``."""
+    estimate: str = "sweeps.estimate:estimate"
+    """``sweeps.estimate.estimate``; imported by a dry run only."""
     plan_sizes: str = "lightning_modules.sizes:plan_sizes"
     """``sweeps.plan.PlanSizes``."""
 

@@ -51,7 +51,7 @@ class Lines(Quiet):
     def finished(self, trial: Trial, row: Row) -> None:
         """Print the trial's result, the count, and the time left."""
         super().finished(trial, row)
-        done, total = len(self.tally.rows), len(self.tally.trials)
+        done, total = len(self.tally.rows), self.tally.agenda.expected
         left = "" if done == total else f", about {duration(self.tally.seconds_left())} left"
         self.notice(f"[{done:>{len(str(total))}}/{total}] {trial.label}: {_result(row)} ({duration(row.seconds)}){left}")
 
@@ -73,7 +73,7 @@ class Bars(Quiet):
         super().__init__(tally)
         note = TextColumn("{task.fields[note]}", markup=False)
         self._bars = RichProgress(TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), note)
-        self._study = self._bars.add_task("", total=len(tally.trials), note="")
+        self._study = self._bars.add_task("", total=tally.agenda.expected, note="")
         self._tasks: dict[str, TaskID] = {}
         self._text, self._group = Text, Group
         self._live = Live(get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -118,7 +118,8 @@ class Bars(Quiet):
         tally = self.tally
         done, failed = len(tally.rows), tally.count("failed")
         note = f"about {duration(tally.seconds_left())} left" + (f", {failed} failed" if failed else "")
-        self._bars.update(self._study, completed=done, description=f"{done} of {len(tally.trials)} trials", note=note)
+        total = tally.agenda.expected
+        self._bars.update(self._study, completed=done, total=total, description=f"{done} of {total} trials", note=note)
         return self._group(self._bars, self._text(tally.best()))
 
 
@@ -133,4 +134,6 @@ def display(tally: Tally, quiet: bool) -> Quiet:
 def _result(row: Row) -> str:
     if row.status == "failed":
         return f"failed: {row.error}"
+    if row.status == "stopped":
+        return f"stopped early at {row.validation:.4g} {row.metric}"
     return "diverged" if row.status == "diverged" else f"{row.validation:.4g} {row.metric}"

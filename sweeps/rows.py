@@ -59,11 +59,12 @@ class Row(BaseModel):
     validation: float | None = None
     """Metric on the validation split at the end; inf if the training diverged."""
     test: float | None = None
-    """Metric on the test split at the end; inf if the training diverged."""
+    """Metric on the test split at the end; inf if the training diverged, None if it was stopped early."""
     best_validation: float | None = None
     """Lowest validation on the way."""
-    status: Literal["finished", "diverged", "failed"]
-    """``diverged``: the loss became infinite; ``failed``: every attempt ended in an error."""
+    status: Literal["finished", "diverged", "stopped", "failed"]
+    """``diverged``: the loss became infinite; ``stopped``: a tuning trial that was hopeless and ended early, maybe before
+    its matrices had the size asked for; ``failed``: every attempt ended in an error."""
     error: str | None = None
     """Last error of a failed trial, one line; ``log.txt`` beside the row says more."""
     seconds: float
@@ -86,6 +87,13 @@ class Row(BaseModel):
     """``python=3.11.7 torch=2.13.0 …``"""
     settings: str
     """All that defines the trial, as JSON: task, method, seed, data_hash."""
+    latency_us: float | None = None
+    """Microseconds that the LSTM's layers take for a time step: the exported model, generating one text on one thread;
+    None until ``inference/measure.py`` has measured it."""
+    bundle_bytes: int | None = None
+    """Size of the exported file: LSTM, embedding, softmax and vocabulary; measured together with the latency."""
+    latency_hardware: str | None = None
+    """Where the latency was measured."""
 
 
 class TornRow(ValueError):  # noqa: N818 - the row is torn

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
+from sweeps.agenda import Agenda
 from sweeps.engine import Ended, Engine, Reported
 from sweeps.execute import fail
 from sweeps.files import FolderError
 from sweeps.folder import ResultsFolder
+from sweeps.job import Job
 from sweeps.outcome import Progress
 from sweeps.rows import Row
 from sweeps.trial import Trial
@@ -21,14 +23,10 @@ POLL_SECONDS = 1.0
 
 
 class Bookkeeper(Protocol):
-    """Is told which trials start and how they end: Optuna's ledger."""
+    """Is told how trials end: Optuna's ledger."""
 
-    def start(self, trial: Trial) -> None:
-        """A trial is about to run."""
-        ...
-
-    def tell(self, trial: Trial, row: Row) -> None:
-        """A trial has a row."""
+    def tell(self, job: Job, row: Row) -> None:
+        """The trial of a job was run here and has a row."""
         ...
 
 
@@ -53,17 +51,38 @@ class Watcher(Protocol):
 
 
 class Schedule:
-    """The trials of a plan that have no row yet, on their way to one."""
+    """The jobs of an agenda that have no result yet, on their way to one; and those that follow from the results."""
 
     def __init__(
-        self, trials: Iterable[Trial], folder: ResultsFolder, book: Bookkeeper, watcher: Watcher, retries: int
+        self,
+        agenda: Agenda,
+        folder: ResultsFolder,
+        book: Bookkeeper,
+        watcher: Watcher,
+        *,
+        retries: int,
+        time_limit: float | None,
+        save: Callable[[], None],
     ) -> None:
-        """``retries``: how often a trial is run again after an error before it is recorded as failed."""
-        self._queue = deque(trials)
-        self._running: set[str] = set()
-        self._elsewhere: dict[str, tuple[float, Trial]] = {}
+        """Prepare to run what has no result.
+
+        Args:
+            agenda: what to run.
+            folder: where the results are.
+            book: is told the results.
+            watcher: sees what happens.
+            retries: how often a trial is run again after an error before it is recorded as failed.
+            time_limit: seconds that one attempt may take.
+            save: called when the agenda has grown.
+
+        """
+        self._agenda, self._folder, self._book, self._watcher = agenda, folder, book, watcher
+        self._retries, self._time_limit, self._save = retries, time_limit, save
+        done = agenda.rows()
+        self._queue = deque(job for job in agenda.jobs.values() if job.trial.id not in done)
+        self._running: dict[str, Job] = {}
+        self._elsewhere: dict[str, tuple[float, Job]] = {}
         self._attempts: Counter[str] = Counter()
-        self._folder, self._book, self._watcher, self._retries = folder, book, watcher, retries
         self._views = Views(folder)
 
     def run(self, engine: Engine, stopping: Callable[[], bool]) -> None:
@@ -79,56 +98,59 @@ class Schedule:
                     self._ended(event)
             self._views.refresh()
 
-    def _submit(self, trial: Trial, engine: Engine) -> None:
-        if self._record(trial):
+    def _submit(self, job: Job, engine: Engine) -> None:
+        if self._record(job):
             return
-        engine.submit(trial)
-        self._book.start(trial)
-        self._running.add(trial.id)
+        engine.submit(job.model_copy(update={"time_limit": self._time_limit}))
+        self._running[job.trial.id] = job
 
     def _ended(self, event: Ended) -> None:
-        trial = event.trial
-        self._running.discard(trial.id)
+        job = self._running.pop(event.trial.id)
         if event.kind == "disk":
             raise FolderError(event.message)
         if event.kind == "busy":
-            self._elsewhere[trial.id] = (time.monotonic() + POLL_SECONDS, trial)
+            self._elsewhere[job.trial.id] = (time.monotonic() + POLL_SECONDS, job)
         elif event.kind == "stopped":
-            self._queue.appendleft(trial)
+            self._queue.appendleft(job)
         elif event.kind in ("crashed", "lost", "refused"):
-            self._failed(event)
-        elif not self._record(trial):
+            self._failed(job, event)
+        elif not self._record(job, here=True):
             # Its row was there and is gone, or is torn: somebody meddled with the folder.
-            self._queue.append(trial)
-        if trial.id not in self._folder.rows([trial.id]):
-            self._watcher.put_back(trial)
+            self._queue.append(job)
+        if not self._folder.results([job]):
+            self._watcher.put_back(job.trial)
 
-    def _failed(self, event: Ended) -> None:
-        trial = event.trial
+    def _failed(self, job: Job, event: Ended) -> None:
+        trial = job.trial
         self._attempts[trial.id] += 1
         attempts = self._attempts[trial.id]
         if event.kind != "refused" and attempts <= self._retries:
             self._watcher.notice(f"{trial.label}: {event.message}; attempt {attempts + 1} of {self._retries + 1} follows")
-            self._queue.append(trial)
-        elif fail(trial, self._folder, event.message):
-            self._record(trial)
+            self._queue.append(job)
+        elif fail(job, self._folder, event.message):
+            self._record(job, here=True)
         else:
-            self._elsewhere[trial.id] = (time.monotonic() + POLL_SECONDS, trial)
+            self._elsewhere[trial.id] = (time.monotonic() + POLL_SECONDS, job)
 
     def _look_elsewhere(self) -> None:
         now = time.monotonic()
-        for trial_id, (due, trial) in list(self._elsewhere.items()):
+        for trial_id, (due, job) in list(self._elsewhere.items()):
             if now >= due:
                 del self._elsewhere[trial_id]
                 # To the end of the queue: what nobody has begun comes first.
-                if not self._record(trial):
-                    self._queue.append(trial)
+                if not self._record(job):
+                    self._queue.append(job)
 
-    def _record(self, trial: Trial) -> bool:
-        """Tell everybody of the row of a trial, if there is one."""
-        row = self._folder.row(trial.id)
+    def _record(self, job: Job, here: bool = False) -> bool:
+        """Tell everybody of the result of a job, if there is one, and take up what follows from it."""
+        row = self._folder.results([job]).get(job.trial.id)
         if row is None:
             return False
-        self._book.tell(trial, row)
-        self._watcher.finished(trial, row)
+        if here:
+            self._book.tell(job, row)
+        self._watcher.finished(job.trial, row)
+        new = self._agenda.advance()
+        if new:
+            self._save()
+            self._queue.extend(new)
         return True

@@ -1,15 +1,15 @@
-"""Optuna's view of a study: every planned trial is enqueued once and told its validation.
+"""Optuna's view of a study: every result is an entry, with its curve, for dashboards and the importance of settings.
 
 The rows are the truth and the journal is made to agree with them, so it may be deleted, torn or out of date. Diverged
-trials are told inf, failed ones are FAIL, so that the two stay apart.
+trials have the value inf, failed ones are FAIL, so that the two stay apart.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
@@ -19,16 +19,19 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import create_trial
 
 from lightning_modules.settings import MethodName
+from sweeps.folder import ResultsFolder
+from sweeps.job import Job
+from sweeps.plan import Plan
 from sweeps.rows import Row
-from sweeps.trial import Trial
+from sweeps.search import entry, verdict
 
 JOURNAL = "optuna.journal"
 
 # One fixed space for all studies: Optuna refuses a study whose categories change.
-_SPACE: dict[str, BaseDistribution] = {
+_FINAL: dict[str, BaseDistribution] = {
     "method": CategoricalDistribution(get_args(MethodName)),
     "factor": FloatDistribution(1, 1e9),
     "cmr": FloatDistribution(0, 1),
@@ -90,78 +93,60 @@ def _cut_torn_line(path: Path) -> None:
 
 
 class Ledger:
-    """A study in Optuna's storage, kept in agreement with the rows."""
+    """The results of a plan in Optuna's storage: a study for all final trials, and one for each tuned cell.
 
-    def __init__(self, storage: BaseStorage, study: str, lock: Path) -> None:
-        """``lock``: file that keeps two processes from enqueuing the same trials."""
-        self._storage = storage
-        self._lock = FileLock(lock)
+    An entry is added, whole, when its row is there: nothing in the storage can be left half-done by a killed process.
+    """
+
+    def __init__(self, storage: BaseStorage, plan: Plan, folder: ResultsFolder) -> None:
+        self._storage, self._plan, self._folder = storage, plan, folder
+        self._spaces = {cell.name: cell.space.searched for cell in plan.cells}
+        self._studies: dict[str, optuna.Study] = {}
+        # Keeps two processes from adding the same entries.
+        self._lock = FileLock(folder.path / "plan.lock")
+
+    def agree(self, jobs: Iterable[Job], rows: Mapping[str, Row]) -> None:
+        """Add what rows have and the storage lacks: results of processes that were killed, or of another storage."""
+        by_study: dict[str, list[Job]] = {self._plan.study: []}
+        for job in jobs:
+            by_study.setdefault(self._name(job), []).append(job)
         with self._lock:
-            self._study = optuna.create_study(storage=storage, study_name=study, direction="minimize", load_if_exists=True)
-        self._entries: dict[str, FrozenTrial] = {}
+            for name, its_jobs in by_study.items():
+                entries = self._study(name).get_trials(deepcopy=False)
+                known = {e.user_attrs.get("trial_id"): e for e in entries}
+                for job in its_jobs:
+                    row, found = rows.get(job.trial.id), known.get(job.trial.id)
+                    if row and (found is None or (found.state, found.value) != verdict(row)):
+                        self.tell(job, row)
 
-    def agree(self, trials: Sequence[Trial], rows: Mapping[str, Row], is_running: Callable[[str], bool]) -> None:
-        """Enqueue trials that are new, tell those that have a row, and reap those that a killed process left running."""
-        planned = {trial.id: trial for trial in trials}
-        with self._lock:
-            self._load()
-            for trial_id, entry in self._entries.items():
-                if entry.state.is_finished() or trial_id in rows:
-                    continue
-                if trial_id not in planned:
-                    self._finish(entry, None)
-                elif entry.state == TrialState.RUNNING and not is_running(trial_id):
-                    self._storage.set_trial_state_values(entry._trial_id, TrialState.WAITING)
-            for trial in trials:
-                row, found = rows.get(trial.id), self._entries.get(trial.id)
-                over = found is None or found.state.is_finished()
-                if row is None and over:
-                    self._add(trial, TrialState.WAITING)
-                elif row is not None and found is not None and not over:
-                    self._finish(found, row)
-                elif row is not None and (found is None or not _agrees(found, row)):
-                    self._add(trial, _state(row), _value(row))
-            self._load()
+    def tell(self, job: Job, row: Row) -> None:
+        """Add the result of a job."""
+        trial, attributes = job.trial, {"trial_id": job.trial.id, "label": job.trial.label, "cell": job.cell}
+        curve = {int(point["step"]): float(point["validation"]) for point in self._folder.curve(trial.id)}
+        if job.stage == "tuning":
+            added = entry(self._spaces[job.cell], job.values, row, curve, attributes | {"seed": trial.seed})
+        else:
+            method = trial.method
+            values = {"method": method.name, "factor": method.factor, "cmr": method.cmr.probability, "seed": trial.seed}
+            state, value = verdict(row)
+            added = create_trial(
+                state=state,
+                value=value,
+                params=values,
+                distributions=_FINAL,
+                intermediate_values=curve,
+                user_attrs=attributes,
+            )
+        end = datetime.now(UTC).replace(tzinfo=None)
+        added.datetime_start, added.datetime_complete = end - timedelta(seconds=row.seconds), end
+        self._study(self._name(job)).add_trial(added)
 
-    def start(self, trial: Trial) -> None:
-        """Mark a trial as running. Nothing happens if another process did."""
-        entry = self._entries[trial.id]
-        try:
-            self._storage.set_trial_state_values(entry._trial_id, TrialState.RUNNING)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            return  # another process has told it; the row says so too
+    def _name(self, job: Job) -> str:
+        return self._plan.study if job.stage == "final" else f"{self._plan.study}: {job.cell}"
 
-    def tell(self, trial: Trial, row: Row) -> None:
-        """Tell the result of a trial. Nothing happens if another process did."""
-        self._finish(self._entries[trial.id], row)
-
-    def _finish(self, entry: FrozenTrial, row: Row | None) -> None:
-        if self._storage.get_trial(entry._trial_id).state == TrialState.WAITING:
-            self._storage.set_trial_state_values(entry._trial_id, TrialState.RUNNING)
-        state = _state(row) if row else TrialState.FAIL
-        self._study.tell(entry.number, _value(row) if row else None, state, skip_if_finished=True)
-
-    def _add(self, trial: Trial, state: TrialState, value: float | None = None) -> None:
-        method = trial.method
-        params = {"method": method.name, "factor": method.factor, "cmr": method.cmr.probability, "seed": trial.seed}
-        attributes = {"trial_id": trial.id, "label": trial.label}
-        self._study.add_trial(
-            create_trial(state=state, value=value, params=params, distributions=_SPACE, user_attrs=attributes)
-        )
-
-    def _load(self) -> None:
-        """The latest entry of each trial by its id; a trial that was run again after it failed has several."""
-        entries = self._study.get_trials(deepcopy=False)
-        self._entries = {entry.user_attrs["trial_id"]: entry for entry in entries if "trial_id" in entry.user_attrs}
-
-
-def _state(row: Row) -> TrialState:
-    return TrialState.FAIL if row.status == "failed" else TrialState.COMPLETE
-
-
-def _value(row: Row) -> float | None:
-    return None if row.status == "failed" else math.inf if row.status == "diverged" else row.validation
-
-
-def _agrees(entry: FrozenTrial, row: Row) -> bool:
-    return entry.state == _state(row) and (entry.value if entry.state == TrialState.COMPLETE else None) == _value(row)
+    def _study(self, name: str) -> optuna.Study:
+        if name not in self._studies:
+            self._studies[name] = optuna.create_study(
+                storage=self._storage, study_name=name, direction="minimize", load_if_exists=True
+            )
+        return self._studies[name]

@@ -12,6 +12,11 @@
           - {method: dense, seeds: [1, 2]}
           - {method: [pruned, kp], factor: [5, 10]}    # every method at every factor
           - {method: doped_kp, factor: 20, cmr: {probability: 0.3}}   # and any other setting of Method
+        tuning:                                        # optional: tune every method at every factor, see Tuning
+          trials: 8
+          search:
+            task.training.learning_rate: {low: 0.003, high: 0.03, log: true}
+            annealing.length: [0.3, 0.5, 0.7]
 
 Settings and their defaults are those of ``lightning_modules/settings.py``.
 """
@@ -24,10 +29,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from lightning_modules.settings import Method, MethodName, TaskSettings
 from sweeps.errors import KeyPath, first_mistake
+from sweeps.search_space import Searched, Space, SpaceError
 
 _AsList = BeforeValidator(lambda given: given if isinstance(given, list) else [given])
 _Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
@@ -42,6 +48,27 @@ class KeyMistake(ValueError):  # noqa: N818 - a mistake, as users call it
         self.path = path
 
 
+class Tuning(BaseModel):
+    """How every method at every factor is tuned, each with the same budget, before its best setting is run with all seeds.
+
+    The factor is chosen, all else may be searched (``sweeps.search_space``). What the study file itself says is tried
+    first; then a sampler proposes settings, learning from the validation of those before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    trials: Annotated[int, Field(ge=2)]
+    """Settings that are tried in each cell; a cell whose method has nothing to search is not tuned."""
+    search: Annotated[dict[str, Searched], Field(min_length=1)]
+    """The values to try, by the key of the setting; a key concerns those methods that it has an effect on."""
+    seed: NonNegativeInt = 0
+    """Seed of all tuning trials: none of ``seeds``, whose results must not be those that were chosen by."""
+    early_stopping: bool = True
+    """Whether settings that fall behind are stopped early (``sweeps.early_stopping``)."""
+    parallel: PositiveInt = 2
+    """Settings of a cell that are under way at once: more use more workers, fewer learn more from one another."""
+
+
 class Preset(BaseModel):
     """One size of a study."""
 
@@ -51,6 +78,7 @@ class Preset(BaseModel):
     seeds: _Seeds
     common: dict[str, Any] = {}
     runs: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    tuning: Tuning | None = None
 
 
 class StudyFile(BaseModel):
@@ -74,11 +102,12 @@ class _Run(BaseModel):
 
 @dataclass(frozen=True)
 class Cell:
-    """A method at a factor, the seeds it is run with, and the key that asks for it."""
+    """A method at a factor, the seeds it is run with, the key that asks for it, and what is searched for it."""
 
     method: Method
     seeds: tuple[int, ...]
     path: KeyPath
+    space: Space
 
 
 def parse(content: Any) -> StudyFile:
@@ -108,8 +137,23 @@ def expand(preset_name: str, preset: Preset) -> list[Cell]:
                 common = mistake.path and mistake.path[0] in preset.common and mistake.path[0] not in own
                 place = (*top, "common") if common else path
                 raise KeyMistake((*place, *mistake.path), str(mistake)) from mistake
-            cells.append(Cell(method, tuple(run.seeds or preset.seeds), path))
+            seeds = tuple(run.seeds or preset.seeds)
+            cells.append(Cell(method, seeds, path, _space(preset, method, seeds, top)))
     return cells
+
+
+def _space(preset: Preset, method: Method, seeds: tuple[int, ...], top: KeyPath) -> Space:
+    """What is searched for a method of a preset; nothing without tuning."""
+    tuning = preset.tuning
+    if tuning and tuning.seed in seeds:
+        raise KeyMistake(
+            (*top, "tuning", "seed"),
+            f"{tuning.seed} is also one of the seeds {', '.join(map(str, seeds))} of the final results: take another",
+        )
+    try:
+        return Space(preset.task, method, tuning.search if tuning else {})
+    except SpaceError as error:
+        raise KeyMistake((*top, "tuning", "search", error.key), str(error)) from error
 
 
 def _checked(model: type[_ModelT], content: Any, path: KeyPath, known: Iterable[str] = ()) -> _ModelT:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Self
 
+from sweeps.agenda import Agenda
 from sweeps.files import shown
 from sweeps.folder import ResultsFolder
 from sweeps.local import LocalEngine
@@ -16,7 +17,7 @@ from sweeps.plan import Plan, changes, save_plan
 from sweeps.progress import display
 from sweeps.schedule import Schedule
 from sweeps.tally import Tally, duration
-from sweeps.trial import Trial
+from sweeps.thinning import thin
 from sweeps.views import write_views
 
 GRACE_SECONDS = 5.0
@@ -28,21 +29,27 @@ class Sweep:
 
     def __init__(self, plan: Plan, folder: ResultsFolder, quiet: bool = False) -> None:
         self._plan, self._folder, self._quiet = plan, folder, quiet
-        self._ids = [trial.id for trial in plan.trials]
+        self._agenda = Agenda(plan, folder)
 
-    def prepare(self, retry_failed: bool = False) -> list[Trial]:
-        """Save the plan in the folder; returns the trials that have no result yet. Raises ``OSError``."""
-        changed = changes(self._plan, self._folder.studies, self._folder.rows(self._ids))
-        self._folder.notices += [changed] if changed else []
-        save_plan(self._plan, self._folder.studies)
+    def prepare(self, retry_failed: bool = False) -> None:
+        """Save the plan in the folder. Raises ``OSError``."""
         if retry_failed:
-            for trial_id, row in self._folder.rows(self._ids).items():
-                if row.status == "failed":
-                    self._folder.forget(trial_id)
-        rows = self._folder.rows(self._ids)
-        return [trial for trial in self._plan.trials if trial.id not in rows]
+            self._forget_failed()
+        changed = changes(self._plan, self._agenda.jobs, self._agenda.rows(), self._folder.studies)
+        self._folder.notices += [changed] if changed else []
+        self._save()
 
-    def run(self, left: list[Trial], train: str, workers: int, retries: int, environment: Mapping[str, str]) -> int:
+    def _save(self) -> None:
+        save_plan(self._plan, self._agenda.jobs.values(), self._folder.studies)
+
+    def _forget_failed(self) -> None:
+        # Tuning may have gone on without them, to other settings: those are asked for again only if they still follow.
+        for trial_id, row in self._agenda.rows().items():
+            if row.status == "failed":
+                self._folder.forget(trial_id)
+        self._agenda = Agenda(self._plan, self._folder)
+
+    def run(self, train: str, workers: int, retries: int, time_limit: float | None, environment: Mapping[str, str]) -> int:
         """Run the trials that are left, ``workers`` at a time; returns the exit code.
 
         Raises ``OSError``, ``EngineError``, and ``KeyboardInterrupt`` when it was stopped.
@@ -50,32 +57,42 @@ class Sweep:
         begun = time.monotonic()
         # By the workers asked for, not by those that are needed: results must not depend on where a run went on.
         threads = max(1, cores() // workers)
-        workers = min(workers, len(left))
-        rows = self._folder.rows(self._ids)
-        tally = Tally(self._plan.trials, workers, dict(rows))
+        rows = self._agenda.rows()
+        workers = min(workers, self._agenda.expected - len(rows))
+        tally = Tally(self._agenda, workers, dict(rows))
         engine = LocalEngine(workers, self._folder.path, train, threads, environment)
         stopped = _Stop()
         try:
             with display(tally, self._quiet) as watcher:
                 watcher.notice(
-                    f"{self._plan.study}: {len(self._ids)} trials, {len(rows)} of them done before; "
+                    f"{self._plan.study}: {self._agenda.expected} trials, {len(rows)} of them done before; "
                     f"{workers} workers; results in {shown(self._folder.path)}"
                 )
                 # Optuna is imported while the workers import what they need.
                 from sweeps.storage import Ledger, open_journal
 
                 storage = open_journal(self._folder.path, self._folder.notices.append)
-                ledger = Ledger(storage, self._plan.study, self._folder.path / "plan.lock")
-                ledger.agree(self._plan.trials, rows, self._folder.is_claimed)
+                ledger = Ledger(storage, self._plan, self._folder)
+                ledger.agree(self._agenda.jobs.values(), rows)
                 for line in self._folder.notices:
                     watcher.notice(line)
                 with stopped:
-                    Schedule(left, self._folder, ledger, watcher, retries).run(engine, stopped.asked)
+                    schedule = Schedule(
+                        self._agenda,
+                        self._folder,
+                        ledger,
+                        watcher,
+                        retries=retries,
+                        time_limit=time_limit,
+                        save=self._save,
+                    )
+                    schedule.run(engine, stopped.asked)
                 if stopped.asked():
                     watcher.notice(f"stopping: running trials have {GRACE_SECONDS:g} s to end")
         finally:
             engine.close(GRACE_SECONDS)
         write_views(self._folder)
+        thin(self._folder)
         if stopped.asked():
             raise KeyboardInterrupt
         return self._end(tally, time.monotonic() - begun)
@@ -83,13 +100,15 @@ class Sweep:
     def _end(self, tally: Tally, seconds: float) -> int:
         failed = tally.count("failed")
         counts = ", ".join(
-            f"{count} {status}" for status in ("finished", "diverged", "failed") if (count := tally.count(status))
+            f"{count} {status}" for status in ("finished", "diverged", "stopped", "failed") if (count := tally.count(status))
         )
         print(f"{self._plan.study}: {counts} in {duration(seconds)}; wrote {shown(self._folder.path / 'results.csv')}")
         if failed:
             row = next(row for row in tally.rows.values() if row.status == "failed")
             log = self._folder.of(row.trial_id) / "log.txt"
             print(f"failed, for example: {row.error} (see {shown(log)}); --retry-failed runs them again")
+        for cell in self._agenda.without_result:
+            print(f"{cell}: no setting that was tried came to its end, so it has no final result; search elsewhere")
         print(f"next: python analysis/make_tables.py --results {shown(self._folder.path)}")
         return 1 if failed else 0
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from sweeps.agenda import Agenda
 from sweeps.outcome import Progress
 from sweeps.rows import Row
 from sweeps.trial import Trial
@@ -29,9 +30,9 @@ class Running:
 
 @dataclass
 class Tally:
-    """Counts of a plan, and an estimate of the time left. ``clock`` gives seconds."""
+    """Counts of an agenda, and an estimate of the time left. ``clock`` gives seconds."""
 
-    trials: Sequence[Trial]
+    agenda: Agenda
     workers: int
     rows: dict[str, Row]
     clock: Callable[[], float] = time.monotonic
@@ -62,7 +63,7 @@ class Tally:
         now = self.clock()
         known: dict[str, list[float]] = {}
         for row in self.rows.values():
-            if row.status == "finished":
+            if row.status in ("finished", "stopped"):
                 known.setdefault(row.method, []).append(row.seconds)
         if not known:
             seen = [seconds for run in self.running.values() if (seconds := run.seconds_in_all(now))]
@@ -71,11 +72,12 @@ class Tally:
             known[""] = seen
         typical = fmean(fmean(seconds) for seconds in known.values())
         left = []
-        for trial in self.trials:
-            if trial.id not in self.rows:
-                seconds = fmean(known.get(trial.method.name, [typical]))
-                run = self.running.get(trial.id)
+        for job in self.agenda.jobs.values():
+            if job.trial.id not in self.rows:
+                seconds = fmean(known.get(job.trial.method.name, [typical]))
+                run = self.running.get(job.trial.id)
                 left.append(seconds * (1 - run.latest.share) if run else seconds)
+        left += [typical] * (self.agenda.expected - len(self.agenda.jobs))
         # With fewer trials than workers, or a long one at the end, the longest decides.
         return max(sum(left) / self.workers, max(left)) if left else 0.0
 

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import time
+import warnings
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint
 from lightning_modules.callbacks.curve import Curve, CurvePoint
 from lightning_modules.language_model import LanguageModel
-from sweeps.outcome import Outcome, Progress, Report
+from lightning_modules.settings import Method, TaskSettings
+from sweeps.outcome import Hopeless, Outcome, Progress, Report, Status
 from sweeps.trial import Trial
 
 CHECKPOINT_SECONDS = 30
@@ -45,18 +47,16 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
         DataError: the corpus is missing, or is not the one that the trial was planned with.
 
     """
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    quiet_lightning()
     torch.set_num_threads(threads)
     report(Progress(0.0, 0, message="loading"))
-    data = build(trial.task.data, trial.task.training)
+    pl.seed_everything(trial.seed, verbose=False)
+    model, data = build_parts(trial.task, trial.method)
     if data.data_hash != trial.data_hash:
         raise DataError(
             f"{data.source} has changed since the study was planned (hash {data.data_hash[:12]}, planned "
             f"{trial.data_hash[:12]}); start the study again to plan it with the new text"
         )
-    pl.seed_everything(trial.seed, verbose=False)
-    model = LanguageModel(trial.task, trial.method, len(data.vocabulary))
     curve = Curve(lambda points: _write_curve(directory / "curve.csv", points))
     watch = _Watch(report, curve)
     logger = _wandb_logger(trial, directory)
@@ -66,19 +66,29 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
         trainer = _trainer(trial, directory, data, callbacks, logger)
         trainer.fit(model, data, ckpt_path=str(checkpoint) if checkpoint.exists() else None)
         steps = trainer.global_step
-        if watch.diverged:
-            validation = test = math.inf
-        else:
-            validation, test = _evaluate(trainer, model, data)
-        outcome = _outcome(model, curve, validation, test, steps)
+        outcome = _outcome(model, curve, steps, *_qualities(trainer, model, data, watch))
         if logger:
-            logger.log_metrics({"final_validation": validation, "test": test, **asdict(model.size())}, step=steps)
+            final = {"final_validation": outcome.validation, **asdict(model.size())}
+            logger.log_metrics(final | ({} if outcome.test is None else {"test": outcome.test}), step=steps)
         trainer.save_checkpoint(directory / "model.ckpt", weights_only=True)
         checkpoint.unlink(missing_ok=True)
         return outcome
     finally:
         if logger:
             logger.experiment.finish()
+
+
+def build_parts(task: TaskSettings, method: Method) -> tuple[LanguageModel, TextDataModule]:
+    """Model and data of a task. Raises ``DataError`` if the data cannot be had."""
+    data = build(task.data, task.training)
+    return LanguageModel(task, method, len(data.vocabulary)), data
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning from announcing devices and tips."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
 def _trainer(
@@ -105,17 +115,26 @@ def _trainer(
     )
 
 
-def _evaluate(trainer: pl.Trainer, model: LanguageModel, data: TextDataModule) -> tuple[float, float]:
+def _qualities(
+    trainer: pl.Trainer, model: LanguageModel, data: TextDataModule, watch: _Watch
+) -> tuple[Status, float, float | None]:
+    """How the training ended, and the metric on validation and test."""
+    if watch.diverged:
+        return "diverged", math.inf, math.inf
+    if watch.hopeless:
+        return "stopped", watch.curve.points[-1].validation, None
     trainer.validate(model, data.val_dataloader(), verbose=False)
     validation = model.measured()
     trainer.test(model, data.test_dataloader(), verbose=False)
-    return validation, model.measured()
+    return "finished" if math.isfinite(validation) else "diverged", validation, model.measured()
 
 
-def _outcome(model: LanguageModel, curve: Curve, validation: float, test: float, steps: int) -> Outcome:
+def _outcome(
+    model: LanguageModel, curve: Curve, steps: int, status: Status, validation: float, test: float | None
+) -> Outcome:
     size, dense = model.size(), model.uncompressed_size()
     return Outcome(
-        status="finished" if math.isfinite(validation) else "diverged",
+        status=status,
         metric=model.metric,
         validation=validation,
         test=test,
@@ -158,13 +177,18 @@ def _wandb_logger(trial: Trial, directory: Path) -> WandbLogger | None:
 
 
 class _Watch(pl.Callback):
-    """Reports progress, and ends a training that has diverged."""
+    """Reports progress, and ends a training that has diverged or is hopeless."""
 
     def __init__(self, report: Report, curve: Curve):
         self.report = report
         self.curve = curve
-        self.diverged = False
+        self.diverged = self.hopeless = False
         self._reported = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A training that goes on from a checkpoint may have been judged hopeless there."""
+        if self.curve.points:
+            self._report_validation(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -180,6 +204,19 @@ class _Watch(pl.Callback):
         self.report(Progress(share, trainer.global_step, latest, "training"))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A validation loss that is not finite ends the training too."""
-        if self.curve.points and not math.isfinite(self.curve.points[-1].validation):
+        """A validation loss that is not finite ends the training too, and so does one that is judged hopeless."""
+        if trainer.state.fn != "fit":
+            return
+        if not math.isfinite(self.curve.points[-1].validation):
             self.diverged = trainer.should_stop = True
+        else:
+            self._report_validation(trainer)
+
+    def _report_validation(self, trainer: pl.Trainer) -> None:
+        share = trainer.global_step / trainer.estimated_stepping_batches
+        number, latest = len(self.curve.points), self.curve.points[-1].validation
+        try:
+            self.report(Progress(share, trainer.global_step, latest, "validation", validation=number))
+        except Hopeless:
+            # Not raised through Lightning, so that what was measured is kept.
+            self.hopeless = trainer.should_stop = True

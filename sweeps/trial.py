@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from lightning_modules.settings import Annealing, Method, RowDropout, Settings, TaskSettings
+from lightning_modules.settings import Method, Settings, TaskSettings
 
 RESULT_FORMAT = 1
 """Raised when the same settings give another result than before, so that old results are not taken for new ones."""
@@ -31,13 +31,8 @@ class Trial(Settings):
     @classmethod
     def _without_idle_settings(cls, method: Method) -> Method:
         """Settings that the method ignores take their defaults: they must not make two trials of one."""
-        idle: dict[str, Any] = {}
-        if not method.sparse:
-            idle |= {"annealing": Annealing(), "pattern": Method.model_fields["pattern"].default}
-        if not method.doped:
-            idle["sparse_variance"] = Method.model_fields["sparse_variance"].default
-        if method.cmr.probability == 0:
-            idle["cmr"] = RowDropout()
+        fields = Method.model_fields.items()
+        idle = {name: field.default for name, field in fields if not method.uses(name)}
         return method.model_copy(update=idle)
 
     @cached_property

@@ -15,16 +15,17 @@ from sweeps.files import write_whole
 from sweeps.folder import ResultsFolder
 from sweeps.plan import saved_plans
 from sweeps.rows import Row
+from sweeps.thinning import thin
 
-RESULT_COLUMNS = ("study", *Row.model_fields)
-"""Columns of results.csv; a row a study and trial."""
+RESULT_COLUMNS = ("study", "cell", "stage", *Row.model_fields)
+"""Columns of results.csv; a row a study and trial. ``stage`` is ``tuning`` for a setting that was only tried."""
 
 CURVE_COLUMNS = ("trial_id", "step", "epoch", "sparsity", "cmr_probability", "training_loss", "validation")
 """Columns of curves.csv; a row a validation, also of trials that are not finished."""
 
 
 class Views:
-    """Keeps the tables of a folder up to date without spending more than a small share of the time on it."""
+    """Keeps the tables of a folder up to date and superfluous models out of it, in a small share of the time."""
 
     def __init__(self, folder: ResultsFolder, share: float = 0.02) -> None:
         self._folder = folder
@@ -36,6 +37,7 @@ class Views:
         start = time.monotonic()
         if now or start >= self._due:
             write_views(self._folder)
+            thin(self._folder)
             self._due = time.monotonic() + max(2.0, (time.monotonic() - start) / self._share)
 
 
@@ -44,24 +46,21 @@ def write_views(folder: ResultsFolder) -> None:
     # Under a lock, or a slower process could replace a newer table by an older one.
     with FileLock(folder.path / "views.lock"):
         plans = saved_plans(folder.studies)
-        results = [{"study": study, **row.model_dump()} for study, ids in plans.items() for row in folder.rows(ids).values()]
+        results = [
+            {"study": study, "cell": trial.cell, "stage": trial.stage, **row.model_dump()}
+            for study, trials in plans.items()
+            for trial in trials
+            if (row := folder.row(trial.id))
+        ]
         text = io.StringIO()
         table = csv.DictWriter(text, RESULT_COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(results)
         write_whole(folder.path / "results.csv", text.getvalue())
-        ids = dict.fromkeys(trial_id for ids in plans.values() for trial_id in ids)
-        lines = [line for trial_id in ids for line in _curve(folder, trial_id)]
+        ids = dict.fromkeys(trial.id for trials in plans.values() for trial in trials)
+        lines = [
+            ",".join([trial_id, *(line.get(column) or "" for column in CURVE_COLUMNS[1:])])
+            for trial_id in ids
+            for line in folder.curve(trial_id)
+        ]
         write_whole(folder.path / "curves.csv", "\n".join([",".join(CURVE_COLUMNS), *lines, ""]))
-
-
-def _curve(folder: ResultsFolder, trial_id: str) -> list[str]:
-    """Lines of a trial's curve, its id put first; none if it has not begun."""
-    path = folder.of(trial_id) / "curve.csv"
-    if not path.is_file():
-        return []
-    # What follows the last line break is empty, or being written.
-    whole = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0].splitlines()
-    return [
-        ",".join([trial_id, *(line.get(column) or "" for column in CURVE_COLUMNS[1:])]) for line in csv.DictReader(whole)
-    ]

@@ -20,9 +20,9 @@ from typing import Any
 from sweeps.execute import Train, execute
 from sweeps.files import one_line
 from sweeps.folder import ResultsFolder
+from sweeps.job import Job
 from sweeps.outcome import Progress, Stopped
 from sweeps.parts import load
-from sweeps.trial import Trial
 
 
 class _Channel:
@@ -76,8 +76,8 @@ def main(train_name: str, folder: str, threads: int) -> None:
     channel.send("ready")
     kind = ""
     while kind != "crashed":
-        trial = Trial.model_validate_json(channel.orders.get()["trial"])
-        verdict = execute(trial, results, train, report, threads)
+        job = Job.model_validate(channel.orders.get()["job"])
+        verdict = execute(job, results, train, report, threads)
         channel.send("end", kind=verdict.kind, message=verdict.message)
         kind = verdict.kind
 

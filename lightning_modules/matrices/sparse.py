@@ -60,6 +60,12 @@ class Sparse(Matrix):
         """Which blocks are left, (p, n). The first entry of a block is always within the matrix."""
         return blocked(self.mask, self.pattern)[:, 0]
 
+    def _norms(self) -> Tensor:
+        """Norm of each block, (p, n)."""
+        weight_PEN = blocked(self.weight, self.pattern)
+        # Squares of tiny values would be zero. And vector_norm is a hundred times slower than this.
+        return weight_PEN[:, 0].abs() if weight_PEN.shape[1] == 1 else weight_PEN.square().sum(1).sqrt()
+
     @property
     def planned_sparsity(self) -> float:
         """Share of zeros when pruning is over."""
@@ -75,8 +81,7 @@ class Sparse(Matrix):
         kept_PN = self._kept_blocks()
         if blocks >= int(kept_PN.sum()):
             return
-        norms_PN = torch.linalg.vector_norm(blocked(self.weight, self.pattern), dim=1)
-        norms = torch.where(kept_PN, norms_PN, -1.0).flatten()
+        norms = torch.where(kept_PN, self._norms(), -1.0).flatten()
         rank_of_threshold = norms.numel() - blocks
         threshold = torch.kthvalue(norms, rank_of_threshold).values
         keep = norms > threshold

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
-from sweeps.outcome import Outcome, Progress, Report
+from sweeps.outcome import Hopeless, Outcome, Progress, Report
 from sweeps.trial import Trial
 
 TICKS = 20
@@ -64,6 +66,55 @@ def fills_the_disk(trial: Trial, directory: Path, report: Report, threads: int) 
     return instant(trial, directory, report, threads)
 
 
+VALIDATIONS = 10
+
+
+def bowl(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome:
+    """Better the nearer the learning rate is to 0.01 and the dropout to 0.3; a curve that falls to what it ends at."""
+    task = trial.task
+    end = 1 + abs(math.log10(task.training.learning_rate / 0.01)) + abs(task.model.dropout - 0.3) + trial.seed / 1e6
+    points = [(n * task.training.epochs / VALIDATIONS, end + (VALIDATIONS - n) / 10) for n in range(1, VALIDATIONS + 1)]
+    for number, (_, validation) in enumerate(points, start=1):
+        lines = [f"{10 * n},{e},0,0,0,{v}" for n, (e, v) in enumerate(points[:number], start=1)]
+        (directory / "curve.csv").write_text(
+            "\n".join(["step,epoch,sparsity,cmr_probability,training_loss,validation", *lines, ""])
+        )
+        time.sleep(float(os.environ.get("FAKE_TICK_SECONDS", "0")) / 2)
+        try:
+            report(Progress(number / VALIDATIONS, 10 * number, validation, validation=number))
+        except Hopeless:
+            return dataclasses.replace(outcome(trial, validation), status="stopped", test=None, steps=10 * number)
+    (directory / "model.ckpt").write_bytes(bytes(1000))
+    with (directory.parents[1] / "completed.log").open("a") as log:
+        log.write(f"{trial.id}\n")
+    return outcome(trial, end)
+
+
+def notes_its_gpu(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome:
+    """Long enough that every worker has one."""
+    time.sleep(0.3)
+    with (directory.parents[1] / "gpus.log").open("a") as log:
+        log.write(f"{os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
+    return instant(trial, directory, report, threads)
+
+
+def hangs(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome:
+    """Never reports."""
+    time.sleep(60)
+    return outcome(trial, 1.0)
+
+
+def dawdles(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome:
+    """Reports, and never comes to an end."""
+    while True:
+        report(Progress(0.5, 1))
+        time.sleep(0.05)
+
+
+def estimate(task: object, threads: int) -> SimpleNamespace:
+    return SimpleNamespace(seconds=10.0, model_bytes=2_000_000, checkpoint_bytes=6_000_000)
+
+
 def command() -> None:
     """The command line with fake parts: ``python -m fake_training TRAIN ARGUMENTS…``."""
     import sys
@@ -71,7 +122,8 @@ def command() -> None:
     from sweeps.main import main
     from sweeps.parts import Parts
 
-    parts = Parts(train=f"fake_training:{sys.argv[1]}", data_hash="fake_training:data_hash")
+    names = {"data_hash": "fake_training:data_hash", "estimate": "fake_training:estimate"}
+    parts = Parts(train=f"fake_training:{sys.argv[1]}", **names)
     sys.exit(main(sys.argv[2:], parts))
 
 

@@ -164,6 +164,35 @@ def test_a_crash_that_does_not_come_again_leaves_no_trace_in_the_results(study, 
     assert_complete(tmp_path / "out", 3)
 
 
+@pytest.mark.parametrize(
+    ("training", "limit", "said"), [("dawdles", "1", "TimeIsUp"), ("hangs", "1", "hung beyond its time limit")]
+)
+def test_what_takes_too_long_is_retried_then_recorded_as_failed(study, tmp_path, monkeypatch, training, limit, said):
+    out = tmp_path / "out"
+    code, _, err = run(training, study(1), out, "--time-limit", limit, "--retries", "0", "--workers", "3")
+    assert code == 1, err
+    assert [row["status"] for row in rows(out)] == ["failed"] * 3
+    assert all(said in row["error"] for row in rows(out))
+    if training == "hangs":
+        log = (out / "trials" / rows(out)[0]["trial_id"] / "log.txt").read_text()
+        assert "time.sleep" in log or "in hangs" in log
+
+
+def test_workers_share_the_gpus_there_are(study, tmp_path):
+    """Two GPUs, four workers: two trials at a time on each. The driver's tool is a stand-in."""
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho 0\necho 1\n")
+    tool.chmod(0o755)
+    path = f"{tool.parent}{os.pathsep}{os.environ['PATH']}"
+    assert run("notes_its_gpu", study(4), tmp_path / "out", "--workers", "4", PATH=path)[0] == 0
+    used = Counter((tmp_path / "out" / "gpus.log").read_text().split())
+    assert set(used) == {"0", "1"}
+    assert min(used.values()) >= 3
+    assert run("notes_its_gpu", study(4), tmp_path / "one", "--workers", "2", CUDA_VISIBLE_DEVICES="3", PATH=path)[0] == 0
+    assert set((tmp_path / "one" / "gpus.log").read_text().split()) == {"3"}
+
+
 def test_divergence_is_a_result(study, tmp_path):
     assert run("diverges", study(1), tmp_path / "out")[0] == 0
     assert [(row["status"], row["validation"]) for row in rows(tmp_path / "out")] == [("diverged", "inf")] * 3

@@ -15,6 +15,8 @@ PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash"
 HEAD = "description: d\npresets:\n  quick:\n    task: {model: {hidden: 20}}\n    seeds: [1]\n    runs:\n"
 GOOD = HEAD + "      - {method: dense}\n"
 
+TUNED = GOOD.replace("{method: dense}", "{method: pruned, factor: 5}") + "    tuning: {trials: 4, search: {%s}}\n"
+
 FILES = {
     "unknown key at the top": (GOOD + "presetz: 1\n", ["presetz"]),
     "unknown key in a run": (HEAD + "      - {method: pruned, facter: 5}\n", ["facter", "factor"]),
@@ -30,6 +32,20 @@ FILES = {
     "probability above one": (HEAD + "      - {method: doped_kp, factor: 5, cmr: {probability: 3}}\n", ["probability"]),
     "schedule beyond the end": (HEAD + "      - {method: pruned, factor: 5, annealing: {start: 0.9}}\n", ["annealing"]),
     "impossible factor": (HEAD + "      - {method: lmf, factor: 15}\n", ["factor", "nearest possible"]),
+    "searching the factor": (TUNED % "factor: {low: 2, high: 9}", ["tuning.search.factor", "chosen"]),
+    "searching the width": (TUNED % "task.model.hidden: [20, 30]", ["task.model.hidden", "chosen"]),
+    "searching an unknown setting": (TUNED % "anealing.length: [0.3, 0.5]", ["anealing.length", "annealing.length"]),
+    "an empty range": (TUNED % "annealing.length: {low: 0.5, high: 0.5}", ["annealing.length", "low"]),
+    "a range upside down": (TUNED % "annealing.length: {low: 0.5, high: 0.1}", ["low", "high"]),
+    "a logarithmic range from zero": (TUNED % "annealing.start: {low: 0, high: 0.3, log: true}", ["log"]),
+    "a range without its end": (TUNED % "annealing.length: {low: 0.5}", ["annealing.length"]),
+    "a single choice": (TUNED % "annealing.length: [0.55]", ["annealing.length"]),
+    "what is written is not among the choices": (TUNED % "annealing.length: [0.3, 0.5]", ["0.55"]),
+    "a choice of the wrong type": (TUNED % "annealing.length: [0.55, long]", ["long"]),
+    "a search that leaves the training": (TUNED % "annealing.length: {low: 0.5, high: 0.9}", ["start + length"]),
+    "a budget of one": ((TUNED % "annealing.start: [0.15, 0.2]").replace("trials: 4", "trials: 1"), ["trials"]),
+    "the seed of the tuning among the seeds": ((TUNED % "annealing.start: [0.15, 0.2]").replace("[1]", "[0]"), ["seed"]),
+    "nothing to search": (TUNED.replace("{%s}", "{}"), ["search"]),
     "no runs": (HEAD.replace("    runs:\n", "    runs: []\n"), ["runs"]),
     "no seeds": (GOOD.replace("[1]", "[]"), ["seeds"]),
     "negative seed": (GOOD.replace("[1]", "[-1]"), ["seeds"]),
@@ -78,6 +94,11 @@ def test_a_wrong_study_file(content, words, tmp_path, capsys):
         (["--study", "kp_vs_pruning", "--set", "runs.99.factor=2"], ["99"]),
         (["--study", "kp_vs_pruning", "--set", "runs.1.factor=[2,15]"], ["factor", "nearest possible"]),
         (["--study", "kp_vs_pruning", "stray"], ["stray"]),
+        (["--study", "kp_vs_pruning", "--time-limit", "0"], ["time-limit", "0"]),
+        (["--study", "kp_vs_pruning", "--time-limit", "an hour"], ["time-limit", "an hour"]),
+        (["--study", "pareto", "--seed", "0"], ["--seed 0", "tuning"]),
+        (["--study", "pareto", "--set", "tuning.trials=0"], ["tuning.trials", "0"]),
+        (["--study", "pareto", "--set", "tuning.trails=3"], ["trails", "trials"]),
     ],
 )
 def test_wrong_flags(arguments, words, tmp_path, capsys):

@@ -20,6 +20,8 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 COLUMNS = [
     "study",
+    "cell",
+    "stage",
     "trial_id",
     "task",
     "method",
@@ -51,6 +53,9 @@ COLUMNS = [
     "hardware",
     "versions",
     "settings",
+    "latency_us",
+    "bundle_bytes",
+    "latency_hardware",
 ]
 
 
@@ -59,10 +64,12 @@ def test_every_shipped_preset_can_be_planned(name, preset):
     loaded = study.load(name)
     sizes = check_sizes(loaded, preset, plan_sizes)
     for method, planned in sizes.items():
-        assert planned.dense.values / planned.compressed.values == pytest.approx(method.factor, rel=0.01)
+        dense, compressed = (getattr(size, method.unit) for size in (planned.dense, planned.compressed))
+        assert dense / compressed == pytest.approx(method.factor, rel=0.01)
     plan = make_plan(loaded, preset, None, lambda corpus: "0" * 64)
-    ids = [trial.id for trial in plan.trials]
-    assert len(set(ids)) == len(ids) > 4
+    assert len({cell.name for cell in plan.cells}) == len(plan.cells)
+    trials = [cell.trial({}, seed) for cell in plan.cells for seed in cell.seeds]
+    assert len({trial.id for trial in trials}) == len(trials) > 4
 
 
 def test_every_study_has_the_same_three_presets():
@@ -72,10 +79,11 @@ def test_every_study_has_the_same_three_presets():
 
 def test_the_main_study_has_what_it_promises():
     plan = make_plan(study.load("kp_vs_pruning"), "quick", None, lambda corpus: "")
-    labels = {trial.method.label for trial in plan.trials}
+    methods = [cell.space.method for cell in plan.cells]
+    labels = {method.label for method in methods}
     assert labels >= {"dense", "pruned", "kp", "doped_kp", "doped_kp + cmr", "lmf", "hmd"}
     for label in labels - {"dense"}:
-        assert len({trial.method.factor for trial in plan.trials if trial.method.label == label}) >= 3
+        assert len({method.factor for method in methods if method.label == label}) >= 3
 
 
 def trial(task=None, method=None, seed=1, data_hash="abc"):

@@ -1,0 +1,96 @@
+"""What a sweep adds to its trainings, and how it scales: ``python benchmarks/sweep_scaling.py``.
+
+The same trials are run by one worker, by one worker with twice the epochs, and by as many workers as there are cores, in
+turn. Times are those of the rows on disk, from the first of every worker on, so imports do not count.
+
+- scaling: trials a minute of all workers over those of one;
+- overhead: what of the time of a trial does not grow with its epochs, 2 t(E) − t(2E): claiming it, loading the data,
+  making the model, W&B, final validation and test, the row, Optuna, and handing out the next one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import yaml
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parent
+    # Python puts this file's folder first on the path; the packages are one level up.
+    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
+
+from sweeps import machine
+
+EPOCHS = 2
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=3, help="of all three, interleaved (default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=10, help="of each run (default: %(default)s)")
+    parser.add_argument(
+        "--wandb", choices=("offline", "off"), default="offline", help="as for a sweep (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, help="CSV to write, a row a repetition")
+    options = parser.parse_args()
+    workers = machine.cores()
+    rows = []
+    for repetition in range(options.repetitions):
+        one, twice, all_workers = (
+            seconds_a_trial(epochs, count, options.trials, options.wandb)
+            for epochs, count in ((EPOCHS, 1), (2 * EPOCHS, 1), (EPOCHS, workers))
+        )
+        rows.append(
+            {
+                "repetition": repetition + 1,
+                "workers": workers,
+                "trials_a_minute_1": round(60 / one, 2),
+                "trials_a_minute_all": round(60 / all_workers, 2),
+                "scaling": round(one / all_workers, 3),
+                "overhead_seconds": round(2 * one - twice, 3),
+                "training_seconds": round(twice - one, 3),
+                "wandb": options.wandb,
+                "hardware": machine.hardware(),
+                "versions": machine.versions(),
+                "commit": machine.commit(),
+            }
+        )
+        print(", ".join(f"{key} {value}" for key, value in list(rows[-1].items())[:7]), flush=True)
+    scaling, overhead = (median(float(str(row[key])) for row in rows) for key in ("scaling", "overhead_seconds"))
+    print(f"median: {workers} workers make {scaling:.2f} times the trials of one; {overhead:.2f} s overhead a trial")
+    if options.out:
+        with options.out.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
+    return 0
+
+
+def seconds_a_trial(epochs: int, workers: int, trials: int, wandb: str) -> float:
+    """Seconds that a trial takes, with so many workers side by side, once all are warm."""
+    task = {
+        "data": {"corpus": "embedded", "level": "character", "limit": 60000},
+        "model": {"hidden": 125},
+        "training": {"epochs": epochs, "batch_size": 16, "sequence_length": 64, "validations": 2},
+    }
+    runs = [{"method": "doped_kp", "factor": 20, "cmr": {"probability": 0.3}}]
+    content = {"task": task, "seeds": list(range(trials)), "runs": runs}
+    with tempfile.TemporaryDirectory() as scratch:
+        study = Path(scratch) / "study.yaml"
+        study.write_text(yaml.safe_dump({"description": "scaling", "presets": {"quick": content}}), encoding="utf-8")
+        command = [sys.executable, machine.ROOT / "sweeps" / "run.py", "--study", study, "--out", Path(scratch) / "out"]
+        flags = ["--workers", str(workers), "--wandb", wandb, "--quiet"]
+        subprocess.run([*map(str, command), *flags], check=True, stdout=subprocess.DEVNULL)
+        ends = sorted(path.stat().st_mtime for path in Path(scratch).glob("out/trials/*/row.json"))
+    return (ends[-1] - ends[workers - 1]) / (trials - workers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
