@@ -119,7 +119,7 @@ def from_bytes(data: bytes) -> Bundle:
     if version != str(VERSION):
         newer = version.isdecimal() and len(version) < 10 and int(version) > VERSION
         raise InferenceError(
-            f"format version {version[:10]!r}, but this runtime reads {VERSION}; {_NEWER if newer else _DAMAGED}"
+            f"format version {_shown(version)!r}, but this runtime reads {VERSION}; {_NEWER if newer else _DAMAGED}"
         )
     if metadata.get("sha256") != checksum(data):
         raise InferenceError(f"the checksum does not match what is in the file; {_DAMAGED}")
@@ -170,10 +170,10 @@ def _description(metadata: dict[str, str]) -> Description:
         description.model.tensors()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise InferenceError(f"the description is not valid at {place}: {first['msg']}; {_DAMAGED}") from None
+        place = ".".join(map(str, first["loc"]))
+        raise InferenceError(f"the description is not valid, {_shown(place)}: {_shown(first['msg'])}; {_DAMAGED}") from None
     except ValueError as error:
-        raise InferenceError(f"the description is not valid: {error}; {_DAMAGED}") from None
+        raise InferenceError(f"the description is not valid: {_shown(str(error))}; {_DAMAGED}") from None
     return description
 
 
@@ -181,13 +181,18 @@ def _tensors(data: bytes, description: Description) -> Tensors:
     try:
         found = dict(deserialize(data))  # type: ignore[no-untyped-call]
     except SafetensorError as error:
-        raise InferenceError(f"the tensors are not laid out as the header says ({error}); {_DAMAGED}") from None
+        raise InferenceError(f"the tensors are not laid out as the header says ({_shown(str(error))}); {_DAMAGED}") from None
     demanded = description.model.tensors()
     if found.keys() != demanded.keys():
         name = min(found.keys() ^ demanded.keys())
         problem = "is there, but not described" if name in found else "is missing"
-        raise InferenceError(f"the tensor {name[:80]!r} {problem}; {_DAMAGED}")
+        raise InferenceError(f"the tensor {_shown(name)!r} {problem}; {_DAMAGED}")
     return {name: _array(name, found[name], shape) for name, shape in demanded.items()}
+
+
+def _shown(text: str) -> str:
+    """Text of a file as messages show it: plain characters in one line, and not too many."""
+    return ascii(text)[1:-1][:120]
 
 
 def _array(name: str, found: Mapping[str, Any], demanded: TensorShape) -> npt.NDArray[Any]:

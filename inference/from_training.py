@@ -21,12 +21,12 @@ from data.vocabulary import Vocabulary
 from inference import bundle, description
 from inference.bundle import Bundle
 from inference.errors import InferenceError
-from inference.kernels.sparse import Pattern, _blocks
 from inference.kernels.sparse import Sparse as Packed
 from inference.weights import cells
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.lstm import CompressedLSTM
 from lightning_modules.matrices import Doped, Matrix, Sparse
+from lightning_modules.matrices.blocks import blocked
 from lightning_modules.matrices.budget import TOLERANCE, Size, dense_size
 from lightning_modules.matrices.dense import Dense
 from lightning_modules.matrices.hybrid import Hybrid
@@ -163,15 +163,14 @@ def _structured(matrix: Matrix) -> tuple[description.StructuredParts, Arrays]:
 
 def _sparse(matrix: Sparse) -> tuple[description.SparseParts, Arrays]:
     """The blocks that the mask leaves; a value in them that is zero by chance is stored like any other."""
-    pattern: Pattern = getattr(matrix, "pattern", "unstructured")
-    packed = Packed.pack(_array(matrix.mask), pattern)
-    weight_GPN = _blocks(_array(matrix.dense()), pattern)
+    packed = Packed.pack(_array(matrix.mask), matrix.pattern)
+    weight_GPN = _array(blocked(matrix.dense(), matrix.pattern))
     arrays = {
         "sparse.values": weight_GPN[packed.groups(), :, packed.columns.astype(np.int64)],
         "sparse.columns": packed.columns,
         "sparse.offsets": packed.offsets,
     }
-    return description.SparseParts(pattern=pattern, blocks=len(packed.columns)), arrays
+    return description.SparseParts(pattern=matrix.pattern, blocks=len(packed.columns)), arrays
 
 
 def _check_size(packed: int, size: Size) -> None:

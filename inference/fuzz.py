@@ -1,5 +1,6 @@
 """Entry: ``python inference/fuzz.py --count N`` loads damaged and malicious bundles; ``--help`` says more."""
 
+import faulthandler
 import sys
 from pathlib import Path
 
@@ -8,4 +9,5 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from inference.fuzz_command import main
 
+    faulthandler.enable()  # after a crash it says where
     sys.exit(main())

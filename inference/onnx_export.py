@@ -1,9 +1,9 @@
 """A bundle as an ONNX model of one time step: state in, state out.
 
-Structured parts become a few small ``MatMul`` and ``Gemm``. ONNX has no sparse product that ONNX Runtime runs fast: gathering
-the inputs of 82,000 nonzeros takes it 12 times as long as a dense product with the same 2600 x 650 matrix. So a sparse part
-is stored as values and coordinates, 8 bytes a nonzero, which ``ScatterND`` writes out when the session is made (constant
-folding); from then on it costs time and memory of a dense matrix. Whoever wants the speed takes the kernels.
+Structured parts become a few small ``MatMul`` and ``Gemm``. ONNX has no sparse product that ONNX Runtime runs fast:
+gathering the inputs of 82,000 nonzeros takes it 12 times as long as a dense product with that 2600 x 650 matrix. So a
+sparse part is stored as values and coordinates, 8 bytes a nonzero, which ``ScatterND`` writes out when the session is made
+(constant folding); from then on it costs time and memory of a dense matrix. Whoever wants the speed takes the kernels.
 
 Legend of dimensions: B batch, I inputs, H hidden units, V vocabulary, S layers, M rows, N columns.
 """

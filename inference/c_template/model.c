@@ -13,7 +13,7 @@ void model_init(model_state *state) { memset(state, 0, sizeof *state); }
 static size_t kernel_workspace(void) {
     size_t most = 0;
     for (int s = 0; s < MODEL_STATES; s++) {
-        const size_t needed = doped_workspace(&layers[s], 1);
+        const size_t needed = doped_workspace(&layers[s], 1, 1);
         if (needed > most) most = needed;
     }
 #if MODEL_VOCABULARY
