@@ -110,3 +110,8 @@ def _padded(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def _laid_out(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(array, np.float32)
+
+
+def stored_bytes(matrix: Matrix) -> int:
+    """Bytes of the arrays that a product reads."""
+    return sum(value.nbytes for value in fields(matrix).values() if isinstance(value, np.ndarray))
