@@ -1,1 +1,4 @@
-"""From files of results to tables and figures; reads ``results.csv`` and ``curves.csv``, and nothing else."""
+"""From a folder of results to tables, figures and a report.
+
+Reads ``results.csv`` and ``curves.csv``, and of the trained models what is left: ``trials/ID/model.ckpt``.
+"""

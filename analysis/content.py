@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from analysis import labels
 from analysis.labels import MISSING
-from analysis.paper import PublishedTask, published_for
-from analysis.summary import Row, Section, Statistic
+from analysis.paper import published_for
+from analysis.section import Row, Section
+from analysis.statistic import Statistic
 
 MAX_ERROR_LENGTH = 160
+DEPLOYED = {
+    "latency_us": ("Latency", labels.microseconds),
+    "bundle_bytes": ("File", lambda value: labels.scaled(value, "B")),
+}
+"""Columns that stand in the table where something was measured: header, and how a number is written."""
 
 
 @dataclass(frozen=True)
@@ -38,80 +45,63 @@ def main_table(section: Section) -> Table:
     units = {row.unit for row in section.rows if row.method != "dense"}
     # The unit of the factors goes to the header, or into each cell where a study has both.
     unit = units.pop() if len(units) == 1 else ""
+    deployed = [name for name in DEPLOYED if section.measured(name)]
     header = [
         f"CF asked, of {unit}" if unit else "CF asked",
-        *("Method", "Validation", "Test", "Loss, %", "n"),
+        *("Method", "Validation", "Test", "Loss, %", "n", "Tuning trials"),
         *("CF of values", "CF of bytes", "Values", "Bytes", "Multiply–adds"),
+        *(DEPLOYED[name][0] for name in deployed),
     ]
     lines = []
     previous = None
     for row in section.rows:
         group = (row.method == "dense", row.unit, row.factor)
         asked = labels.factor(row.factor) + ("" if unit or row.method == "dense" else f" of {row.unit}")
-        lines.append(Line([asked, *_cells(row, section.metric)], row.best, previous not in (None, group)))
+        cells = [asked, *_cells(row, section.metric), *(_deployed(row, name) for name in deployed)]
+        lines.append(Line(cells, row.best, previous not in (None, group)))
         previous = group
     return Table(header, lines, left=(1,), emphasis=(1, 2, 3, 4))
 
 
 def _cells(row: Row, metric: str) -> list[str]:
     decimals = labels.metric_decimals(metric)
-    quality = [_text(row.validation, decimals), _text(row.test, decimals), _text(row.test_loss, 1)]
+    quality = [text(row.validation, decimals), text(row.test, decimals), text(row.test_loss, 1)]
     seeds = f"{row.n} of {len(row.trials)}" if row.n < len(row.trials) else str(row.n)
+    start = [row.label, *quality, seeds, str(row.tuning)]
     if not row.n:
-        return [row.label, *quality, seeds, *[MISSING] * 5]
+        return [*start, *[MISSING] * 5]
     return [
-        *(row.label, *quality, seeds),
+        *start,
         *(labels.achieved(row.sizes["cf_values"]), labels.achieved(row.sizes["cf_bytes"])),
         *(f"{row.sizes['values']:,.0f}", labels.scaled(row.sizes["bytes"], "B")),
         labels.scaled(row.sizes["multiply_adds"]),
     ]
 
 
-def _text(statistic: Statistic | None, decimals: int) -> str:
+def _deployed(row: Row, name: str) -> str:
+    value = row.sizes[name]
+    return DEPLOYED[name][1](value) if math.isfinite(value) else MISSING
+
+
+def text(statistic: Statistic | None, decimals: int, sign: bool = False) -> str:
+    """Mean and half the width of its confidence interval, e.g. ``2.151 ± 0.018``; with ``sign`` also the sign of a plus."""
     if statistic is None:
         return MISSING
-    mean = labels.fixed(statistic.mean, decimals)
-    return mean if statistic.sd is None else f"{mean} ± {labels.fixed(statistic.sd, decimals)}"
-
-
-def paper_table(section: Section) -> Table | None:
-    """The published numbers beside ours, if there are any for this task."""
-    entry = published_for(section)
-    if entry is None:
-        return None
-    header = ["Method", "CF, published", "Loss, %, published", "CF of values, ours", "Loss, %, ours", "n", "Source"]
-    lines = [_paper_dense(section, entry)]
-    for number in entry.methods:
-        start = [number.label, number.at, f"{number.loss:g}"]
-        ours = [row for row in section.rows if number.matches(row)]
-        if not ours:
-            lines.append(Line([*start, MISSING, MISSING, MISSING, number.source]))
-        for row in ours:
-            # Several settings of a method stand beside the same published number.
-            cf = f"{labels.achieved(row.sizes['cf_values'])}" if row.n else MISSING
-            loss = _text(row.test_loss, 1)
-            lines.append(Line([row.label, *start[1:], cf, loss, str(row.n), number.source]))
-    return Table(header, lines, left=(0, 6))
-
-
-def _paper_dense(section: Section, entry: PublishedTask) -> Line:
-    published = " / ".join(f"{entry.dense[split]:g}" for split in ("validation", "test"))
-    decimals = labels.metric_decimals(section.metric)
-    ours = " / ".join(_text(statistic, decimals) for statistic in (section.dense.validation, section.dense.test))
-    metric = labels.metric_name(section.metric).lower()
-    name = f"Dense: {metric}, validation / test"
-    return Line([name, "1×", published, "1×", ours, str(section.dense.n), entry.dense["source"]])
+    mean = labels.signed(statistic.mean, decimals) if sign else labels.fixed(statistic.mean, decimals)
+    return mean if statistic.interval is None else f"{mean} ± {labels.fixed(statistic.interval, decimals)}"
 
 
 def notes(section: Section) -> list[str]:
     """How to read the table, and what is not in its means."""
     metric = labels.metric_name(section.metric).lower()
     result = [
-        f"Validation and test: {metric} (lower is better), mean ± sample standard deviation over n seeds. Loss: test "
-        f"against the mean of {section.dense.label}, in percent. Bold: lowest mean validation of those asked for the "
-        "same compression factor (CF), without a diverged seed.",
+        f"Validation and test: {metric} (lower is better), mean ± half of the 95 % confidence interval (Student's t) over n "
+        f"seeds; a single seed has no interval. Loss: test against the mean of {section.dense.label}, in percent. Bold: "
+        "lowest mean validation of those asked for the same compression factor (CF), without a diverged seed.",
+        tuning_note(section),
         "Sizes count the weight matrices of the LSTM at the end of training; bytes include indices, 1 kB = 1000 B; "
-        "multiply–adds are for one time step.",
+        "multiply–adds are for one time step."
+        + (" Latency: microseconds for one time step of the exported model." if section.measured("latency_us") else ""),
     ]
     if published_for(section) is None:
         result.append("The doping paper (Thakker et al.) has no numbers for this task.")
@@ -120,6 +110,16 @@ def notes(section: Section) -> list[str]:
         counts = ", ".join(f"{count} {status}" for status, count in _status_counts(section) if status != "finished")
         result.append(f"Not in the means ({counts}): " + "; ".join(_left_out(section)) + ".")
     return result
+
+
+def tuning_note(section: Section) -> str:
+    """How many settings were tried for each row, and whether that was fair."""
+    budgets = sorted({row.tuning for row in section.rows})
+    if budgets == [0]:
+        return "Tuning: none; every method has the settings that the study gives it."
+    if len(budgets) == 1:
+        return f"Tuning: {budgets[0]} trials for every method at every factor, Dense included."
+    return f"Tuning: the budgets differ, from {budgets[0]} to {budgets[-1]} trials for a method at a factor; see the column."
 
 
 def _left_out(section: Section) -> list[str]:
@@ -136,7 +136,7 @@ def _left_out(section: Section) -> list[str]:
 
 def _status_counts(section: Section) -> list[tuple[str, int]]:
     counts = section.trials["status"].value_counts()
-    order = ["finished", "diverged", "failed"]
+    order = ["finished", "diverged", "failed", "stopped"]
     others = sorted(set(counts.index) - set(order))
     return [(status or "without status", int(counts[status])) for status in [*order, *others] if status in counts.index]
 
@@ -159,7 +159,7 @@ def provenance(section: Section) -> list[tuple[str, str]]:
     return [
         *((name, "; ".join(sorted(set(trials[column]) - {""})) or "not recorded") for name, column in pairs),
         ("Trials", f"{len(trials)} ({counts})"),
-        ("Compute time", f"{labels.duration(trials['seconds'].sum())}, all trials together"),
+        ("Compute time", f"{labels.duration(trials['seconds'].sum())}, all these trials together"),
     ]
 
 

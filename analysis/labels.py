@@ -52,6 +52,17 @@ def fixed(value: float, decimals: int) -> str:
     return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 
+def signed(value: float, decimals: int) -> str:
+    """As ``fixed``, with a plus where it is not negative."""
+    text = fixed(value, decimals)
+    return text if text.startswith("−") else f"+{text}"
+
+
+def microseconds(value: float) -> str:
+    """A latency: ``65.2 µs``, ``1.35 ms``."""
+    return f"{value / 1000:.2f} ms" if value >= 999.5 else f"{value:.{1 if value < 99.95 else 0}f} µs"
+
+
 def scaled(value: float, unit: str = "") -> str:
     """Three significant digits and a decimal prefix: ``78.1 kB``, ``1.35 M``."""
     for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -1,12 +1,12 @@
-r"""Tables as LaTeX: one ``table*`` a section, for ``\input``; needs the package booktabs."""
+r"""Tables as LaTeX: a ``table*`` each, for ``\input``; needs the packages booktabs and graphicx."""
 
 from __future__ import annotations
 
 import re
 
-from analysis import content
+from analysis import comparisons, content
 from analysis.content import Table
-from analysis.summary import Section
+from analysis.section import Section
 
 _SPECIAL = {
     **{char: f"\\{char}" for char in "{}$&#_%"},
@@ -22,12 +22,13 @@ _SPECIAL = {
     "−": r"$-$",
     "–": "--",
     "…": r"\ldots{}",
+    "µ": r"$\mu$",
 }
 
 
 def render(sections: list[Section], unfinished: int = 0) -> str:
     """The whole of ``tables.tex``; where the numbers come from is in its comments."""
-    parts = [r"% \usepackage{booktabs}" + "\n" + r"% \usepackage[T1]{fontenc}"]
+    parts = ["\n".join(rf"% \usepackage{package}" for package in ("{booktabs}", "{graphicx}", "[T1]{fontenc}"))]
     if note := content.unfinished_note(unfinished):
         parts.append(f"% {note}")
     labels = set()
@@ -40,9 +41,10 @@ def render(sections: list[Section], unfinished: int = 0) -> str:
         parts.append("\n".join(f"% {name}: {' '.join(value.split())}" for name, value in content.provenance(section)))
         caption = f"Quality and size of every method. {escape(content.heading(section))}; study {escape(section.study)}."
         parts.append(_float(content.main_table(section), caption, label, content.notes(section)))
-        if paper := content.paper_table(section):
-            caption = f"Beside the published numbers. {escape(content.heading(section))}; study {escape(section.study)}."
-            parts.append(_float(paper, caption, f"{label}-published", []))
+        for name, table, note in comparisons.tables(section):
+            if table:
+                caption = f"{name}. {escape(content.heading(section))}; study {escape(section.study)}."
+                parts.append(_float(table, caption, f"{label}-{name.split()[-1]}", [note] if note else []))
     return "\n\n".join(parts) + "\n"
 
 
@@ -52,13 +54,15 @@ def _label(section: Section) -> str:
 
 def _float(table: Table, caption: str, label: str, notes: list[str]) -> str:
     lines = [r"\begin{table*}[t]", r"\centering", rf"\caption{{{caption}}}", rf"\label{{{label}}}", r"\footnotesize"]
-    lines += [r"\setlength{\tabcolsep}{4pt}", render_table(table)]
+    # As large as it is, unless that is too wide for the page.
+    fit = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
+    lines += [r"\setlength{\tabcolsep}{4pt}", fit, render_table(table) + "}"]
     lines += [rf"\par\smallskip\raggedright {escape(note)}" for note in notes]
     return "\n".join([*lines, r"\end{table*}"])
 
 
 def render_table(table: Table) -> str:
-    """One ``tabular``; a header with a comma is set in two lines."""
+    """One ``tabular``; a header of several words is set in two lines."""
     columns = "".join("l" if i in table.left else "r" for i in range(len(table.header)))
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *_header(table), r"\midrule"]
     for line in table.lines:
@@ -69,10 +73,18 @@ def render_table(table: Table) -> str:
 
 
 def _header(table: Table) -> list[str]:
-    halves = [cell.split(", ", 1) for cell in table.header]
-    first = [escape(half[0]) for half in halves]
-    second = [escape(half[1]) if len(half) > 1 else "" for half in halves]
-    return [" & ".join(first) + r" \\", " & ".join(second) + r" \\"]
+    halves = [_halves(cell) for cell in table.header]
+    return [" & ".join(escape(half[line]) for half in halves) + r" \\" for line in (0, 1)]
+
+
+def _halves(cell: str) -> tuple[str, str]:
+    """A header in two lines: parted at its comma, else where the longer half is shortest."""
+    if ", " in cell:
+        first, second = cell.split(", ", 1)
+        return first, second
+    places = [i for i, char in enumerate(cell) if char in " –" and i > 0] or [len(cell)]
+    place = min(places, key=lambda i: max(i, len(cell) - i))
+    return cell[: place + 1].rstrip(), cell[place + 1 :]
 
 
 def escape(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line of the tables and figures. Heavy libraries are imported only once the arguments are right."""
+"""The command line of tables, figures and the report. Heavy libraries are imported only once the arguments are right."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ from analysis.results import AnalysisError, load
 
 if TYPE_CHECKING:
     from analysis.results import Results
-    from analysis.summary import Section
+    from analysis.section import Section
 
 DEFAULT_RESULTS = "runs/kp_vs_pruning-quick"
 DESCRIPTION = """\
-Write the tables and figures of a folder of results:
-  tables.md, tables.csv, tables.tex   every method at every compression factor, beside the paper's numbers
-  pareto.png, pareto.svg              quality against size
-  cma.png, cma.svg                    validation against sparsity while annealing
-Where the folder holds several studies, each study has figures of its own: pareto-STUDY.png and so on.
+Write the tables, the figures and the report of a folder of results:
+  report.html                         all of it in one page: in words, to explore, with every trial; opens without a network
+  tables.md, tables.csv, tables.tex   every method at every compression factor, what is significant, the paper's numbers
+  equal_quality.csv                   how many times smaller each method is at equal quality
+and as .png and .svg, where the results have what it takes:
+  pareto           quality against size, and latency
+  equal_quality    how many times smaller at equal quality
+  cma              validation against sparsity while annealing
+  cmr              quality against the probability of row dropout
+  parts            what M and S contribute: energies, each switched off, gradients
+  patterns, gates  where the nonzeros fell, from the trained models in trials/
+Where the folder holds several studies, each study has a report and figures of its own: report-STUDY.html and so on.
 """
 
 
@@ -50,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make(results_folder: Path, out: Path, study: str | None = None) -> list[str]:
-    """Write all tables and figures of ``results_folder`` to ``out``; returns a line for each thing written.
+    """Write all tables, figures and reports of ``results_folder`` to ``out``; returns a line for each thing written.
 
     Raises ``AnalysisError`` where the results cannot be read or hold no such study, or ``out`` cannot be written.
     """
@@ -60,7 +67,7 @@ def make(results_folder: Path, out: Path, study: str | None = None) -> list[str]
     sections = summarize(results)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return [*_tables(results, sections, out), *_figures(results, sections, out)]
+        return [*_tables(results, sections, out), *_figures_and_reports(results, sections, out)]
     except OSError as error:
         raise AnalysisError(f"cannot write to {out}: {error.strerror}. Give a folder you can write to with --out") from error
 
@@ -71,6 +78,7 @@ def _tables(results: Results, sections: list[Section], out: Path) -> list[str]:
     texts = {
         "tables.md": markdown.render(sections, results.unfinished),
         "tables.csv": csv_table.render(sections),
+        "equal_quality.csv": csv_table.render_equal_quality(sections),
         "tables.tex": latex.render(sections, results.unfinished),
     }
     for name, text in texts.items():
@@ -78,18 +86,31 @@ def _tables(results: Results, sections: list[Section], out: Path) -> list[str]:
     return [f"wrote {out / name}" for name in texts]
 
 
-def _figures(results: Results, sections: list[Section], out: Path) -> list[str]:
-    from analysis import cma, pareto
+def _figures_and_reports(results: Results, sections: list[Section], out: Path) -> list[str]:
+    from analysis.figures.gallery import KINDS
+    from analysis.report import page
 
     messages = []
-    studies = list(dict.fromkeys(section.study for section in sections))
-    for study in studies:
-        of_study = [section for section in sections if section.study == study]
-        suffix = "" if len(studies) == 1 else "-" + re.sub(r"[^\w.-]", "_", study)
-        drawn = {"pareto": pareto.draw(of_study, out / f"pareto{suffix}")}
-        drawn["cma"] = cma.draw(of_study, results.curves, out / f"cma{suffix}")
-        for name, paths in drawn.items():
-            messages += [f"wrote {path}" for path in paths]
-            if not paths:
-                messages.append(f"no {name} figure for {study}: it has no finished trial with a sparse part")
+    for study, of_study, suffix in _studies(sections):
+        drawn: dict[str, list[Path]] = {}
+        for kind in KINDS:
+            drawn[kind.name] = kind.draw(of_study, results, out / f"{kind.name}{suffix}")
+            if not drawn[kind.name]:
+                messages.append(f"no {kind.name} figure for {study}: {kind.needs}")
+        report = out / f"report{suffix}.html"
+        report.write_text(page.render(study, of_study, results, drawn), encoding="utf-8", newline="\n")
+        messages += [f"wrote {path}" for path in (*(path for paths in drawn.values() for path in paths), report)]
     return messages
+
+
+def _studies(sections: list[Section]) -> list[tuple[str, list[Section], str]]:
+    """Each study with its sections and what its files end with."""
+    names = list(dict.fromkeys(section.study for section in sections))
+    return [
+        (
+            name,
+            [section for section in sections if section.study == name],
+            "" if len(names) == 1 else "-" + re.sub(r"[^\w.-]", "_", name),
+        )
+        for name in names
+    ]

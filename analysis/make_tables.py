@@ -1,4 +1,4 @@
-"""Entry: ``python analysis/make_tables.py --results DIR`` writes the tables and figures of a folder of results."""
+"""Entry: ``python analysis/make_tables.py --results DIR`` writes the tables, figures and report of a folder of results."""
 
 import sys
 from pathlib import Path

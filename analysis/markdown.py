@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 
-from analysis import content
+from analysis import comparisons, content
 from analysis.content import Table
-from analysis.summary import Section
+from analysis.section import Section
 
-FIGURES = """\
-The figures beside this file: *pareto* is the test quality against the size, with bars of one standard deviation; a point
-above the axis is an arrow with its value. *cma* is the validation while the sparse part is annealed, on an axis that is
-logarithmic in what remains, with bands from the lowest to the highest seed; *end* is where the training ends."""
+HINT = "Beside this file: the figures, and *report.html*, which has all of this to explore, with every trial."
 
 
 def render(sections: list[Section], unfinished: int = 0) -> str:
@@ -27,10 +24,10 @@ def render(sections: list[Section], unfinished: int = 0) -> str:
         parts.append(f"## {escape(content.heading(section))}")
         parts.append(render_table(content.main_table(section)))
         parts += [escape(note) for note in content.notes(section)]
-        if paper := content.paper_table(section):
-            parts += ["Beside the published numbers:", render_table(paper)]
+        for heading, table, note in comparisons.tables(section):
+            parts += [f"### {escape(heading)}", *([render_table(table)] if table else []), *([escape(note)] if note else [])]
         parts.append("\n".join(f"- {name}: {escape(value)}" for name, value in content.provenance(section)))
-    return "\n\n".join([*parts, FIGURES]) + "\n"
+    return "\n\n".join([*parts, HINT]) + "\n"
 
 
 def render_table(table: Table) -> str:

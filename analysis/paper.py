@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from analysis import labels
-from analysis.summary import Row, Section
+from analysis.section import Row, Section
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Reads and checks a folder of results: ``results.csv``, a row a trial, and ``curves.csv``, a line a validation.
 
 Each mistake in the files is an ``AnalysisError`` of one line. The columns are documented where they are written, with
-the sweeps; here are those that the tables need. More columns do no harm.
+the sweeps; here are those that the tables need, and those that they use where they are there. More columns do no harm.
 """
 
 from __future__ import annotations
@@ -24,6 +24,15 @@ SIZE_COLUMNS = ("cf_values", "cf_bytes", "values", "bytes", "multiply_adds")
 """Empty for a trial that failed before its size was known."""
 NUMBER_COLUMNS = ("cmr", "cf_requested", *SIZE_COLUMNS, "seed", "validation", "test", "seconds")
 CURVE_COLUMNS = ("step", "sparsity", "validation")
+OPTIONAL_TEXT = ("stage", "cell", "started", "host")
+"""``stage``: ``tuning`` for a setting that was tried, ``final`` (also where it is missing) for a trial that counts;
+``cell``: the method at a factor that a trial belongs to."""
+OPTIONAL_NUMBERS = ("latency_us", "bundle_bytes")
+OPTIONAL_CURVES = (
+    *("cmr_probability", "training_loss", "energy_structured", "energy_sparse"),
+    *("validation_without_sparse", "validation_without_structured", "gradient_structured", "gradient_sparse"),
+)
+STAGES = ("tuning", "final")
 
 
 class AnalysisError(ValueError):
@@ -34,20 +43,33 @@ class AnalysisError(ValueError):
 class Results:
     """The rows and curves of the chosen studies."""
 
+    folder: Path
+    """Where they were read."""
     rows: pd.DataFrame
-    """A row a (study, trial): TEXT_COLUMNS as str, NUMBER_COLUMNS as float (NaN where empty)."""
+    """A row a (study, trial): text as str, numbers as float (NaN where empty); optional columns are always there."""
     curves: pd.DataFrame
-    """A row a validation: trial_id (str), and CURVE_COLUMNS as float (NaN where empty)."""
+    """A row a validation: trial_id (str), all else as float (NaN where empty); optional columns are always there."""
     unfinished: int
     """Trials that have a curve but no row in any study: still running, or stopped half-way."""
+
+    @property
+    def final(self) -> pd.DataFrame:
+        """The rows that tables and figures are about."""
+        return self.rows[self.rows["stage"] == "final"]
+
+    @property
+    def tuning(self) -> pd.DataFrame:
+        """The rows of settings that were tried while tuning."""
+        return self.rows[self.rows["stage"] == "tuning"]
 
 
 def load(folder: Path, study: str | None = None) -> Results:
     """Read ``folder``, keep ``study`` (default: all). Raises ``AnalysisError`` for anything missing or malformed."""
     if not folder.is_dir():
         raise AnalysisError(f"no folder {folder}: run a study first, or give its folder of results with --results")
-    rows = _read(folder / "results.csv", TEXT_COLUMNS, NUMBER_COLUMNS)
-    curves = _read(folder / "curves.csv", ("trial_id",), CURVE_COLUMNS)
+    rows = _read(folder / "results.csv", TEXT_COLUMNS, NUMBER_COLUMNS, OPTIONAL_TEXT, OPTIONAL_NUMBERS)
+    rows["stage"] = rows["stage"].replace("", "final")
+    curves = _read(folder / "curves.csv", ("trial_id",), CURVE_COLUMNS, (), OPTIONAL_CURVES)
     if rows.empty:
         raise AnalysisError(f"{folder / 'results.csv'} has no rows: no trial has finished yet")
     _check(rows, folder / "results.csv")
@@ -59,10 +81,16 @@ def load(folder: Path, study: str | None = None) -> Results:
             hint = f"did you mean {close[0]!r}?" if close else "give one of them with --study"
             raise AnalysisError(f"no study {study!r} in {folder}, which holds {', '.join(known)}: {hint}")
         rows = rows[rows["study"] == study]
-    return Results(rows, curves, unfinished)
+    return Results(folder, rows, curves, unfinished)
 
 
-def _read(path: Path, text: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
+def _read(
+    path: Path,
+    text: tuple[str, ...],
+    numbers: tuple[str, ...],
+    optional_text: tuple[str, ...],
+    optional_numbers: tuple[str, ...],
+) -> pd.DataFrame:
     if not path.is_file():
         raise AnalysisError(f"no file {path}: {path.parent} is not a folder of results, or no trial has finished yet")
     import pandas as pd
@@ -79,7 +107,10 @@ def _read(path: Path, text: tuple[str, ...], numbers: tuple[str, ...]) -> pd.Dat
     missing = [name for name in (*text, *numbers) if name not in frame.columns]
     if missing:
         raise AnalysisError(f"{path} lacks the column(s) {', '.join(missing)}: was it written by another version?")
-    for name in numbers:
+    for name in (*optional_text, *optional_numbers):
+        if name not in frame.columns:
+            frame[name] = ""
+    for name in (*numbers, *optional_numbers):
         frame[name] = [_number(value, path, name, line) for line, value in enumerate(frame[name], start=2)]
     return frame
 
@@ -104,6 +135,8 @@ def _check(rows: pd.DataFrame, path: Path) -> None:
         for name in (*needed, "validation", "test", *SIZE_COLUMNS) if finished else needed:
             if not math.isfinite(row[name]):
                 raise AnalysisError(f"{path}, row {line}: {name} is {row[name]:g}, expected a number ({row['status']})")
+        if row["stage"] not in STAGES:
+            raise AnalysisError(f"{path}, row {line}: stage is {row['stage']!r}, expected {' or '.join(STAGES)}")
         try:
             settings = json.loads(row["settings"])
         except json.JSONDecodeError:

@@ -4,110 +4,37 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from analysis import labels, variants
 from analysis.results import SIZE_COLUMNS, AnalysisError
+from analysis.section import DEPLOYED, Row, Section
+from analysis.statistic import Statistic
 
 if TYPE_CHECKING:
     from analysis.results import Results
 
 
-@dataclass(frozen=True)
-class Statistic:
-    """Mean and sample standard deviation (n - 1) over seeds; no deviation for a single seed."""
-
-    mean: float
-    sd: float | None
-
-    def relative_to(self, reference: float) -> Statistic:
-        """The same as a difference to ``reference``, in percent of it."""
-        scale = 100 / reference
-        return Statistic((self.mean - reference) * scale, None if self.sd is None else self.sd * scale)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A method with all its settings at one compression factor: statistics over its finished seeds."""
-
-    method: str
-    cmr: bool
-    """Whether row dropout is on."""
-    probability: float
-    """The probability of row dropout; 0 where it is off."""
-    variant: str
-    """What tells this setting from others of the same method and CMR in the section; mostly empty."""
-    unit: str
-    """What the factor asked for counts: ``values`` or ``bytes``."""
-    factor: float
-    """Compression factor asked for."""
-    sizes: dict[str, float]
-    """The SIZE_COLUMNS, means over seeds; NaN where no seed has finished."""
-    trials: pd.DataFrame
-    """The rows of results of this setting, whatever became of them."""
-    validation: Statistic | None
-    """None where no seed has finished; the same holds for the test and the losses."""
-    test: Statistic | None
-    validation_loss: Statistic | None = None
-    """Percent above the mean of dense."""
-    test_loss: Statistic | None = None
-    best: bool = False
-    """Whether it has the lowest mean validation of those asked for the same factor."""
-
-    @property
-    def label(self) -> str:
-        """Name for readers, e.g. ``Doped KP + CMR, p = 0.3``."""
-        return labels.method_name(self.method, self.cmr, self.variant)
-
-    @property
-    def n(self) -> int:
-        """Seeds that have finished: those that the statistics are over."""
-        return self.count("finished")
-
-    def count(self, status: str) -> int:
-        """Number of trials with this status."""
-        return int((self.trials["status"] == status).sum())
-
-
-@dataclass(frozen=True)
-class Section:
-    """All rows of one task in one study: what a table or a panel shows."""
-
-    study: str
-    task: str
-    """The label of the task in the results."""
-    setting: str
-    """What tells this task from others of the same label in the study; mostly empty."""
-    settings: variants.Flat
-    """The settings below ``task`` that make the task."""
-    metric: str
-    rows: list[Row]
-    """In the order of the tables, dense first."""
-    dense: Row
-    """The row that losses refer to: of several dense ones, that with the lowest mean validation."""
-
-    @property
-    def title(self) -> str:
-        """Name of the task for readers."""
-        return f"{self.task} ({self.setting})" if self.setting else self.task
-
-    @property
-    def trials(self) -> pd.DataFrame:
-        """The rows of results of this section."""
-        return pd.concat([row.trials for row in self.rows])
-
-
 def summarize(results: Results) -> list[Section]:
-    """The sections of ``results``, by study and task in order of appearance.
+    """The sections of ``results``, by study and task in order of appearance; of the final trials alone.
 
     Tasks with the same label but other data or another model are sections of their own. Raises ``AnalysisError`` where
-    a section has several metrics or no finished dense trial.
+    a section has several metrics or no finished dense trial, or where all trials are tuning.
     """
-    rows = results.rows.copy()
-    rows["flat"] = rows["settings"].map(lambda text: variants.flatten(json.loads(text)))
+    rows = results.final.copy()
+    if rows.empty:
+        raise AnalysisError(f"{results.folder} holds {len(results.tuning)} trials, all of them tuning: no final one yet")
+    budgets = results.tuning.groupby(["study", "cell"]).size().to_dict()
+    rows["tuning"] = [budgets.get(cell, 0) for cell in zip(rows["study"], rows["cell"], strict=True)]
+    tuned = _tuned(results.tuning)
+    flats = [
+        {path: value for path, value in _flat(text).items() if path not in tuned.get(study, ())}
+        for study, text in zip(rows["study"], rows["settings"], strict=True)
+    ]
+    rows["flat"] = pd.Series(flats, index=rows.index, dtype=object)
     rows["scope"] = [
         repr((data_hash, sorted(variants.task_settings(flat).items())))
         for data_hash, flat in zip(rows["data_hash"], rows["flat"], strict=True)
@@ -122,6 +49,18 @@ def summarize(results: Results) -> list[Section]:
                 setting = ", ".join(filter(None, (setting, f"data {scope['data_hash'].iloc[0][:8]}")))
             sections.append(_section(scope, setting))
     return sections
+
+
+def _flat(settings: str) -> variants.Flat:
+    return variants.flatten(json.loads(settings))
+
+
+def _tuned(tuning: pd.DataFrame) -> dict[str, set[str]]:
+    """The settings that each study searched: those that vary within its cells. They follow from a cell, and name none."""
+    return {
+        str(study): set(variants.varying([list(map(_flat, cell["settings"])) for _, cell in of_study.groupby("cell")]))
+        for study, of_study in tuning.groupby("study")
+    }
 
 
 def _section(trials: pd.DataFrame, setting: str) -> Section:
@@ -154,6 +93,13 @@ def _rows(trials: pd.DataFrame) -> list[Row]:
         cells = [list(cell["flat"]) for _, cell in of_method.groupby(["cf_unit", "cf_requested"])]
         paths = variants.varying(cells)
         of_method = of_method.assign(variant=[variants.describe(flat, paths) for flat in of_method["flat"]])
+        # Cells that differ only in what was searched are told apart by the rest of their name.
+        clashes = of_method.groupby(["cf_unit", "cf_requested", "variant"])["cell"].transform("nunique") > 1
+        telling = of_method["cell"].str.partition(", ")[2]
+        of_method["variant"] = [
+            ", ".join(filter(None, (variant, more if clash else "")))
+            for variant, more, clash in zip(of_method["variant"], telling, clashes, strict=True)
+        ]
         for _, group in of_method.groupby(["cf_unit", "cf_requested", "variant"]):
             row = _row(group)
             order = (row.method != "dense", row.unit == "bytes", row.factor, labels.method_rank(row.method, row.cmr))
@@ -171,17 +117,12 @@ def _row(group: pd.DataFrame) -> Row:
         first["variant"],
         first["cf_unit"],
         float(first["cf_requested"]),
-        {name: float(finished[name].mean()) for name in SIZE_COLUMNS},
+        {name: float(finished[name].mean()) for name in (*SIZE_COLUMNS, *DEPLOYED)},
         group,
-        _statistic(finished["validation"]),
-        _statistic(finished["test"]),
+        Statistic.of(finished["validation"]),
+        Statistic.of(finished["test"]),
+        tuning=int(group["tuning"].max()),
     )
-
-
-def _statistic(values: pd.Series[float]) -> Statistic | None:
-    if values.empty:
-        return None
-    return Statistic(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
 
 
 def _with_losses(row: Row, dense: Row) -> Row:

@@ -14,6 +14,7 @@ IDENTITY = ("seed", "data_hash", "method.name", "method.factor", "method.unit", 
 HOW_TRAINED = ("task.training.", "task.model.dropout", "task.model.uniform_init")
 """Paths below ``task`` that say how it is trained, not what it is: trials that differ in them can be compared."""
 
+CMR = "method.cmr."
 PROBABILITY = "method.cmr.probability"
 _PHRASES: dict[str, dict[object, str]] = {
     "method.cmr.anneal": {True: "p annealed", False: "p constant"},
@@ -45,6 +46,11 @@ def task_settings(flat: Flat) -> Flat:
     }
 
 
+def without_cmr(flat: Flat) -> Flat:
+    """The settings of the method, whatever its row dropout: what a method with it and one without have in common."""
+    return {path: value for path, value in flat.items() if path.startswith("method.") and not path.startswith(CMR)}
+
+
 def varying(groups: Iterable[Sequence[Flat]]) -> list[str]:
     """Paths, without those of IDENTITY, that take several values within at least one group; CMR's probability first."""
     paths: set[str] = set()
@@ -53,7 +59,7 @@ def varying(groups: Iterable[Sequence[Flat]]) -> list[str]:
             # 1 and True, or 0 and False, are equal in Python: compare what would be read.
             if path not in IDENTITY and len({repr(flat.get(path)) for flat in group}) > 1:
                 paths.add(path)
-    return sorted(paths, key=lambda path: (path != PROBABILITY, not path.startswith("method.cmr."), path))
+    return sorted(paths, key=lambda path: (path != PROBABILITY, not path.startswith(CMR), path))
 
 
 def describe(flat: Flat, paths: Sequence[str]) -> str:

@@ -15,6 +15,8 @@ from inference import bundle
 from inference.bundle import Bundle
 from inference.command_line import Parser, answer
 from inference.errors import InferenceError
+from inference.kernels.build import KernelError
+from inference.kernels.native import kernels
 from inference.latency import step_latency
 from inference.lstm import Lstm
 from inference.studies import CHECKPOINT, trial_bundle
@@ -66,12 +68,16 @@ def measure(path: Path, again: bool = False) -> None:
     """Measure every finished trial of a folder of results that has its trained model.
 
     Raises:
-        InferenceError: there is no such model, or one is damaged or its corpus is not there.
+        InferenceError: there is no such model, one is damaged or its corpus is not there, or the kernels cannot be compiled.
         OSError: the folder cannot be written to.
 
     """
     if not (path / "trials").is_dir():
         raise InferenceError(f"{shown(path)} has no trials; give a folder of results, as sweeps/run.py writes it")
+    try:
+        kernels()
+    except KernelError as error:
+        raise InferenceError(f"{error}; a latency without the kernels would not be that of the exported model") from error
     folder, here = ResultsFolder(path), hardware()
     rows = folder.rows(sorted(each.name for each in folder.trials.iterdir() if each.is_dir()))
     finished = [row for row in rows.values() if row.status == "finished"]

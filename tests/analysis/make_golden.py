@@ -8,7 +8,7 @@ read them, then copy DIR/tables.* over the old ones.
 from pathlib import Path
 from typing import Any
 
-from synthetic_results import study, trial, write
+from synthetic_results import study, trial, tuned, write
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -20,6 +20,9 @@ def golden_rows() -> list[dict[str, Any]]:
     rows += [trial("lmf", 20, 1), trial("lmf", 10.5, 1, cf_unit="bytes", method__unit="bytes")]
     rows += [trial("hmd", 20, 1), trial("hmd", 20, 2, status="diverged")]
     rows += [trial("doped_lmf", 20, 1, status="failed", error="RuntimeError: out_of_memory | 50% of $x\n(retry)")]
+    for row in rows[:6]:
+        row |= {"latency_us": 100 * row["seed"] + row["cf_requested"], "bundle_bytes": row["bytes"] + 512}
+    rows = tuned(rows, 2)
     medium: dict[str, Any] = {"study": "synthetic_paper", "task": "ptb-word", "metric": "perplexity", "base": 86.2}
     medium |= {"task__model__layers": 2, "task__model__hidden": 650}
     methods = [("pruned", 0.0), ("lmf", 0.0), ("hmd", 0.0), ("doped_kp", 0.0), ("doped_kp", 0.3)]

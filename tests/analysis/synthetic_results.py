@@ -21,7 +21,14 @@ COLUMNS = [
     *("seed", "metric", "validation", "test", "best_validation", "status", "error", "seconds", "steps"),
     *("peak_memory_mb", "data_hash", "commit", "started", "host", "hardware", "versions", "settings"),
 ]
+OPTIONAL = ["stage", "cell", "latency_us", "bundle_bytes"]
+"""Written where a row has them."""
 CURVE_COLUMNS = ["trial_id", "step", "epoch", "sparsity", "cmr_probability", "training_loss", "validation"]
+WATCHED = [
+    *("energy_structured", "energy_sparse", "validation_without_sparse", "validation_without_structured"),
+    *("gradient_structured", "gradient_sparse"),
+]
+"""Columns of curves that were watched closely."""
 DENSE_VALUES = 128_000
 STEPS = 1000
 # Loss at 10x in percent of dense, and how it grows with the factor.
@@ -71,7 +78,7 @@ def trial(
     method: str, factor: float = 1.0, seed: int = 1, cmr: float = 0.0, base: float = 1.8, **changes: Any
 ) -> dict[str, Any]:
     """A finished row of results; top-level columns and dotted settings may be changed by keyword."""
-    columns = {name: changes.pop(name) for name in list(changes) if name in COLUMNS}
+    columns = {name: changes.pop(name) for name in list(changes) if name in (*COLUMNS, *OPTIONAL)}
     of_trial = settings(method, factor, seed, cmr, **changes)
     noise = random.Random(f"{method} {factor} {seed} {cmr} {sorted(changes.items())}")
     at_ten, growth = QUALITY[method]
@@ -155,6 +162,35 @@ def curve(row: dict[str, Any], points: int = 25) -> list[dict[str, Any]]:
     return lines
 
 
+def tuned(rows: list[dict[str, Any]], budget: int) -> list[dict[str, Any]]:
+    """The rows with their cells, and before them so many trials of tuning for each cell, the last of them stopped early."""
+    cells: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        row |= {"stage": "final", "cell": f"{row['method']}{' + cmr' if row['cmr'] else ''} {row['cf_requested']:g}x"}
+        cells.setdefault(row["cell"], row)
+    tried = []
+    for cell, row in cells.items():
+        for index in range(budget):
+            status = "stopped" if index == budget - 1 else "finished"
+            columns: dict[str, Any] = {"stage": "tuning", "cell": cell, "study": row["study"], "status": status}
+            rate = {"task__training__learning_rate": round(0.001 * 1.5**index, 6)}
+            tried.append(trial(row["method"], row["cf_requested"], 100, row["cmr"], **columns, **rate))
+    return [*tried, *rows]
+
+
+def watched(line: dict[str, Any]) -> dict[str, Any]:
+    """What a line of a curve has beside, where S and M were watched closely."""
+    left = 1 - line["sparsity"]
+    return line | {
+        "energy_structured": round(1 - 0.6 * left, 6),
+        "energy_sparse": round(0.6 * left, 6),
+        "validation_without_sparse": round(line["validation"] * (1 + left), 6),
+        "validation_without_structured": round(line["validation"] * (2 - left), 6),
+        "gradient_structured": 1.0,
+        "gradient_sparse": round(0.5 + left, 6),
+    }
+
+
 def study(factors: list[float], methods: list[tuple[str, float]], seeds: int = 3, **changes: Any) -> list[dict[str, Any]]:
     """Rows of dense and of each (method, CMR probability) at each factor."""
     rows = [trial("dense", seed=seed, **changes) for seed in range(1, seeds + 1)]
@@ -164,14 +200,29 @@ def study(factors: list[float], methods: list[tuple[str, float]], seeds: int = 3
     return rows
 
 
-def write(folder: Path, rows: list[dict[str, Any]], only_curves: Sequence[dict[str, Any]] = (), points: int = 25) -> Path:
-    """Write ``results.csv`` and ``curves.csv``, the latter of ``only_curves`` too; returns the folder."""
+def write(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    only_curves: Sequence[dict[str, Any]] = (),
+    points: int = 25,
+    closely: bool = False,
+) -> Path:
+    """Write ``results.csv`` and ``curves.csv``, the latter of ``only_curves`` too; returns the folder.
+
+    ``closely``: with the columns WATCHED, filled for doped methods.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    curves = {row["trial_id"]: curve(row, points) for row in (*rows, *only_curves)}
-    lines = [line for of_trial in curves.values() for line in of_trial]
-    for name, columns, data in (("results.csv", COLUMNS, rows), ("curves.csv", CURVE_COLUMNS, lines)):
+    columns = [*COLUMNS, *(name for name in OPTIONAL if any(name in row for row in rows))]
+    curves = {row["trial_id"]: (row, curve(row, points)) for row in (*rows, *only_curves)}
+    lines = [
+        watched(line) if closely and row["method"].startswith("doped") else line
+        for row, of_trial in curves.values()
+        for line in of_trial
+    ]
+    of_curves = [*CURVE_COLUMNS, *(WATCHED if closely else [])]
+    for name, header, data in (("results.csv", columns, rows), ("curves.csv", of_curves, lines)):
         with (folder / name).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer = csv.DictWriter(file, header, lineterminator="\n")
             writer.writeheader()
             writer.writerows(data)
     return folder
@@ -181,4 +232,8 @@ FULL = [("pruned", 0.0), ("lmf", 0.0), ("hmd", 0.0), ("kp", 0.0)]
 FULL += [(f"doped_{name}", cmr) for name in ("lmf", "hmd", "kp") for cmr in (0.0, 0.3)]
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), study([5, 10, 20, 40], FULL))
+    everything = study([5, 10, 20, 40], FULL)
+    everything += study([20], [("doped_kp", cmr) for cmr in (0.1, 0.5, 0.7)])[3:]
+    for row in everything:
+        row["latency_us"] = round(40 + row["multiply_adds"] / 500, 1)
+    write(Path(sys.argv[1]), tuned(everything, 8), closely=True)

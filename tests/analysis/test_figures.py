@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from synthetic_results import FULL, study, trial, write
 
-from analysis import cma, drawing, pareto
+from analysis.figures import cma, drawing, pareto
 from analysis.results import load
 from analysis.summary import summarize
 
@@ -80,7 +80,7 @@ def test_figures_of_full_and_of_odd_studies_are_drawn(tmp_path: Path):
     for name, rows in (("full", study([5, 10, 20, 40], FULL, seeds=1)), ("odd", odd)):
         results = load(write(tmp_path / name, rows))
         sections = summarize(results)
-        paths = [*pareto.draw(sections, tmp_path / f"{name}p"), *cma.draw(sections, results.curves, tmp_path / f"{name}c")]
+        paths = [*pareto.draw(sections, results, tmp_path / f"{name}p"), *cma.draw(sections, results, tmp_path / f"{name}c")]
         assert [path.suffix for path in paths] == [".png", ".svg"] * 2
         for path in paths[::2]:
             image = matplotlib.image.imread(path)

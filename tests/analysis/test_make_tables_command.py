@@ -18,7 +18,7 @@ def edit(folder: Path, **changes: str) -> None:
     """Overwrite columns of the second row of results, or drop them where the value is ``DROP``."""
     with (folder / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    kept = [name for name in COLUMNS if changes.get(name) != "DROP"]
+    kept = [name for name in (*COLUMNS, *changes.keys() - {*COLUMNS}) if changes.get(name) != "DROP"]
     rows[1] |= changes
     with (folder / "results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, kept, extrasaction="ignore")
@@ -30,8 +30,8 @@ def test_writes_all_files_and_the_same_again(tmp_path: Path):
     write(tmp_path / "results", study([5, 20], METHODS, seeds=2))
     for name in ("first", "second"):
         assert main(["--results", str(tmp_path / "results"), "--out", str(tmp_path / name)]) == 0
-    names = {f"tables.{kind}" for kind in ("md", "csv", "tex")}
-    names |= {f"{figure}.{kind}" for figure in ("pareto", "cma") for kind in ("png", "svg")}
+    names = {"tables.md", "tables.csv", "tables.tex", "equal_quality.csv", "report.html"}
+    names |= {f"{figure}.{kind}" for figure in ("pareto", "cma", "equal_quality") for kind in ("png", "svg")}
     assert {path.name for path in (tmp_path / "first").iterdir()} == names
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
@@ -71,7 +71,8 @@ def test_help_and_a_missing_folder_need_no_heavy_import(arguments: list[str]):
     code = (
         "import sys\nfrom analysis.main import main\n"
         "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
-        "print([name for name in ('pandas', 'matplotlib', 'numpy', 'yaml') if name in sys.modules])"
+        "heavy = ('pandas', 'matplotlib', 'numpy', 'yaml', 'scipy', 'altair', 'torch')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert answer.stdout.splitlines()[-1] == "[]", answer.stdout
@@ -94,6 +95,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
         ({"test": "inf"}, "row 3: test is inf"),
         ({"values": ""}, "row 3: values is nan"),
         ({"seed": ""}, "row 3: seed is nan"),
+        ({"stage": "rehearsal"}, "row 3: stage is 'rehearsal', expected tuning or final"),
         ({"settings": "{"}, "row 3: settings is not the JSON of a trial"),
         ({"settings": "[1]"}, "row 3: settings is not the JSON of a trial"),
         ({"metric": "perplexity"}, "has several metrics (bits_per_character, perplexity)"),

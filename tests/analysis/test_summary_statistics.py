@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_results import study, trial, write
+import scipy.stats
+from synthetic_results import study, trial, tuned, write
 
-from analysis.results import load
-from analysis.summary import Section, summarize
+from analysis.results import SIZE_COLUMNS, AnalysisError, load
+from analysis.section import Section
+from analysis.significance import compare
+from analysis.summary import summarize
 
 METHODS = [("pruned", 0.0), ("kp", 0.0), ("doped_kp", 0.0), ("doped_kp", 0.3)]
 
@@ -44,8 +47,8 @@ def test_means_deviations_and_losses_equal_a_plain_loop(tmp_path: Path):
     for row in section.rows:
         expected = groups[row.method, row.cmr, row.factor]
         assert row.n == 3
-        for name, size in row.sizes.items():
-            assert size == pytest.approx(mean(expected[name]), rel=1e-12)
+        for name in SIZE_COLUMNS:
+            assert row.sizes[name] == pytest.approx(mean(expected[name]), rel=1e-12)
         for name, quality, loss in (
             ("validation", row.validation, row.validation_loss),
             ("test", row.test, row.test_loss),
@@ -54,6 +57,8 @@ def test_means_deviations_and_losses_equal_a_plain_loop(tmp_path: Path):
             losses = [100 * (value - reference) / reference for value in expected[name]]
             assert quality is not None
             assert loss is not None
+            half = scipy.stats.t.interval(0.95, 2, 0, sd(expected[name]) / math.sqrt(3))[1]
+            assert (quality.n, quality.interval) == (3, pytest.approx(half, rel=1e-9))
             assert (quality.mean, quality.sd) == pytest.approx((mean(expected[name]), sd(expected[name])), rel=1e-9)
             assert (loss.mean, loss.sd) == pytest.approx((mean(losses), sd(losses)), rel=1e-9, abs=1e-12)
 
@@ -80,6 +85,7 @@ def test_one_seed_has_no_deviation(tmp_path: Path):
         for statistic in (row.validation, row.test, row.test_loss):
             assert statistic is not None
             assert statistic.sd is None
+            assert statistic.interval is None
 
 
 def test_diverged_and_failed_trials_are_counted_but_not_in_the_mean(tmp_path: Path):
@@ -173,3 +179,56 @@ def test_curves_without_a_row_are_counted_whatever_study_is_asked_for(tmp_path: 
 def test_settings_column_is_what_the_sweep_writes():
     settings = json.loads(trial("doped_kp", 20, 3, 0.3)["settings"])
     assert set(settings) == {"task", "method", "seed", "data_hash"}
+
+
+def test_trials_of_tuning_are_no_part_of_the_means_but_counted_as_the_budget_of_their_cell(tmp_path: Path):
+    rows = tuned(study([10, 20], METHODS, seeds=2), budget=3)
+    section = section_of(tmp_path, [row for row in rows if row["cell"] != "kp 20x" or row["stage"] == "final"])
+    assert {row.n for row in section.rows} == {2}
+    assert {(row.label, row.factor): row.tuning for row in section.rows if row.tuning != 3} == {("KP", 20): 0}
+
+
+def test_latency_and_file_size_are_means_of_what_was_measured(tmp_path: Path):
+    rows = [trial("dense"), *(trial("kp", 20, seed, latency_us=50.0 + seed, bundle_bytes=9000) for seed in (1, 2))]
+    dense, kp = section_of(tmp_path, rows).rows
+    assert (kp.sizes["latency_us"], kp.sizes["bundle_bytes"]) == (51.5, 9000)
+    assert math.isnan(dense.sizes["latency_us"])
+    assert section_of(tmp_path, rows).measured("latency_us")
+    assert not section_of(tmp_path / "without", rows[:1]).measured("latency_us")
+
+
+def test_a_study_that_has_only_been_tuned_says_so(tmp_path: Path):
+    rows = [row for row in tuned([trial("dense"), trial("kp", 20)], budget=2) if row["stage"] == "tuning"]
+    with pytest.raises(AnalysisError, match="4 trials, all of them tuning"):
+        sections_of(tmp_path, rows)
+
+
+def test_what_was_searched_names_no_setting_and_keeps_none_apart(tmp_path: Path):
+    rows = study([10, 20], [("pruned", 0.0), ("doped_kp", 0.0)], seeds=2)
+    # Each cell came out of its tuning with a rate and a length of its own.
+    found: dict[str, Any] = {"task__training__learning_rate": 0.0033, "method__annealing__length": 0.41}
+    rows += [trial("doped_kp", factor, seed, 0.3, **found) for factor in (10, 20) for seed in (1, 2)]
+    tried = [trial("doped_kp", 20, 100, 0.3, **found | {"method__annealing__length": length}) for length in (0.3, 0.5)]
+    tried += [trial("pruned", 20, 100, task__training__learning_rate=rate) for rate in (0.1, 0.2)]
+    for row in tried:
+        row |= {"stage": "tuning", "cell": f"{row['method']} {bool(row['cmr'])}"}
+    section = section_of(tmp_path, [*tried, *rows])
+    assert [row.label for row in section.rows if row.factor == 20] == ["Pruned", "Doped KP", "Doped KP + CMR"]
+    by_label = {row.label: of for row, of in zip(section.rows, compare(section), strict=True) if row.factor == 20}
+    # So it has a counterpart without CMR, however that was tuned.
+    assert by_label["Doped KP + CMR"]["without_cmr"].reference.label == "Doped KP"
+
+
+def test_cells_that_differ_only_in_what_was_searched_go_by_their_names(tmp_path: Path):
+    rows = [trial("dense")]
+    for length in (0.3, 0.55):
+        cell = f"doped_kp 20x, annealing.length={length}"
+        rows += [trial("doped_kp", 20, seed, cell=cell, method__annealing__length=length) for seed in (1, 2)]
+        tried = {"cell": cell, "stage": "tuning"}
+        rows += [trial("doped_kp", 20, 100, **tried, method__annealing__length=length + more) for more in (0, 0.1)]
+    labels = [(row.label, row.n) for row in section_of(tmp_path, rows).rows]
+    assert labels == [
+        ("Dense", 1),
+        ("Doped KP, annealing.length=0.3", 2),
+        ("Doped KP, annealing.length=0.55", 2),
+    ]

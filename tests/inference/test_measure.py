@@ -7,6 +7,7 @@ import time
 import pytest
 
 from inference import bundle, latency, measure_command
+from inference.kernels.build import KernelError
 from inference.lstm import Lstm
 from inference.measure_command import main
 from inference.studies import trial_bundle
@@ -93,9 +94,16 @@ def test_a_trial_without_its_model_stays_without_a_latency(results, capsys):
     assert 0 < float(rows(results)["doped_kp"]["latency_us"]) < 1000
 
 
-def test_mistakes_are_one_line(results, tmp_path, capsys):
+def _without_a_compiler():
+    raise KernelError("there is no compiler")
+
+
+def test_mistakes_are_one_line(results, tmp_path, capsys, monkeypatch):
     assert "nowhere has no trials; give a folder of results" in mistake(["--results", tmp_path / "nowhere"], capsys)
     assert "--results" in mistake([], capsys)
+    monkeypatch.setattr(measure_command, "kernels", _without_a_compiler)
+    assert "no compiler" in mistake(["--results", results], capsys)
+    monkeypatch.undo()
     for path in results.glob("trials/*/model.ckpt"):
         path.unlink()
     assert "has its trained model (model.ckpt); run the study again" in mistake(["--results", results], capsys)

@@ -42,5 +42,11 @@ def test_a_field_that_was_added_later_is_written_where_it_has_another_value_than
     assert New(colour="grey").model_dump() == Old().model_dump()
     assert New(colour="grey").model_dump_json() == Old().model_dump_json()
     assert New(colour="red").model_dump() == {"size": 3, "colour": "red"}
+    assert New().complete() == {"size": 3, "colour": "grey"}
     for written in (New(), New(colour="red")):
         assert New.model_validate_json(written.model_dump_json()) == written
+
+
+def test_all_fields_of_nested_settings_can_be_had():
+    method = Method(name="doped_kp", factor=5, left_shape=(4, 5))
+    assert method.complete() == method.model_dump(mode="json") | {"pattern": "unstructured"}

@@ -1,4 +1,4 @@
-"""Figure: quality on the test split against the size of the LSTM, in values and in bytes; a line a method."""
+"""Figure: test quality against the size of the LSTM in values and in bytes, and against its latency; a line a method."""
 
 from __future__ import annotations
 
@@ -11,69 +11,81 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis import drawing, labels
-from analysis.drawing import End, Key, Look
-from analysis.summary import Row, Section
+from analysis import labels
+from analysis.figures import drawing
+from analysis.figures.drawing import End, Look
+from analysis.results import Results
+from analysis.section import Row, Section
 
-SIZES = {"values": "LSTM weights: remaining values", "bytes": "LSTM weights: bytes, indices included"}
+SIZES = {
+    "values": "LSTM weights: remaining values",
+    "bytes": "LSTM weights: bytes, indices included",
+    "latency_us": "Latency: microseconds a time step",
+}
+SPEEDS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20)
 LEFT, GAP, PANEL, BELOW, ABOVE = 0.55, 0.22, 2.4, 0.42, 0.56
 """Inches: margin with the axis, gap between the panels, their width, the room below and above them."""
 
 
-def draw(sections: Sequence[Section], stem: Path) -> list[Path]:
+def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
     """Draw the sections of a study below one another to ``stem.png`` and ``stem.svg``; returns the paths.
 
-    Sizes shrink to the right, where methods part and their labels are. Points above the axis (see
-    ``drawing.upper_limit``) are shown by an arrow with their value.
+    A line joins the means, small dots are the seeds; latency has a panel where it was measured. Sizes shrink to the right,
+    where methods part and their labels are. Points above the axis (see ``drawing.upper_limit``) are shown by an arrow with
+    their value.
     """
     with drawing.style():
         rooms = [drawing.label_room(["Dense", *_labels(section)]) for section in sections]
         panel = max(2.1, *(height for _, height in rooms))
-        width = LEFT + 2 * PANEL + GAP + max(width for width, _ in rooms)
+        panels = [_sizes(section) for section in sections]
+        width = LEFT + max(map(len, panels)) * (PANEL + GAP) - GAP + max(width for width, _ in rooms)
         height = len(sections) * (panel + BELOW + ABOVE)
         figure = Figure(figsize=(width, height))
         for index, section in enumerate(sections):
             bottom = height - (index + 1) * (panel + BELOW + ABOVE) + BELOW
-            boxes = [(x / width, bottom / height, PANEL / width, panel / height) for x in (LEFT, LEFT + PANEL + GAP)]
-            left = figure.add_axes(boxes[0])
-            right = figure.add_axes(boxes[1], sharey=left)
-            right.tick_params(labelleft=False)
-            left.set_ylabel(f"{labels.metric_name(section.metric)}, test")
             figure.text(LEFT / width, (bottom + panel + 0.41) / height, section.title, weight="bold")
-            _limit(left, section)
-            for axes, size in ((left, "values"), (right, "bytes")):
+            first: Axes | None = None
+            for column, size in enumerate(panels[index]):
+                left = LEFT + column * (PANEL + GAP)
+                box = (left / width, bottom / height, PANEL / width, panel / height)
+                axes = figure.add_axes(box, sharey=first)
+                if first is None:
+                    first = axes
+                    axes.set_ylabel(f"{labels.metric_name(section.metric)}, test")
+                    _limit(axes, section)
+                axes.tick_params(labelleft=axes is first)
                 ends = _panel(axes, section, size)
-            drawing.label_ends(right, ends)
+            drawing.label_ends(axes, ends)
         return drawing.save(figure, stem)
+
+
+def _sizes(section: Section) -> list[str]:
+    """The panels; last, where the labels are, one that has all lines: some may lack a latency."""
+    sizes = [size for size in SIZES if size != "latency_us" or section.measured(size)]
+    return sorted(sizes, key=lambda size: sum(math.isfinite(row.sizes[size]) for row in section.rows))
 
 
 def _limit(axes: Axes, section: Section) -> None:
     dense = section.dense.test
     assert dense
-    shown = [row.test for rows in _lines(section).values() for row in rows if row.test]
-    tops = [test.mean + (test.sd or 0) for test in shown or [dense]]
-    low = min(test.mean - (test.sd or 0) for test in [*shown, dense])
+    shown = [row for rows in section.lines().values() for row in rows]
+    tops = [float(row.finished["test"].max()) for row in shown or [section.dense]]
+    low = min(dense.mean, *(float(row.finished["test"].min()) for row in [*shown, section.dense]))
     high = drawing.upper_limit(tops, dense.mean)
     margin = 0.06 * (high - low) or 0.06 * abs(high)
     axes.set_ylim(low - margin, high + margin)
 
 
-def _lines(section: Section) -> dict[Key, list[Row]]:
-    lines: dict[Key, list[Row]] = {}
-    for row in section.rows:
-        if row.method != "dense" and row.test:
-            lines.setdefault(drawing.key(row), []).append(row)
-    return lines
-
-
 def _labels(section: Section) -> list[str]:
-    return [drawing.label(rows[0]) for rows in _lines(section).values()]
+    return [drawing.label(rows[0]) for rows in section.lines().values()]
 
 
 def _panel(axes: Axes, section: Section, size: str) -> list[End]:
     dense = section.dense
     assert dense.test
-    lines = _lines(section)
+    # A method may lack a latency at some of its factors, or at all.
+    measured = {key: [row for row in rows if math.isfinite(row.sizes[size])] for key, rows in section.lines().items()}
+    lines = {key: rows for key, rows in measured.items() if rows}
     shown = [row for rows in lines.values() for row in rows]
     _size_axis(axes, size, [row.sizes[size] for row in shown], dense.sizes[size], sorted({row.factor for row in shown}))
     axes.axhline(dense.test.mean, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
@@ -90,8 +102,10 @@ def _panel(axes: Axes, section: Section, size: str) -> list[End]:
 def _line(axes: Axes, rows: Sequence[Row], size: str, look: Look, decimals: int) -> None:
     x = [row.sizes[size] for row in rows]
     y = [row.test.mean for row in rows if row.test]
-    sd = [row.test.sd or 0.0 for row in rows if row.test]
-    axes.errorbar(x, y, sd, elinewidth=0.7, capsize=1.5, **look.style())
+    axes.plot(x, y, **look.style())
+    for row in rows:
+        if row.n > 1:
+            axes.plot([row.sizes[size]] * row.n, row.finished["test"], ".", color=look.colour, markersize=1.8, zorder=3)
     for place, value in zip(x, y, strict=True):
         if value > axes.get_ylim()[1]:
             drawing.mark_clipped(axes, place, look, labels.fixed(value, decimals))
@@ -106,11 +120,14 @@ def _size_axis(axes: Axes, size: str, sizes: Sequence[float], dense: float, fact
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.round_number(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(SIZES[size])
+    if not math.isfinite(dense):
+        return
+    factors = SPEEDS if size == "latency_us" else factors
     top = axes.secondary_xaxis("top", functions=(lambda x: dense / np.maximum(x, 1e-9),) * 2)
     top.xaxis.set_major_locator(FixedLocator(_apart(factors, dense / high / margin, dense / low * margin)))
     top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.factor(value)))
     top.xaxis.set_minor_locator(NullLocator())
-    top.set_xlabel("Compression factor", color="0.35", labelpad=3)
+    top.set_xlabel("Times faster than Dense" if size == "latency_us" else "Compression factor", color="0.35", labelpad=3)
     top.tick_params(length=2, pad=1, colors="0.35")
     top.spines["top"].set_visible(False)
 

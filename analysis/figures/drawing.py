@@ -21,7 +21,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from analysis import labels
-from analysis.summary import Row
+from analysis.section import Key, Row
 
 FONT = 7.5
 """Points; the smallest text of a figure is FONT - 0.5."""
@@ -37,20 +37,14 @@ _LOOKS = {
     "doped_kp": ("#0072B2", "P"),
 }
 _OTHER_LOOKS = ("#7F7F7F", "X")
+COLOURS = tuple(colour for colour, _ in _LOOKS.values())
+"""All of them, for lines that are no methods."""
 _LINES: tuple[Dashes, ...] = ("-", (0, (3.5, 1.5)), (0, (1, 1.3)), (0, (3.5, 1, 1, 1)))
 LABEL_OFFSET = 32.0
 """Points from the right end of the axes to the text of a label; leader and a sample of the line stand between."""
 LINE_HEIGHT = 1.28 * FONT
 CLIP = 4.0
 """Where an axis ends, see ``upper_limit``."""
-
-
-class Key(NamedTuple):
-    """What makes a line of a figure: all rows with the same key, over the factors."""
-
-    method: str
-    cmr: bool
-    variant: str
 
 
 @dataclass(frozen=True)
@@ -92,21 +86,21 @@ class End(NamedTuple):
     """May have several lines."""
 
 
-def key(row: Row) -> Key:
-    """The line that ``row`` belongs to."""
-    return Key(row.method, row.cmr, row.variant)
-
-
 def looks(rows: Sequence[Row]) -> dict[Key, Look]:
     """The look of each line of a study, dense excepted, in the order of the tables."""
     result: dict[Key, Look] = {}
     ordered = sorted((row for row in rows if row.method != "dense"), key=lambda r: labels.method_rank(r.method, r.cmr))
     for row in ordered:
-        if key(row) not in result:
+        if row.key not in result:
             earlier = sum(other.method == row.method for other in result)
-            colour, marker = _LOOKS.get(row.method, _OTHER_LOOKS)
-            result[key(row)] = Look(colour, marker, row.cmr, _LINES[earlier % len(_LINES)])
+            result[row.key] = look_of(row.method, row.cmr, earlier)
     return result
+
+
+def look_of(method: str, hollow: bool, earlier: int) -> Look:
+    """The look of a line of a method of which there have been so many ``earlier`` ones."""
+    colour, marker = _LOOKS.get(method, _OTHER_LOOKS)
+    return Look(colour, marker, hollow, _LINES[earlier % len(_LINES)])
 
 
 def upper_limit(values: Sequence[float], floor: float) -> float:

@@ -6,22 +6,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis import drawing, labels
-from analysis.drawing import End
-from analysis.summary import Row, Section
+from analysis import labels
+from analysis.figures import drawing
+from analysis.figures.annealing import course, sparsity_axis
+from analysis.figures.drawing import End
+from analysis.results import Results
+from analysis.section import Row, Section
 
 COLUMNS = 2
 LEFT, PANEL, BELOW, ABOVE = 0.5, 1.75, 0.42, 0.26
 """Inches: margin with the axis, width of a panel, the room below and above it."""
-TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Panel:
     column: int
 
 
-def draw(sections: Sequence[Section], curves: pd.DataFrame, stem: Path) -> list[Path]:
+def draw(sections: Sequence[Section], results: Results, stem: Path) -> list[Path]:
     """Draw a study to ``stem.png`` and ``stem.svg``; returns the paths, none where no method has a sparse part.
 
     The axis is logarithmic in what remains, so that the last stretch, where co-adaptation shows, is wide. A line runs
@@ -60,7 +59,7 @@ def draw(sections: Sequence[Section], curves: pd.DataFrame, stem: Path) -> list[
     dotted line leads to the marker: the value at the end of the training. Panels of a task share their range, which is
     that of the second half of the sparsity: what comes before is still learning, not degradation.
     """
-    panels = _panels(sections, curves)
+    panels = _panels(sections, results.curves)
     if not panels:
         return []
     with drawing.style():
@@ -95,24 +94,8 @@ def _panels(sections: Sequence[Section], curves: pd.DataFrame) -> list[Panel]:
 
 def _curve(row: Row, curves: pd.DataFrame) -> Curve | None:
     """The curve of a setting; None for a method without a sparse part, or where no seed has finished."""
-    if row.validation is None or not (row.method == "pruned" or row.method.startswith("doped_")):
-        return None
-    ids = set(row.trials.loc[row.trials["status"] == "finished", "trial_id"])
-    own = curves[curves["trial_id"].isin(ids)].dropna(subset=["step", "sparsity", "validation"])
-    steps = own.groupby("step").agg(
-        sparsity=("sparsity", "mean"),
-        mean=("validation", "mean"),
-        low=("validation", "min"),
-        high=("validation", "max"),
-        seeds=("trial_id", "nunique"),
-    )
-    # A step that only some seeds were measured at would show the difference of seeds as a jump.
-    steps = steps[steps["seeds"] == own["trial_id"].nunique()].sort_index()
-    if steps.empty or steps["sparsity"].max() <= 0:
-        return None
-    before = int((steps["sparsity"] <= 0).sum())
-    annealing = int((steps["sparsity"] < steps["sparsity"].max()).sum())
-    return Curve(row, steps.iloc[max(before - 1, 0) : annealing + 1], row.validation.mean)
+    points = course(row, curves, "validation") if row.validation else None
+    return None if points is None or row.validation is None else Curve(row, points, row.validation.mean)
 
 
 def _limits(section: Section, panels: Sequence[Panel]) -> tuple[float, float]:
@@ -133,14 +116,14 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set_title(title, loc="left", weight="bold")
     if panel.column == 0:
         axes.set_ylabel(f"{labels.metric_name(section.metric)}, validation")
-    end = _sparsity_axis(axes, max(curve.sparsity for curve in panel.curves))
+    end = sparsity_axis(axes, max(curve.sparsity for curve in panel.curves), end=True)
     assert section.dense.validation
     dense = section.dense.validation.mean
     axes.axhline(dense, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
     ends = [End(axes.get_xlim()[1], dense, drawing.DENSE, "Dense")]
     looks = drawing.looks(section.rows)
     for curve in panel.curves:
-        look = looks[drawing.key(curve.row)]
+        look = looks[curve.row.key]
         x, y = curve.points["sparsity"], curve.points["mean"]
         axes.plot(x, y, **look.stroke())
         axes.fill_between(x, curve.points["low"], curve.points["high"], color=look.colour, alpha=0.15, linewidth=0)
@@ -150,23 +133,3 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
             drawing.mark_clipped(axes, end, look, labels.fixed(curve.final, decimals))
         ends.append(End(end, curve.final, look, drawing.label(curve.row)))
     drawing.label_ends(axes, ends)
-
-
-def _sparsity_axis(axes: Axes, densest: float) -> float:
-    """Prepare the axis up to the sparsity ``densest``; returns the place after it that stands for the end of training."""
-    end = float(_unstretch(1.18 * _stretch(densest)))
-    axes.set_xscale("function", functions=(_stretch, _unstretch))
-    axes.set_xlim(0, float(_unstretch(1.21 * _stretch(densest))))
-    axes.xaxis.set_major_locator(FixedLocator([*(tick for tick in TICKS if tick <= densest + 1e-3), end]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "end" if value == end else f"{100 * value:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("Sparsity while annealing, %")
-    return end
-
-
-def _stretch(sparsity: Any) -> Any:
-    return -np.log(np.maximum(1 - np.asarray(sparsity, dtype=float), 1e-9))
-
-
-def _unstretch(stretched: Any) -> Any:
-    return 1 - np.exp(-np.asarray(stretched, dtype=float))

@@ -1,0 +1,1 @@
+"""The figures of a study, each a module that draws it."""

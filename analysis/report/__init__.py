@@ -1,0 +1,1 @@
+"""One HTML page a study that holds everything: words, tables, figures to explore, and every trial."""

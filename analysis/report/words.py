@@ -1,0 +1,137 @@
+"""The results of a section in plain sentences and a few numbers, for those who read nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis import content, equal_quality, labels, significance
+from analysis.equal_quality import EqualQuality
+from analysis.section import Row, Section
+from analysis.significance import Difference
+
+CLOSE = 10.0
+"""Percent: a model within so much of dense counts as close to it."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number large enough to be read from afar."""
+
+    name: str
+    value: str
+    detail: str
+
+
+def facts(section: Section) -> list[Fact]:
+    """Dense, the best at each factor, and the smallest model that is close to dense."""
+    decimals = labels.metric_decimals(section.metric)
+    dense = section.dense.test
+    assert dense
+    spread = f"± {labels.fixed(dense.interval, decimals)} " if dense.interval is not None else ""
+    on_test = f"{spread}{labels.metric_name(section.metric).lower()} on test{_seeds(section.dense)}"
+    result = [Fact("Dense", labels.fixed(dense.mean, decimals), on_test)]
+    result += [
+        Fact(f"Best at {_factor(row)}", f"{labels.signed(row.test_loss.mean, 1)} %", f"{row.label}{_seeds(row)}")
+        for row in section.rows
+        if row.best and row.test_loss
+    ]
+    close = [row for row in section.rows if row.method != "dense" and row.test_loss and row.test_loss.mean <= CLOSE]
+    if close:
+        smallest = min(close, key=lambda row: row.sizes["bytes"])
+        assert smallest.test_loss
+        detail = f"{smallest.label}, {labels.achieved(smallest.sizes['cf_bytes'])} fewer bytes than Dense"
+        result.append(Fact(f"Smallest within {CLOSE:g} % of Dense", labels.scaled(smallest.sizes["bytes"], "B"), detail))
+    return result
+
+
+def sentences(section: Section) -> list[str]:
+    """What was found, a sentence or two each: dense, the order at each factor, row dropout, size at equal quality."""
+    decimals = labels.metric_decimals(section.metric)
+    metric = labels.metric_name(section.metric).lower()
+    result = [f"Dense reaches {content.text(section.dense.test, decimals)} {metric} on test{_seeds(section.dense)}."]
+    differences = dict(zip((id(row) for row in section.rows), significance.compare(section), strict=True))
+    for best in (row for row in section.rows if row.best):
+        result.append(_order(section, best, decimals, differences))
+    result += _dropout(section, decimals, differences)
+    result += _at_equal_quality(section)
+    return result
+
+
+def _order(section: Section, best: Row, decimals: int, differences: dict[int, significance.Differences]) -> str:
+    assert best.test
+    assert best.test_loss
+    rivals = [row for row in section.rows if (row.unit, row.factor) == (best.unit, best.factor) and row is not best]
+    finished = [row for row in rivals if row.validation and row.test]
+    start = (
+        f"At {_factor(best)} {best.label} is ahead: {content.text(best.test, decimals)} on test, "
+        f"{content.text(best.test_loss, 1, sign=True)} % against Dense{_seeds(best)}."
+    )
+    if not finished:
+        return start
+    second = min(finished, key=lambda row: row.validation.mean if row.validation else 0.0)
+    verdict = _verdict(differences[id(second)].get("best"))
+    return f"{start} Next is {second.label} ({content.text(second.test, decimals)}); {verdict}."
+
+
+def _verdict(known: Difference | None) -> str:
+    if known is None or known.p is None:
+        return "without two seeds in common, that may be luck"
+    if known.significant:
+        return f"the difference is significant (p = {_p(known)})"
+    return f"the difference is not significant (p = {_p(known)}, {known.statistic.n} seeds in common)"
+
+
+def _p(known: Difference) -> str:
+    assert known.p_corrected is not None
+    return f"{known.p_corrected:.2g}" if known.p_corrected >= 0.001 else "less than 0.001"
+
+
+def _dropout(section: Section, decimals: int, differences: dict[int, significance.Differences]) -> list[str]:
+    """A sentence for each doped method: what its best row dropout (by validation) changes, at each factor."""
+    best: dict[str, dict[tuple[str, float], Row]] = {}
+    for row in section.rows:
+        if row.cmr and row.validation and "without_cmr" in differences[id(row)]:
+            known = best.setdefault(row.method, {}).get((row.unit, row.factor))
+            if known is None or (known.validation and row.validation.mean < known.validation.mean):
+                best[row.method][row.unit, row.factor] = row
+    result = []
+    for method, rows in best.items():
+        changes = []
+        for row in rows.values():
+            difference = differences[id(row)]["without_cmr"]
+            proof = "one seed" if difference.p is None else "significant" if difference.significant else "not significant"
+            setting = f"; {row.variant}" if row.variant else ""
+            change = labels.signed(difference.statistic.mean, decimals)
+            changes.append(f"{change} at {labels.factor(row.factor)} ({proof}{setting})")
+        result.append(f"Row dropout changes the test of {labels.method_name(method, False)} by {', '.join(changes)}.")
+    return result
+
+
+def _at_equal_quality(section: Section) -> list[str]:
+    """How the best doped method compares with pruning in values and in bytes."""
+    found = {
+        size: {known.row.key: known for known in equal_quality.compare(section, size) if known.baseline == "pruned"}
+        for size in ("values", "bytes")
+    }
+    doped = [known for key, known in found["values"].items() if key.method.startswith("doped_")]
+    if not doped:
+        return []
+    best = max(doped, key=lambda known: known.mean)
+    said = [f"{_times(found[size][best.row.key])} in {size}" for size in found if best.row.key in found[size]]
+    return [
+        f"At the same test quality {best.row.label}, the best of the doped methods, is {' and '.join(said)} than Pruned."
+    ]
+
+
+def _times(known: EqualQuality) -> str:
+    if known.mean >= 1:
+        return f"{known.mean:.2f} times smaller ({known.lowest:.2f}–{known.highest:.2f})"
+    return f"{1 / known.mean:.2f} times larger ({1 / known.highest:.2f}–{1 / known.lowest:.2f})"
+
+
+def _factor(row: Row) -> str:
+    return f"{labels.factor(row.factor)} fewer {row.unit}"
+
+
+def _seeds(row: Row) -> str:
+    return f" ({row.n} seed{'s' if row.n > 1 else ''})"

@@ -1,0 +1,129 @@
+"""What tables and figures are made of: a section a study and task, in it a row a setting."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+from analysis import labels, variants
+from analysis.statistic import Statistic
+
+DEPLOYED = ("latency_us", "bundle_bytes")
+"""Measured of the exported model: microseconds a time step on the CPU, and bytes of its file."""
+
+
+class Key(NamedTuple):
+    """What makes a line of a figure: all rows with the same key, over the factors."""
+
+    method: str
+    cmr: bool
+    variant: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method with all its settings at one compression factor: statistics over its finished seeds."""
+
+    method: str
+    cmr: bool
+    """Whether row dropout is on."""
+    probability: float
+    """The probability of row dropout; 0 where it is off."""
+    variant: str
+    """What tells this setting from others of the same method and CMR in the section; mostly empty."""
+    unit: str
+    """What the factor asked for counts: ``values`` or ``bytes``."""
+    factor: float
+    """Compression factor asked for."""
+    sizes: dict[str, float]
+    """The SIZE_COLUMNS, and DEPLOYED ones, means over seeds; NaN where there is no number."""
+    trials: pd.DataFrame
+    """The rows of results of this setting, whatever became of them."""
+    validation: Statistic | None
+    """None where no seed has finished; the same holds for the test and the losses."""
+    test: Statistic | None
+    validation_loss: Statistic | None = None
+    """Percent above the mean of dense."""
+    test_loss: Statistic | None = None
+    best: bool = False
+    """Whether it has the lowest mean validation of those asked for the same factor."""
+    tuning: int = 0
+    """Settings that were tried before these trials were run: the tuning budget."""
+
+    @property
+    def label(self) -> str:
+        """Name for readers, e.g. ``Doped KP + CMR, p = 0.3``."""
+        return labels.method_name(self.method, self.cmr, self.variant)
+
+    @property
+    def key(self) -> Key:
+        """The line that it belongs to."""
+        return Key(self.method, self.cmr, self.variant)
+
+    @property
+    def flat(self) -> variants.Flat:
+        """The settings of its first trial by dotted path, without those that the study searched."""
+        flat: variants.Flat = self.trials["flat"].iloc[0]
+        return flat
+
+    @property
+    def sparse(self) -> bool:
+        """Whether a part of it is pruned while it trains."""
+        return self.method == "pruned" or self.method.startswith("doped_")
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The trials that the statistics are over."""
+        return self.trials[self.trials["status"] == "finished"]
+
+    @property
+    def n(self) -> int:
+        """Seeds that have finished: those that the statistics are over."""
+        return self.count("finished")
+
+    def count(self, status: str) -> int:
+        """Number of trials with this status."""
+        return int((self.trials["status"] == status).sum())
+
+
+@dataclass(frozen=True)
+class Section:
+    """All rows of one task in one study: what a table or a panel shows."""
+
+    study: str
+    task: str
+    """The label of the task in the results."""
+    setting: str
+    """What tells this task from others of the same label in the study; mostly empty."""
+    settings: variants.Flat
+    """The settings below ``task`` that make the task."""
+    metric: str
+    rows: list[Row]
+    """In the order of the tables, dense first."""
+    dense: Row
+    """The row that losses refer to: of several dense ones, that with the lowest mean validation."""
+
+    @property
+    def title(self) -> str:
+        """Name of the task for readers."""
+        return f"{self.task} ({self.setting})" if self.setting else self.task
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """The rows of results of this section."""
+        return pd.concat([row.trials for row in self.rows])
+
+    def lines(self) -> dict[Key, list[Row]]:
+        """The rows that have a mean, line by line; without dense."""
+        lines: dict[Key, list[Row]] = {}
+        for row in self.rows:
+            if row.method != "dense" and row.test:
+                lines.setdefault(row.key, []).append(row)
+        return lines
+
+    def measured(self, name: str) -> bool:
+        """Whether any row has a number in this one of DEPLOYED."""
+        return any(math.isfinite(row.sizes[name]) for row in self.rows)
