@@ -51,7 +51,8 @@ def _matrix(plan: Plan, pattern: Pattern, generator: np.random.Generator) -> Mat
 
     if isinstance(plan, DopedPlan):
         structured, sparse = (_matrix(part, pattern, generator) for part in (plan.structured, plan.sparse))
-        assert not isinstance(structured, Sparse | Sum) and isinstance(sparse, Sparse)
+        assert not isinstance(structured, Sparse | Sum)
+        assert isinstance(sparse, Sparse)
         return Sum(structured, sparse)
     if isinstance(plan, KroneckerPlan):
         (m1, n1), (m2, n2) = plan.left, plan.right

@@ -20,8 +20,9 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
-from inference.description import Description, TensorKind, TensorShape
+from inference.description import Description
 from inference.errors import InferenceError
+from inference.matrix_parts import TensorKind, TensorShape
 
 FORMAT = "lstm-doping bundle"
 VERSION = 1

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from data.vocabulary import Vocabulary
-from inference import bundle, description
+from inference import bundle, description, matrix_parts
 from inference.bundle import Bundle
 from inference.errors import InferenceError
 from inference.kernels.sparse import Sparse as Packed
@@ -35,7 +35,7 @@ from lightning_modules.matrices.low_rank import LowRank
 from sweeps.machine import commit, versions
 
 Arrays = dict[str, npt.NDArray[Any]]
-Described = tuple[description.MatrixParts, Arrays]
+Described = tuple[matrix_parts.MatrixParts, Arrays]
 
 
 def export(
@@ -111,7 +111,7 @@ def _lstm_model(model: CompressedLSTM) -> tuple[description.LstmModel, Arrays]:
 
 def _lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
     """Description and tensors of an LSTM, the names of the latter with ``lstm.`` before them."""
-    described: dict[str, description.MatrixParts] = {}
+    described: dict[str, matrix_parts.MatrixParts] = {}
     tensors: Arrays = {}
     for name, matrix in zip(lstm.matrices, lstm.weight_matrices(), strict=True):
         described[name], arrays = _matrix(matrix)
@@ -134,34 +134,34 @@ def _lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
 def _matrix(matrix: Matrix) -> Described:
     if isinstance(matrix, Sparse):
         sparse, arrays = _sparse(matrix)
-        return description.MatrixParts(sparse=sparse), arrays
+        return matrix_parts.MatrixParts(sparse=sparse), arrays
     if isinstance(matrix, Doped):
         sparse, arrays = _sparse(matrix.sparse)
         structured, factors = _structured(matrix.structured)
-        return description.MatrixParts(structured=structured, sparse=sparse), factors | arrays
+        return matrix_parts.MatrixParts(structured=structured, sparse=sparse), factors | arrays
     structured, factors = _structured(matrix)
-    return description.MatrixParts(structured=structured), factors
+    return matrix_parts.MatrixParts(structured=structured), factors
 
 
-def _structured(matrix: Matrix) -> tuple[description.StructuredParts, Arrays]:
-    """A new family needs a case here, a part in ``inference.description``, and a kernel."""
+def _structured(matrix: Matrix) -> tuple[matrix_parts.StructuredParts, Arrays]:
+    """A new family needs a case here, a part in ``inference.matrix_parts``, and a kernel."""
     match matrix:
         case Dense():
-            return description.DenseParts(), {"weight": _array(matrix.weight)}
+            return matrix_parts.DenseParts(), {"weight": _array(matrix.weight)}
         case LowRank():
-            return description.LowRankParts(rank=matrix.v.shape[0]), {"u": _array(matrix.u), "v": _array(matrix.v)}
+            return matrix_parts.LowRankParts(rank=matrix.v.shape[0]), {"u": _array(matrix.u), "v": _array(matrix.v)}
         case Hybrid():
             arrays = {"a": _array(matrix.a), "u": _array(matrix.u), "v": _array(matrix.v)}
-            return description.HybridParts(free_rows=matrix.a.shape[0]), arrays
+            return matrix_parts.HybridParts(free_rows=matrix.a.shape[0]), arrays
         case Kronecker():
-            kind = description.KroneckerParts(left=matrix.plan.left, terms=matrix.plan.terms)
+            kind = matrix_parts.KroneckerParts(left=matrix.plan.left, terms=matrix.plan.terms)
             return kind, {"b": _array(matrix.b), "c": _array(matrix.c)}
     raise InferenceError(
         f"a matrix of type {type(matrix).__name__} cannot be exported; known are Dense, LowRank, Hybrid, Kronecker"
     )
 
 
-def _sparse(matrix: Sparse) -> tuple[description.SparseParts, Arrays]:
+def _sparse(matrix: Sparse) -> tuple[matrix_parts.SparseParts, Arrays]:
     """The blocks that the mask leaves; a value in them that is zero by chance is stored like any other."""
     packed = Packed.pack(_array(matrix.mask), matrix.pattern)
     weight_GPN = _array(blocked(matrix.dense(), matrix.pattern))
@@ -170,7 +170,7 @@ def _sparse(matrix: Sparse) -> tuple[description.SparseParts, Arrays]:
         "sparse.columns": packed.columns,
         "sparse.offsets": packed.offsets,
     }
-    return description.SparseParts(pattern=matrix.pattern, blocks=len(packed.columns)), arrays
+    return matrix_parts.SparseParts(pattern=matrix.pattern, blocks=len(packed.columns)), arrays
 
 
 def _check_size(packed: int, size: Size) -> None:

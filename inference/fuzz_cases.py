@@ -10,23 +10,18 @@ import numpy as np
 
 from inference import bundle
 from inference.bundle import Bundle
-from inference.description import (
+from inference.description import Description, LanguageModel, Lstm, LstmModel, Model, Sizes
+from inference.errors import InferenceError
+from inference.kernels.sparse import Pattern, Sparse
+from inference.matrix_parts import (
     DenseParts,
-    Description,
     HybridParts,
     KroneckerParts,
-    LanguageModel,
     LowRankParts,
-    Lstm,
-    LstmModel,
     MatrixParts,
-    Model,
-    Sizes,
     SparseParts,
     StructuredParts,
 )  # fmt: skip
-from inference.errors import InferenceError
-from inference.kernels.sparse import Pattern, Sparse
 
 Random = np.random.Generator
 Alteration = Callable[[bytes, list[bytes], Random], bytes]

@@ -79,7 +79,7 @@ def best_trial(folder: Path, method: str | None, factor: float | None) -> Path:
         raise InferenceError(f"{shown(folder)} has no finished trial of {asked}; it has {listed or 'none at all'}")
     if len(kinds) > 1:
         raise InferenceError(f"{shown(folder)} has several kinds of models ({listed}); say which with --method and --factor")
-    best = min(chosen, key=lambda row: row.validation or 0.0)
+    best = min(chosen, key=lambda row: float("inf") if row.validation is None else row.validation)
     return folder / "trials" / best.trial_id
 
 

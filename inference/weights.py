@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.bundle import Bundle, Tensors
-from inference.description import Lstm, MatrixParts, StructuredParts
+from inference.description import Lstm
 from inference.errors import InferenceError
 from inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum
+from inference.matrix_parts import MatrixParts, StructuredParts
 
 FAMILIES: dict[str, type[Structured]] = {"dense": Dense, "low_rank": LowRank, "hybrid": Hybrid, "kronecker": Kronecker}
 """The class of each ``kind``; its fields are the tensors that the description demands."""

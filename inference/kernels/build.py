@@ -1,8 +1,8 @@
 """The kernels, compiled for this processor when first used and kept in the user's cache folder.
 
-A library is known by a hash of the sources, of the flags, and of what the compiler predefines under them, which tells its version
-and the instructions of the processor; so a new compiler, another processor on a shared home folder, or a changed source makes a
-new library, and several can lie side by side.
+A library is known by a hash of the sources, of the flags, and of what the compiler predefines under them, which tells its
+version and the instructions of the processor; so a new compiler, another processor on a shared home folder, or a changed
+source makes a new library, and several can lie side by side.
 """
 
 from __future__ import annotations

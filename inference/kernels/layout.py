@@ -1,7 +1,7 @@
 """A matrix as the C structure ``doped_matrix`` wants it: arrays transposed, padded and sliced; ``doped_lstm.h`` says how.
 
-Legend: M rows, N columns, R rank or terms, I J rows and columns of a left Kronecker factor, K L of a right one, S slices of rows,
-D places in a slice, 8 rows of a slice or lanes of a vector.
+Legend: M rows, N columns, R rank or terms, I J rows and columns of a left Kronecker factor, K L of a right one, S slices of
+rows, D places in a slice, 8 rows of a slice or lanes of a vector.
 """
 
 from __future__ import annotations
@@ -67,9 +67,11 @@ def _sparse(matrix: Sparse) -> Fields:
 def _slices(matrix: Sparse) -> Fields:
     """Slices of 8 rows of about the same length, so that there is little to fill up (SELL-C-σ, Kreutzer et al. 2014).
 
-    What is filled up repeats a column of its row: it makes no row depend on an input that it does not depend on.
+    What is filled up repeats the last column of its row, so that no row depends on an input that it did not depend on; only
+    an empty row beside longer ones takes column 0.
     """
-    counts_M = np.diff(matrix.offsets.astype(np.int64))
+    starts_M, ends_M = matrix.offsets[:-1].astype(np.int64), matrix.offsets[1:].astype(np.int64)
+    counts_M = ends_M - starts_M
     order_M = np.argsort(-counts_M, kind="stable")
     depth_S = counts_M[order_M[::LANES]]
     offsets = np.concatenate([[0], np.cumsum(depth_S)])
@@ -77,13 +79,13 @@ def _slices(matrix: Sparse) -> Fields:
     place_M[order_M] = np.arange(len(order_M))
 
     row_Z = matrix.groups()
-    within_Z = np.arange(len(row_Z)) - matrix.offsets[row_Z].astype(np.int64)
+    within_Z = np.arange(len(row_Z)) - starts_M[row_Z]
     slice_Z, lane_Z = np.divmod(place_M[row_Z], LANES)
     values_D8 = np.zeros((offsets[-1], LANES), np.float32)
     columns_D8 = np.zeros((offsets[-1], LANES), np.int64)
     # The last column of a row in all its places, then its real ones over it.
-    ends_M = np.where(counts_M > 0, matrix.offsets[1:].astype(np.int64) - 1, 0)
-    last_M = np.where(counts_M > 0, matrix.columns[ends_M] if len(matrix.columns) else 0, 0)
+    last_M = np.zeros(len(order_M), np.int64)
+    last_M[counts_M > 0] = matrix.columns[ends_M[counts_M > 0] - 1]
     last_S8 = np.zeros((len(depth_S), LANES), np.int64)
     last_S8.reshape(-1)[: len(order_M)] = last_M[order_M]
     columns_D8[:] = np.repeat(last_S8, depth_S, axis=0)

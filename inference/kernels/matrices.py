@@ -54,7 +54,8 @@ class Kronecker:
 
     def dense(self) -> Array:
         """The products summed, (m, n)."""
-        return np.einsum("rij,rkl->ikjl", self.b, self.c).reshape(self.shape)
+        written: Array = np.einsum("rij,rkl->ikjl", self.b, self.c).reshape(self.shape)
+        return written
 
 
 @dataclass(frozen=True, eq=False)

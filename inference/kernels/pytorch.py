@@ -1,12 +1,15 @@
 """The same layers and products on PyTorch, for machines without a C compiler: correct, and several times slower.
 
-Legend: T steps, B batch, I inputs, H hidden units, M rows, N columns, R rank or terms, J L columns of Kronecker factors, Z blocks,
-P rows of a block, G groups of rows.
+Legend: T steps, B batch, I inputs, H hidden units, M rows, N columns, R rank or terms, J L columns of Kronecker factors,
+Z blocks, P rows of a block, G groups of rows.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -100,6 +103,6 @@ class TorchLayer:
         return outputs
 
 
-def _tensor(array: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+def _tensor(array: npt.NDArray[Any]) -> Tensor:
     """A copy: the arrays of a file cannot be written to, which PyTorch does not know."""
     return torch.from_numpy(np.array(array))

@@ -1,7 +1,7 @@
 """A sparse matrix S in compressed rows of blocks, as it is stored and as training leaves it.
 
-A block is what shares one column index, by the *pattern*: a single value (``unstructured``), 8 consecutive rows (``rows``; the
-last block reaches beyond the matrix where the rows are no multiple of 8, with zeros), or the four gates of a hidden unit
+A block is what shares one column index, by the *pattern*: a single value (``unstructured``), 8 consecutive rows (``rows``;
+the last block reaches beyond the matrix where the rows are no multiple of 8, with zeros), or the four gates of a hidden unit
 (``gates``; unit u has the rows u, u + H, u + 2 H and u + 3 H, where 4 H are all rows).
 
 Legend: M rows, N columns, G groups of rows that form blocks, P rows of a block, Z blocks.
@@ -35,8 +35,8 @@ class Sparse:
         offsets: (groups of rows + 1,); blocks of group g are offsets[g] to offsets[g + 1] − 1.
 
     Raises:
-        ValueError: if the arrays do not describe such a matrix: wrong shapes or types, a column that is not there, offsets that
-            do not rise from 0 to the number of blocks.
+        ValueError: if the arrays do not describe such a matrix: wrong shapes or types, a column that is not there, offsets
+            that do not rise from 0 to the number of blocks.
 
     """
 
@@ -80,17 +80,18 @@ class Sparse:
 
     def dense(self) -> Array:
         """The matrix written out, (m, n)."""
-        block = ROWS_OF_BLOCK[self.pattern]
-        blocks_GPN = np.zeros((len(self.offsets) - 1, block, self.shape[1]), np.float32)
+        blocks_GNP = np.zeros((len(self.offsets) - 1, self.shape[1], ROWS_OF_BLOCK[self.pattern]), np.float32)
         # Added, not assigned: a column may come twice in a row, and then the kernels add.
-        np.add.at(blocks_GPN, (self.groups(), slice(None), self.columns.astype(np.int64)), self.values)
+        np.add.at(blocks_GNP, (self.groups(), self.columns.astype(np.int64)), self.values)
+        blocks_GPN = blocks_GNP.swapaxes(1, 2)
         if self.pattern == "gates":
             return np.ascontiguousarray(blocks_GPN.swapaxes(0, 1)).reshape(self.shape)
         return np.ascontiguousarray(blocks_GPN.reshape(-1, self.shape[1])[: self.shape[0]])
 
     def groups(self) -> npt.NDArray[np.int64]:
         """The group of rows of each block, (blocks,)."""
-        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets.astype(np.int64)))
+        offsets = self.offsets.astype(np.int64)
+        return np.repeat(np.arange(len(offsets) - 1), offsets[1:] - offsets[:-1])
 
 
 def _groups(pattern: Pattern, rows: int) -> int:
