@@ -16,7 +16,11 @@ HOW_TRAINED = ("task.training.", "task.model.dropout", "task.model.uniform_init"
 
 CMR = "method.cmr."
 PROBABILITY = "method.cmr.probability"
-_TRUTHS = {"method.cmr.anneal": ("p annealed", "p constant")}
+_PHRASES: dict[str, dict[object, str]] = {
+    "method.cmr.anneal": {True: "p annealed", False: "p constant"},
+    "method.pattern": {None: "unstructured", "gates": "4-gate blocks", "rows": "8-row blocks"},
+}
+"""Values that speak for themselves, without the name of their setting; None where a setting has its default."""
 _NAMES = {PROBABILITY: "p =", "method.cmr.on": "on"}
 _TRANSPARENT = {"task", "method", "training", "model", "data"}
 
@@ -72,8 +76,8 @@ def sort_key(flat: Flat, paths: Sequence[str]) -> tuple[tuple[bool, float, str],
 
 
 def _one(path: str, value: object) -> str:
-    if path in _TRUTHS and isinstance(value, bool):
-        return _TRUTHS[path][0 if value else 1]
+    if path in _PHRASES and value in _PHRASES[path]:
+        return _PHRASES[path][value]
     words = [word for word in path.split(".") if word not in _TRANSPARENT] or [path]
     return f"{_NAMES.get(path, ' '.join(words).replace('_', ' '))} {_text(value)}"
 

@@ -7,17 +7,38 @@ method means the same thing for a short and for a long training.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 MethodName = Literal["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
+Pattern = Literal["unstructured", "gates", "rows"]
+"""Which values of a sparse matrix are pruned together; see ``lightning_modules.matrices.blocks``."""
 
 
 class Settings(BaseModel):
     """Base of all settings: immutable, hashable, and strict about unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    def complete(self) -> dict[str, Any]:
+        """All fields as JSON has them, also those that ``added_later`` leaves out of what is written."""
+        written = self.model_dump(mode="json")
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: value.complete() if isinstance(value, Settings) else written.get(name, value)
+            for name, value in fields.items()
+        }
+
+
+def added_later(default: Any) -> Any:
+    """A field that came after the first results: where it has its default it is left out of everything that is written.
+
+    So the ids of trials, which are hashes of their settings, and the settings in rows stay those of the versions that did
+    not have the field. Every setting that is added to an existing class is declared with this; its default must mean what
+    was done before, and never changes.
+    """
+    return Field(default=default, exclude_if=lambda value: value == default)
 
 
 class Annealing(Settings):
@@ -56,7 +77,7 @@ class Method(Settings):
     """A compression method: a matrix family, plus (maybe) doping, plus (maybe) CMR, at a compression factor."""
 
     SIZED_BY: ClassVar[frozenset[str]] = frozenset({"structured_share", "left_shape", "terms"})
-    """Settings that, beside name, factor and unit, decide what a matrix consists of."""
+    """Settings that, beside name, factor, unit and pattern, decide what a matrix consists of."""
 
     name: MethodName = "dense"
     """The family; ``doped_*`` adds an annealed sparse matrix S to the structured one."""
@@ -73,6 +94,9 @@ class Method(Settings):
     """Shape of the left Kronecker factor B, in place of the automatic choice."""
     terms: PositiveInt | None = None
     """Number of Kronecker products that are summed, in place of the automatic choice."""
+    pattern: Pattern = added_later("unstructured")
+    """What the sparse part is pruned by: single values, blocks of the four gates of a hidden unit, or blocks of eight rows,
+    each in one column (blocks run much faster on a CPU); ignored by methods without a sparse part."""
     annealing: Annealing = Annealing()
     """Schedule of the sparse part; ignored by methods without one."""
     cmr: RowDropout = RowDropout()
@@ -103,7 +127,7 @@ class Method(Settings):
     def uses(self, setting: str) -> bool:
         """Whether one of the settings above has an effect on this method."""
         match setting:
-            case "annealing":
+            case "annealing" | "pattern":
                 return self.sparse
             case "cmr":
                 return self.cmr.probability > 0
@@ -116,8 +140,9 @@ class Method(Settings):
 
     @property
     def label(self) -> str:
-        """Name for tables and figures, e.g. ``doped_kp + cmr``."""
-        return f"{self.name} + cmr" if self.cmr.probability > 0 else self.name
+        """Name in messages, e.g. ``doped_kp + cmr`` or ``pruned, gates``."""
+        pattern = f", {self.pattern}" if self.sparse and self.pattern != "unstructured" else ""
+        return self.name + (" + cmr" if self.cmr.probability > 0 else "") + pattern
 
 
 class Corpus(Settings):

@@ -79,7 +79,7 @@ def cells_of(study: Study, preset: str, seed: int | None) -> list[Cell]:
 def cell_names(cells: Sequence[Cell]) -> list[str]:
     """A name for each cell: method and factor, and what tells it from others of the same."""
     short = [cell.method.label + ("" if cell.method.name == "dense" else f" {cell.method.factor:g}x") for cell in cells]
-    flat = [dict(leaves(cell.method.model_dump(mode="json"))) for cell in cells]
+    flat = [dict(leaves(cell.method.complete())) for cell in cells]
     names = []
     for name, own in zip(short, flat, strict=True):
         namesakes = [other for other, its in zip(flat, short, strict=True) if its == name]

@@ -87,6 +87,13 @@ class Row(BaseModel):
     """``python=3.11.7 torch=2.13.0 …``"""
     settings: str
     """All that defines the trial, as JSON: task, method, seed, data_hash."""
+    latency_us: float | None = None
+    """Microseconds that the LSTM's layers take for a time step: the exported model, generating one text on one thread;
+    None until ``inference/measure.py`` has measured it."""
+    bundle_bytes: int | None = None
+    """Size of the exported file: LSTM, embedding, softmax and vocabulary; measured together with the latency."""
+    latency_hardware: str | None = None
+    """Where the latency was measured."""
 
 
 class TornRow(ValueError):  # noqa: N818 - the row is torn

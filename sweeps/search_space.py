@@ -21,7 +21,7 @@ COMPARABLE = ("task.training.", "task.model.dropout", "task.model.uniform_init")
 """Settings of a task that may be searched ..."""
 BUDGET = ("task.training.epochs", "task.training.validations")
 """... but for these, which say how much is trained."""
-CHOSEN = ("name", "method", "factor", "unit")
+CHOSEN = ("name", "method", "factor", "unit", "pattern")
 """Settings of a method that make it another cell."""
 
 
@@ -90,12 +90,12 @@ class Space:
     @property
     def written(self) -> dict[str, Any]:
         """The values that the study file itself gives, or the defaults."""
-        content = {**self.method.model_dump(mode="json"), "task": self.task.model_dump(mode="json")}
+        content = {**self.method.complete(), "task": self.task.complete()}
         return {key: _get(content, key) for key in self.searched}
 
     def apply(self, values: Values) -> tuple[TaskSettings, Method]:
         """Task and method with these values. Raises ``ValueError`` if they are impossible."""
-        method, task = self.method.model_dump(mode="json"), self.task.model_dump(mode="json")
+        method, task = self.method.complete(), self.task.complete()
         for key, value in values.items():
             _put(method if not key.startswith("task.") else {"task": task}, key, value)
         return type(self.task).model_validate_json(json.dumps(task)), Method.model_validate_json(json.dumps(method))
@@ -131,7 +131,7 @@ def _concerns(key: str, method: Method) -> bool:
 
 
 def _check_key(key: str, task: TaskSettings, method: Method) -> None:
-    settings = {**method.model_dump(mode="json"), "task": task.model_dump(mode="json")}
+    settings = {**method.complete(), "task": task.complete()}
     known = [name for name, _ in leaves(settings)]
     allowed = [name for name in known if _may_be_searched(name)]
     if key in known and not _may_be_searched(key):

@@ -44,7 +44,8 @@ class Trial(Settings):
     def id(self) -> str:
         """First 12 hex digits of the SHA-256 of all fields and ``RESULT_FORMAT``.
 
-        Where the text lies is left out, because ``data_hash`` says what is in it.
+        Where the text lies is left out, because ``data_hash`` says what is in it; and so are fields that were added later,
+        while they have their default (``added_later`` in ``lightning_modules.settings``).
         """
         fields = self.model_dump(mode="json", exclude={"task": {"data": {"path"}}})
         return hashlib.sha256(_canonical(fields | {"format": RESULT_FORMAT}).encode()).hexdigest()[:12]

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from lightning_modules.matrices.base import Matrix, Plan, StructuredPlan
+from lightning_modules.matrices.blocks import BLOCK_ENTRIES
 from lightning_modules.matrices.budget import Budget, BudgetError, Shape, Size
 from lightning_modules.matrices.dense import DensePlan
 from lightning_modules.matrices.doped import Doped, DopedPlan
@@ -33,14 +34,14 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
 
     Raises:
         BudgetError: if the method cannot come within 1 % of the factor; the message names the nearest ones.
-        ValueError: if given Kronecker factors do not divide the shape.
+        ValueError: if given Kronecker factors do not divide the shape, or four gates the rows that are pruned by gates.
 
     """
     if method.name == "dense":
         return DensePlan(shape)
-    budget = Budget(method.factor, method.unit)
+    budget, entries = Budget(method.factor, method.unit), BLOCK_ENTRIES[method.pattern]
     if method.name == "pruned":
-        return SparsePlan(shape, budget.nonzeros(shape))
+        return SparsePlan(shape, budget.nonzeros(shape, entries=entries), method.pattern)
     family = method.name.removeprefix("doped_")
     options: dict[str, Any] = {"left": method.left_shape, "terms": method.terms} if family == "kp" else {}
     values = budget.structured_values(shape)
@@ -53,5 +54,5 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
         hint = "; or give structured_share, to take a structured part of lower rank" if family == "kp" else ""
         nearest = [(f"{structured} alone", largest)]
         raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + hint)
-    sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size()))
+    sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), entries), method.pattern)
     return DopedPlan(shape, structured, sparse, method.sparse_variance, method.cmr)

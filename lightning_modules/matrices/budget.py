@@ -2,14 +2,15 @@
 
 Sizes are computed here and nowhere else, always three of them, because a compression factor that counts values alone
 flatters sparse methods: values that remain, bytes in the deployed format (float32 values; for sparse matrices compressed
-rows, whose column indices take two bytes up to 65,536 columns and whose row offsets take four), and multiply–adds per
-product with one vector.
+rows, whose column indices take two bytes up to 65,536 columns and whose row offsets take four; where blocks are pruned, one
+index a block and one offset a row of blocks), and multiply–adds per product with one vector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal, Protocol, TypeVar
 
 TOLERANCE = 0.01
@@ -55,14 +56,16 @@ def dense_size(shape: Shape) -> Size:
     return structured_size(shape[0] * shape[1], shape[0] * shape[1])
 
 
-def sparse_size(shape: Shape, nonzeros: int) -> Size:
-    """Size of a matrix with so many nonzeros in compressed rows."""
-    nonzero_bytes = VALUE_BYTES + _index_bytes(shape)
-    return Size(nonzeros, nonzero_bytes * nonzeros + OFFSET_BYTES * (shape[0] + 1), nonzeros)
+def sparse_size(shape: Shape, blocks: int, entries: int = 1) -> Size:
+    """Size of a matrix with so many blocks of ``entries`` values of a column each, in compressed rows of blocks."""
+    values = blocks * entries
+    offsets = ceil(shape[0] / entries) + 1
+    return Size(values, _block_bytes(shape, entries) * blocks + OFFSET_BYTES * offsets, values)
 
 
-def _index_bytes(shape: Shape) -> int:
-    return 2 if shape[1] <= 1 << 16 else 4
+def _block_bytes(shape: Shape, entries: int) -> int:
+    index_bytes = 2 if shape[1] <= 1 << 16 else 4
+    return VALUE_BYTES * entries + index_bytes
 
 
 class Sized(Protocol):
@@ -97,8 +100,8 @@ class Budget:
         """Values a structured matrix may have; the same in both units, as it stores no indices."""
         return shape[0] * shape[1] / self.factor
 
-    def nonzeros(self, shape: Shape, spent: Size | None = None) -> int:
-        """Nonzeros a sparse matrix may have beside a structured one of size ``spent``.
+    def nonzeros(self, shape: Shape, spent: Size | None = None, entries: int = 1) -> int:
+        """Nonzeros that a sparse matrix of blocks of ``entries`` values may store beside a structured one of size ``spent``.
 
         Raises:
             BudgetError: if nothing is left for them, or if so few that the factor is missed by more than 1 %.
@@ -106,16 +109,17 @@ class Budget:
         """
         spent = spent or Size(0, 0, 0)
         if self.unit == "values":
-            left = self.structured_values(shape) - spent.values
-            nonzeros = min(round(left), shape[0] * shape[1])
+            blocks = round((self.structured_values(shape) - spent.values) / entries)
         else:
-            empty = sparse_size(shape, 0).bytes
+            empty = sparse_size(shape, 0, entries).bytes
             left = VALUE_BYTES * self.structured_values(shape) - spent.bytes - empty
-            nonzeros = min(round(left / (VALUE_BYTES + _index_bytes(shape))), shape[0] * shape[1])
-        nonzeros = max(nonzeros, 1)
-        reached = self.reached(shape, sparse_size(shape, nonzeros) + spent)
+            blocks = round(left / _block_bytes(shape, entries))
+        blocks = max(min(blocks, ceil(shape[0] / entries) * shape[1]), 1)
+        nonzeros = blocks * entries
+        reached = self.reached(shape, sparse_size(shape, blocks, entries) + spent)
         if not self.met_by(reached):
             limit = f"beside a structured part of {spent.values:,} values" if spent.values else "with a sparse matrix"
+            limit += f" in blocks of {entries}" if entries > 1 else ""
             raise BudgetError(self.refusal(shape, limit, [(f"{nonzeros:,} nonzeros", reached)]))
         return nonzeros
 

@@ -1,7 +1,10 @@
 """Sparse matrices that start dense and are pruned by magnitude while they train.
 
 The baseline ``pruned`` is such a matrix alone; ``S`` of a doped matrix is one beside a structured matrix. How much is pruned
-when is decided by a schedule elsewhere (``lightning_modules.schedules``); here is what pruning does.
+when is decided by a schedule elsewhere (``lightning_modules.schedules``); here is what pruning does. What is pruned together
+is decided by the pattern (``lightning_modules.matrices.blocks``): a block lives or dies as a whole, by its norm.
+
+Legend of dimensions: as in ``blocks``, and K blocks that are left.
 """
 
 from __future__ import annotations
@@ -12,21 +15,24 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.matrices.base import Matrix, Plan, root_mean_square, uniform
+from lightning_modules.matrices.blocks import BLOCK_ENTRIES, blocked, unblocked
 from lightning_modules.matrices.budget import Size, sparse_size
+from lightning_modules.settings import Pattern
 
 
 class Sparse(Matrix):
     """A weight and the mask of what is left of it; the mask is a buffer, so it is saved with the weight.
 
-    ``planned_nonzeros`` is how many nonzeros are left when pruning is over.
+    ``planned_nonzeros`` is how many values are stored when pruning is over: a multiple of the entries of a block.
     """
 
     mask: Tensor
 
-    def __init__(self, weight_MN: Tensor, mask_MN: Tensor, planned_nonzeros: int):
+    def __init__(self, weight_MN: Tensor, mask_MN: Tensor, planned_nonzeros: int, pattern: Pattern = "unstructured"):
         super().__init__()
         self.shape = (weight_MN.shape[0], weight_MN.shape[1])
         self.planned_nonzeros = planned_nonzeros
+        self.pattern = pattern
         self.weight = nn.Parameter(weight_MN * mask_MN)
         self.register_buffer("mask", mask_MN)
 
@@ -35,18 +41,30 @@ class Sparse(Matrix):
         return self.weight * self.mask
 
     def matmul(self, x: Tensor) -> Tensor:
-        """(..., n) → (..., m), over the nonzeros only."""
-        rows, columns = self.mask.nonzero(as_tuple=True)
-        products = x[..., columns] * self.weight[rows, columns]
-        return x.new_zeros(*x.shape[:-1], self.shape[0]).index_add(-1, rows, products)
+        """(..., n) → (..., m), over the blocks that are left: each takes one entry of x."""
+        block_rows_K, columns_K = self._kept_blocks().nonzero(as_tuple=True)
+        weight_PEN = blocked(self.weight, self.pattern)
+        products_KE = x[..., columns_K, None] * weight_PEN[block_rows_K, :, columns_K]
+        y_PE = x.new_zeros(*x.shape[:-1], *weight_PEN.shape[:2]).index_add(-2, block_rows_K, products_KE)
+        return unblocked(y_PE, self.pattern, self.shape[0])
 
     def size(self) -> Size:
-        """Nonzeros, and their indices."""
-        return sparse_size(self.shape, self.nonzeros())
+        """Values of the blocks that are left, and their indices."""
+        return sparse_size(self.shape, int(self._kept_blocks().sum()), BLOCK_ENTRIES[self.pattern])
 
     def nonzeros(self) -> int:
         """How many values the mask leaves."""
         return int(self.mask.sum())
+
+    def _kept_blocks(self) -> Tensor:
+        """Which blocks are left, (p, n). The first entry of a block is always within the matrix."""
+        return blocked(self.mask, self.pattern)[:, 0]
+
+    def _norms(self) -> Tensor:
+        """Norm of each block, (p, n)."""
+        weight_PEN = blocked(self.weight, self.pattern)
+        # Squares of tiny values would be zero. And vector_norm is a hundred times slower than this.
+        return weight_PEN[:, 0].abs() if weight_PEN.shape[1] == 1 else weight_PEN.square().sum(1).sqrt()
 
     @property
     def planned_sparsity(self) -> float:
@@ -55,17 +73,22 @@ class Sparse(Matrix):
 
     @torch.no_grad()
     def prune(self, nonzeros: int) -> None:
-        """Keep the ``nonzeros`` largest magnitudes, of equal ones the first in row order; what is gone stays gone."""
-        surplus = self.nonzeros() - nonzeros
-        if surplus <= 0:
+        """Keep the blocks of largest norm, ``nonzeros`` values of them, of equal ones the first in row order.
+
+        The number is rounded to whole blocks; what is gone stays gone.
+        """
+        blocks = round(nonzeros / BLOCK_ENTRIES[self.pattern])
+        kept_PN = self._kept_blocks()
+        if blocks >= int(kept_PN.sum()):
             return
-        magnitudes = torch.where(self.mask, self.weight.abs(), -1.0).flatten()
-        rank_of_threshold = magnitudes.numel() - nonzeros
-        threshold = torch.kthvalue(magnitudes, rank_of_threshold).values if rank_of_threshold else magnitudes.min() - 1
-        keep = magnitudes > threshold
-        tied = (magnitudes == threshold).nonzero().flatten()
-        keep[tied[: nonzeros - int(keep.sum())]] = True
-        self.mask.copy_(keep.view(self.shape))
+        norms = torch.where(kept_PN, self._norms(), -1.0).flatten()
+        rank_of_threshold = norms.numel() - blocks
+        threshold = torch.kthvalue(norms, rank_of_threshold).values
+        keep = norms > threshold
+        tied = (norms == threshold).nonzero().flatten()
+        keep[tied[: blocks - int(keep.sum())]] = True
+        keep_NPE = keep.view_as(kept_PN).mT[..., None].expand(-1, -1, BLOCK_ENTRIES[self.pattern])
+        self.mask.copy_(unblocked(keep_NPE, self.pattern, self.shape[0]).mT)
         self.apply_mask()
 
     @torch.no_grad()
@@ -76,26 +99,33 @@ class Sparse(Matrix):
 
 @dataclass(frozen=True)
 class SparsePlan(Plan):
-    """The number of nonzeros once pruned."""
+    """The number of values that are stored once pruned, and the pattern; a multiple of the entries of a block."""
 
     nonzeros: int
+    pattern: Pattern = "unstructured"
+
+    def __post_init__(self) -> None:
+        if self.pattern == "gates" and self.shape[0] % BLOCK_ENTRIES["gates"]:
+            raise ValueError(f"pattern gates needs a matrix of 4·H rows, four gates of H; this one has {self.shape[0]} rows")
 
     def size(self) -> Size:
         """Size once pruned."""
-        return sparse_size(self.shape, self.nonzeros)
+        entries = BLOCK_ENTRIES[self.pattern]
+        return sparse_size(self.shape, self.nonzeros // entries, entries)
 
     def initialized(self, std: float) -> Sparse:
         """Uniform entries and nothing pruned yet."""
         weight_MN = uniform(*self.shape)
         weight_MN *= std / root_mean_square(weight_MN)
-        return Sparse(weight_MN, torch.ones(self.shape, dtype=torch.bool), self.nonzeros)
+        return Sparse(weight_MN, torch.ones(self.shape, dtype=torch.bool), self.nonzeros, self.pattern)
 
     def fitted(self, weight_MN: Tensor) -> Sparse:
-        """The largest magnitudes."""
+        """The blocks of largest norm."""
         weight_MN = weight_MN.detach()
-        matrix = Sparse(weight_MN, torch.ones_like(weight_MN, dtype=torch.bool), self.nonzeros)
+        matrix = Sparse(weight_MN, torch.ones_like(weight_MN, dtype=torch.bool), self.nonzeros, self.pattern)
         matrix.prune(self.nonzeros)
         return matrix
 
     def __str__(self) -> str:
-        return f"{self.nonzeros:,} nonzeros"
+        in_blocks = "" if self.pattern == "unstructured" else f" in blocks of {BLOCK_ENTRIES[self.pattern]} {self.pattern}"
+        return f"{self.nonzeros:,} nonzeros{in_blocks}"

@@ -118,6 +118,13 @@ def test_settings_that_differ_get_rows_with_a_label_of_what_differs(tmp_path: Pa
     assert [row.label for row in section.rows if row.method == "pruned"] == ["Pruned"]
 
 
+def test_patterns_are_called_by_what_they_are(tmp_path: Path):
+    rows = [trial("dense"), trial("pruned", 20), trial("kp", 20)]
+    rows += [trial("pruned", 20, method__pattern=pattern) for pattern in ("gates", "rows")]
+    labels = [row.label for row in section_of(tmp_path, rows).rows]
+    assert labels == ["Dense", "Pruned, unstructured", "Pruned, 4-gate blocks", "Pruned, 8-row blocks", "KP"]
+
+
 def test_a_setting_that_goes_with_the_factor_makes_no_label(tmp_path: Path):
     rows = [trial("dense"), trial("doped_kp", 10, 1, 0.1), trial("doped_kp", 20, 1, 0.3)]
     assert [row.label for row in section_of(tmp_path, rows).rows] == ["Dense", "Doped KP + CMR", "Doped KP + CMR"]

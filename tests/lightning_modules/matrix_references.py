@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -15,10 +17,16 @@ from lightning_modules.matrices.kronecker import Kronecker
 from lightning_modules.matrices.low_rank import LowRank
 from lightning_modules.settings import Method
 
-METHODS = ["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
 STRUCTURED = ["lmf", "hmd", "kp"]
+IN_BLOCKS = ["pruned, gates", "pruned, rows", "doped_kp, gates", "doped_kp, rows"]
+METHODS = ["dense", "pruned", *STRUCTURED, "doped_kp", "doped_lmf", "doped_hmd", *IN_BLOCKS]
+"""Names of methods, or labels with a pattern."""
 
-shapes = st.tuples(st.integers(2, 48), st.integers(2, 24))
+ENTRIES = {"unstructured": 1, "gates": 4, "rows": 8}
+"""Values of a block, by pattern."""
+
+# Many of them have the rows of four gates.
+shapes = st.tuples(st.integers(2, 48) | st.integers(1, 12).map(lambda hidden: 4 * hidden), st.integers(2, 24))
 factors = st.floats(1.5, 12)
 
 
@@ -48,16 +56,38 @@ def reference(matrix: Matrix) -> np.ndarray:
     return values["weight"]
 
 
-def plan_near(name: str, shape: tuple[int, int], factor: float) -> Plan | None:
+def method_of(label: str, factor: float, **settings: Any) -> Method:
+    """The method of a label in METHODS."""
+    name, _, pattern = label.partition(", ")
+    return Method(name=name, factor=1 if name == "dense" else factor, pattern=pattern or "unstructured", **settings)
+
+
+def plan_near(label: str, shape: tuple[int, int], factor: float) -> Plan | None:
     """The plan at this factor or at the nearest one that the refusal names; None where the method cannot be had."""
-    method = Method(name=name) if name == "dense" else Method(name=name, factor=factor)
+    method = method_of(label, factor)
+    if method.pattern == "gates" and shape[0] % 4:
+        return None
     try:
         return plan_matrix(method, shape)
     except BudgetError as error:
         nearest = named_factors(str(error))
-        if not nearest or nearest[0] < 1 or name.startswith("doped"):
+        if not nearest or nearest[0] < 1:
             return None
-        return plan_matrix(method.model_copy(update={"factor": nearest[0]}), shape)
+        try:
+            return plan_matrix(method.model_copy(update={"factor": nearest[0]}), shape)
+        except BudgetError:
+            # Beside a structured part that is too large there is no room, whatever the factor.
+            assert method.doped
+            return None
+
+
+def blocks_of(pattern: str, rows: int) -> list[list[int]]:
+    """The rows of each block of a column, by the words of ``lightning_modules.matrices.blocks``."""
+    if pattern == "gates":
+        hidden = rows // 4
+        return [[unit, unit + hidden, unit + 2 * hidden, unit + 3 * hidden] for unit in range(hidden)]
+    height = ENTRIES[pattern]
+    return [list(range(first, min(first + height, rows))) for first in range(0, rows, height)]
 
 
 def named_factors(message: str) -> list[float]:

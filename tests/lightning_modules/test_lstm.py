@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from matrix_references import METHODS
+from matrix_references import METHODS, method_of
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 
@@ -12,11 +12,9 @@ from lightning_modules.lstm import CompressedLSTM, weight_shapes
 from lightning_modules.matrices import BudgetError
 from lightning_modules.settings import Method
 
-FACTOR = {"dense": 1}
-
 
 def method(name: str, factor: float = 4, **settings) -> Method:
-    return Method(name=name, factor=FACTOR.get(name, factor), **settings)
+    return method_of(name, factor, **settings)
 
 
 def compressed(name: str, **options) -> CompressedLSTM:
@@ -98,7 +96,7 @@ def test_from_lstm_is_the_nearest_and_keeps_the_rest(name):
     ours = CompressedLSTM.from_lstm(lstm, method(name))
     assert not ours.training
     dense = sum(m * n for m, n in weight_shapes(40, 40, 2).values())
-    assert dense / ours.size().values == pytest.approx(FACTOR.get(name, 4), rel=0.01)
+    assert dense / ours.size().values == pytest.approx(ours.method.factor, rel=0.01)
     back = ours.to_lstm()
     assert (back.batch_first, back.dropout, back.training) == (True, 0.2, False)
     for parameter, value in back.named_parameters():

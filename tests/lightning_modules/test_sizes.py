@@ -1,4 +1,5 @@
 import pytest
+from matrix_references import METHODS, method_of
 
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.matrices import BudgetError, Sparse
@@ -8,9 +9,9 @@ from lightning_modules.sizes import plan_sizes
 TASK = LanguageModelTask(model={"hidden": 40, "layers": 2})
 
 
-@pytest.mark.parametrize("name", ["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"])
+@pytest.mark.parametrize("name", METHODS)
 def test_planned_sizes_are_those_of_the_trained_model(name):
-    method = Method(name=name, factor=1 if name == "dense" else 4)
+    method = method_of(name, 4)
     planned = plan_sizes(TASK, method)
     model = LanguageModel(TASK, method, vocabulary_size=10)
     for module in model.modules():

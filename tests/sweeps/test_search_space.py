@@ -65,6 +65,7 @@ CMR = Method(name="doped_kp", factor=5, cmr={"probability": 0.3})
         ("cmr.probablity", RATE, "did you mean 'cmr.probability'"),
         ("factor", Range(low=5, high=20), "chosen"),
         ("name", ["kp", "lmf"], "chosen"),
+        ("pattern", ["unstructured", "gates"], "chosen"),
         ("task.training.epochs", Range(low=1, high=9), "chosen"),
         ("task.model.hidden", Range(low=50, high=200), "chosen"),
         ("task.data.limit", [None, 1000], "chosen"),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,8 @@ from sweeps.plan import check_sizes, make_plan
 from sweeps.trial import Trial
 
 SHIPPED = [(name, preset) for name in study.names() for preset in study.load(name).parsed.presets]
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 COLUMNS = [
     "study",
@@ -50,6 +53,9 @@ COLUMNS = [
     "hardware",
     "versions",
     "settings",
+    "latency_us",
+    "bundle_bytes",
+    "latency_hardware",
 ]
 
 
@@ -58,7 +64,8 @@ def test_every_shipped_preset_can_be_planned(name, preset):
     loaded = study.load(name)
     sizes = check_sizes(loaded, preset, plan_sizes)
     for method, planned in sizes.items():
-        assert planned.dense.values / planned.compressed.values == pytest.approx(method.factor, rel=0.01)
+        dense, compressed = (getattr(size, method.unit) for size in (planned.dense, planned.compressed))
+        assert dense / compressed == pytest.approx(method.factor, rel=0.01)
     plan = make_plan(loaded, preset, None, lambda corpus: "0" * 64)
     assert len({cell.name for cell in plan.cells}) == len(plan.cells)
     trials = [cell.trial({}, seed) for cell in plan.cells for seed in cell.seeds]
@@ -92,13 +99,15 @@ def test_the_identity_of_a_trial_is_what_defines_it():
         trial(method=pruned),
         trial(method=Method(name="pruned", factor=6)),
         trial(method=Method(name="pruned", factor=5, annealing={"length": 0.3})),
+        trial(method=Method(name="pruned", factor=5, pattern="gates")),
+        trial(method=Method(name="pruned", factor=5, pattern="rows")),
         trial(task=LanguageModelTask(training={"epochs": 3})),
     ]
     assert len({each.id for each in distinct}) == len(distinct)
 
 
 def test_idle_settings_and_places_do_not_matter():
-    assert trial(method=Method(annealing={"length": 0.3})).id == trial().id
+    assert trial(method=Method(annealing={"length": 0.3}, pattern="gates")).id == trial().id
     here, there = (LanguageModelTask(data={"corpus": "text", "path": path}) for path in ("/here", "/there"))
     assert trial(task=here).id == trial(task=there).id
 
@@ -108,9 +117,15 @@ def test_the_hash_of_a_trial_stays_as_it_is():
     assert trial().id == "0c57ea29a4cc"
 
 
-def test_the_columns_of_the_results_are_those_that_others_rely_on(tmp_path, monkeypatch):
-    from pathlib import Path
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/results.csv")), ids=lambda path: path.parent.name)
+def test_the_trials_of_the_committed_results_are_found_again(path):
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            found = Trial.model_validate_json(row["settings"])
+            assert (found.id, found.settings) == (row["trial_id"], row["settings"])
 
+
+def test_the_columns_of_the_results_are_those_that_others_rely_on(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     parts = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
     arguments = ["--study", "kp_vs_pruning", "--preset", "smoke", "--seed", "7", "--out", str(tmp_path), "--wandb", "off"]

@@ -1,0 +1,1 @@
+"""Compressed models that run without the training code: export, kernels, runtime."""

@@ -1,0 +1,67 @@
+/* Runs the model on a few steps, and compares what comes out with what Python computed when the model was exported.
+ * Exit code 0 if they agree within 1e-4, else 1. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "expected.h"
+#include "model.h"
+
+static float largest_difference(const float *outputs) {
+    float largest = 0;
+    for (int t = 0; t < EXPECTED_STEPS; t++)
+        for (int i = 0; i < EXPECTED_OUTPUTS; i++) {
+            const float difference = fabsf(outputs[(size_t)t * MODEL_OUTPUTS + i] - expected_outputs[t][i]);
+            if (!(difference <= largest)) largest = difference; /* also when it is not a number */
+        }
+    return largest;
+}
+
+#if MODEL_VOCABULARY
+/* Goes on with the likeliest token, sixty times. */
+static void write_text(float *logits, float *workspace) {
+    model_state state;
+    model_input token = expected_inputs[0];
+    model_init(&state);
+    printf("text: ");
+    for (int t = 0; t < 60; t++) {
+        model_step(&state, &token, logits, workspace);
+        token = 0;
+        for (int v = 1; v < MODEL_VOCABULARY; v++)
+            if (logits[v] > logits[token]) token = v;
+        printf("%s%s", model_tokens[token], MODEL_WORDS ? " " : "");
+    }
+    printf("\n");
+}
+#endif
+
+int main(void) {
+    static model_state state;
+    float *outputs = malloc(sizeof(float) * EXPECTED_STEPS * MODEL_OUTPUTS);
+    float *workspace = malloc(sizeof(float) * model_workspace(EXPECTED_STEPS));
+    if (!outputs || !workspace) {
+        fprintf(stderr, "out of memory\n");
+        return 1;
+    }
+    float largest = 0;
+    for (int at_once = MODEL_DIRECTIONS == 2; at_once < 2; at_once++) {
+        model_init(&state);
+        if (at_once) model_run(&state, EXPECTED_STEPS, expected_inputs, outputs, workspace);
+        for (int t = 0; !at_once && t < EXPECTED_STEPS; t++)
+            model_step(&state, expected_inputs + t * MODEL_INPUTS, outputs + (size_t)t * MODEL_OUTPUTS, workspace);
+        const float difference = largest_difference(outputs);
+        printf("%s: largest difference to Python %.2g\n", at_once ? "all steps at once" : "a step at a time", difference);
+        if (!(difference <= largest)) largest = difference;
+    }
+    for (int t = 0; t < EXPECTED_STEPS; t++) {
+        printf("step %d:", t);
+        for (int i = 0; i < EXPECTED_OUTPUTS && i < 6; i++) printf(" %.6f", outputs[(size_t)t * MODEL_OUTPUTS + i]);
+        printf("\n");
+    }
+#if MODEL_VOCABULARY
+    write_text(outputs, workspace);
+#endif
+    free(outputs);
+    free(workspace);
+    return largest <= 1e-4f ? 0 : 1;
+}

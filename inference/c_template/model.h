@@ -1,0 +1,41 @@
+/* A model of compressed LSTM layers, its weights compiled in. See README.md. */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sizes.h"
+
+#define MODEL_STATES (MODEL_LAYERS * MODEL_DIRECTIONS)
+
+#if MODEL_VOCABULARY
+/* A language model reads tokens, by their ids 0 .. MODEL_VOCABULARY - 1, and gives the logits of the next one. */
+typedef int32_t model_input;
+/* The tokens as UTF-8. */
+extern const char *const model_tokens[MODEL_VOCABULARY];
+#else
+/* An LSTM reads MODEL_INPUTS numbers a step and gives MODEL_OUTPUTS. */
+typedef float model_input;
+#endif
+
+/* What is remembered of one text or sequence. */
+typedef struct {
+    float h[MODEL_STATES][MODEL_HIDDEN];
+    float c[MODEL_STATES][MODEL_HIDDEN];
+} model_state;
+
+/* Forget all: the state before the first step. */
+void model_init(model_state *state);
+
+/* Floats of workspace that so many steps at once need; a larger one will do. */
+size_t model_workspace(int32_t steps);
+
+/* Read one step (MODEL_INPUTS) and give its outputs (MODEL_OUTPUTS). Not for a model of two directions. */
+void model_step(model_state *state, const model_input *inputs, float *outputs, float *workspace);
+
+/* Read many steps at once, which is faster: inputs (steps, MODEL_INPUTS) -> outputs (steps, MODEL_OUTPUTS). No two of the
+ * arrays may overlap. */
+void model_run(model_state *state, int32_t steps, const model_input *inputs, float *outputs, float *workspace);
+
+#endif

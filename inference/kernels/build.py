@@ -1,0 +1,88 @@
+"""The kernels, compiled for this processor when first used and kept in the user's cache folder.
+
+A library is known by a hash of the sources, of the flags, and of what the compiler predefines under them, which tells its
+version and the instructions of the processor; so a new compiler, another processor on a shared home folder, or a changed
+source makes a new library, and several can lie side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import platformdirs
+
+SOURCE = Path(__file__).with_name("doped_lstm.c")
+HEADER = Path(__file__).with_name("doped_lstm.h")
+
+COMMON_FLAGS = ("-std=c99", "-O3", "-ffp-contract=fast", "-fPIC", "-shared")
+CHOICES = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
+"""Flags to try, the best first: for this processor, on several threads."""
+
+
+class KernelError(RuntimeError):
+    """The kernels cannot be compiled here; the message says why."""
+
+
+def compiler() -> list[str]:
+    """The C compiler with its own flags: ``$CC``, or the first of cc, gcc and clang.
+
+    Raises:
+        KernelError: if there is none.
+
+    """
+    named = shlex.split(os.environ.get("CC", ""))
+    for command in [named] if named else [["cc"], ["gcc"], ["clang"]]:
+        if found := shutil.which(command[0]):
+            return [found, *command[1:]]
+    wanted = f"CC names {named[0]!r}, which is not there" if named else "found none of cc, gcc and clang"
+    raise KernelError(f"no C compiler: {wanted}; install GCC or Clang")
+
+
+def library() -> Path:
+    """The compiled library; compiles it if it is not in the cache yet, and says so on standard error.
+
+    Raises:
+        KernelError: if there is no compiler, it fails, or the cache cannot be written.
+
+    """
+    command = compiler()
+    sources = SOURCE.read_bytes() + HEADER.read_bytes()
+    folder = platformdirs.user_cache_path("lstm-doping") / "kernels"
+    problem = "the compiler accepts no flags"
+    for choice in CHOICES:
+        flags = [*COMMON_FLAGS, *choice]
+        target = subprocess.run([*command, *flags, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, check=False)
+        if target.returncode != 0:
+            continue
+        key = hashlib.sha256(sources + shlex.join(flags).encode() + target.stdout).hexdigest()[:32]
+        path = folder / f"doped_lstm-{key}.so"
+        if path.is_file():
+            return path
+        failure = _compile([*command, *flags], path)
+        if failure is None:
+            return path
+        problem = failure
+    raise KernelError(f"{shlex.join(command)} cannot compile the kernels: {problem}")
+
+
+def _compile(command: list[str], path: Path) -> str | None:
+    """Compile into place in one step, so that two processes at once do no harm; the compiler's complaint if it fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            draft = Path(folder) / path.name
+            print(f"compiling the kernels once with {shlex.join(command)}; kept in {path.parent}", file=sys.stderr)
+            done = subprocess.run([*command, str(SOURCE), "-o", str(draft)], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
+            draft.replace(path)
+    except OSError as error:
+        raise KernelError(f"cannot write the compiled kernels to {path.parent}: {error.strerror}") from error
+    return None

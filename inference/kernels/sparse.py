@@ -1,0 +1,111 @@
+"""A sparse matrix S in compressed rows of blocks, as it is stored and as training leaves it.
+
+A block is what shares one column index, by the *pattern*: a single value (``unstructured``), 8 consecutive rows (``rows``;
+the last block reaches beyond the matrix where the rows are no multiple of 8, with zeros), or the four gates of a hidden unit
+(``gates``; unit u has the rows u, u + H, u + 2 H and u + 3 H, where 4 H are all rows).
+
+Legend: M rows, N columns, G groups of rows that form blocks, P rows of a block, Z blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Pattern = Literal["unstructured", "rows", "gates"]
+PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
+
+ROWS_OF_BLOCK: dict[Pattern, int] = {"unstructured": 1, "rows": 8, "gates": 4}
+"""Values that share an index."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """S by its blocks.
+
+    Attributes:
+        pattern: what a block is.
+        shape: (m, n).
+        values: (blocks, rows of a block), float32.
+        columns: (blocks,), the column of each block.
+        offsets: (groups of rows + 1,); blocks of group g are offsets[g] to offsets[g + 1] − 1.
+
+    Raises:
+        ValueError: if the arrays do not describe such a matrix: wrong shapes or types, a column that is not there, offsets
+            that do not rise from 0 to the number of blocks.
+
+    """
+
+    pattern: Pattern
+    shape: tuple[int, int]
+    values: Array
+    columns: npt.NDArray[Any]
+    offsets: npt.NDArray[Any]
+
+    def __post_init__(self) -> None:
+        if self.pattern not in PATTERNS:
+            raise ValueError(f"pattern {self.pattern!r}; expected one of {', '.join(PATTERNS)}")
+        groups, block = _groups(self.pattern, self.shape[0]), ROWS_OF_BLOCK[self.pattern]
+        blocks = len(self.columns)
+        if self.values.shape != (blocks, block) or self.values.dtype != np.float32:
+            raise ValueError(f"values are {self.values.dtype} {self.values.shape}; expected float32 {(blocks, block)}")
+        if self.columns.ndim != 1 or self.columns.dtype.kind not in "ui":
+            raise ValueError(f"columns are {self.columns.dtype} {self.columns.shape}; expected one whole number per block")
+        if self.offsets.shape != (groups + 1,) or self.offsets.dtype.kind not in "ui":
+            raise ValueError(f"offsets are {self.offsets.dtype} {self.offsets.shape}; expected {groups + 1} whole numbers")
+        if blocks and not (self.columns.min() >= 0 and self.columns.max() < self.shape[1]):
+            raise ValueError(f"a block lies in column {self.columns.max()}, but there are {self.shape[1]}")
+        if self.offsets[0] != 0 or self.offsets[-1] != blocks or np.any(self.offsets[1:] < self.offsets[:-1]):
+            raise ValueError(f"offsets must rise from 0 to {blocks}, the number of blocks")
+
+    @classmethod
+    def pack(cls, weight_MN: npt.ArrayLike, pattern: Pattern = "unstructured") -> Sparse:
+        """The blocks of a dense matrix in which any value is not zero."""
+        weight_MN = np.asarray(weight_MN, np.float32)
+        blocks_GPN = _blocks(weight_MN, pattern)
+        group_Z, column_Z = np.nonzero((blocks_GPN != 0).any(axis=1))
+        counts_G = np.bincount(group_Z, minlength=len(blocks_GPN))
+        index = np.uint16 if weight_MN.shape[1] <= 1 << 16 else np.uint32
+        return cls(
+            pattern,
+            (weight_MN.shape[0], weight_MN.shape[1]),
+            np.ascontiguousarray(blocks_GPN[group_Z, :, column_Z]),
+            column_Z.astype(index),
+            np.concatenate([[0], np.cumsum(counts_G)]).astype(np.uint32),
+        )
+
+    def dense(self) -> Array:
+        """The matrix written out, (m, n)."""
+        blocks_GNP = np.zeros((len(self.offsets) - 1, self.shape[1], ROWS_OF_BLOCK[self.pattern]), np.float32)
+        # Added, not assigned: a column may come twice in a row, and then the kernels add.
+        np.add.at(blocks_GNP, (self.groups(), self.columns.astype(np.int64)), self.values)
+        blocks_GPN = blocks_GNP.swapaxes(1, 2)
+        if self.pattern == "gates":
+            return np.ascontiguousarray(blocks_GPN.swapaxes(0, 1)).reshape(self.shape)
+        return np.ascontiguousarray(blocks_GPN.reshape(-1, self.shape[1])[: self.shape[0]])
+
+    def groups(self) -> npt.NDArray[np.int64]:
+        """The group of rows of each block, (blocks,)."""
+        offsets = self.offsets.astype(np.int64)
+        return np.repeat(np.arange(len(offsets) - 1), offsets[1:] - offsets[:-1])
+
+
+def _groups(pattern: Pattern, rows: int) -> int:
+    if pattern == "gates" and rows % 4:
+        raise ValueError(f"a matrix of {rows} rows has no four gates; expected a multiple of 4")
+    return -(-rows // ROWS_OF_BLOCK[pattern])
+
+
+def _blocks(weight_MN: Array, pattern: Pattern) -> Array:
+    """The matrix cut into blocks of rows, (groups, rows of a block, n)."""
+    rows, columns = weight_MN.shape
+    groups, block = _groups(pattern, rows), ROWS_OF_BLOCK[pattern]
+    if pattern == "gates":
+        return weight_MN.reshape(block, groups, columns).swapaxes(0, 1)
+    padded = np.zeros((groups * block, columns), np.float32)
+    padded[:rows] = weight_MN
+    return padded.reshape(groups, block, columns)

@@ -1,0 +1,87 @@
+"""The command ``python inference/run.py``: a bundle tells of itself, scores a text, or writes one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from inference import bundle
+from inference.command_line import Parser, answer
+from inference.description import summary
+from inference.errors import InferenceError
+from inference.language_model import LanguageModel
+from inference.runtime import runnable
+
+_EXAMPLES = """\
+examples:
+  python inference/run.py model.lstm                              what it is, how large, how good
+  python inference/run.py model.lstm --score my.txt
+  python inference/run.py model.lstm --generate "The " --length 300 --temperature 0.7"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return answer(lambda: _command(sys.argv[1:] if arguments is None else arguments))
+
+
+def _command(arguments: Sequence[str]) -> None:
+    options = _parse(arguments)
+    loaded = bundle.read(options.bundle)
+    model = runnable(loaded, options.threads)
+    if options.score is None and options.generate is None:
+        print("\n".join(summary(loaded.description)))
+        return
+    if not isinstance(model, LanguageModel):
+        raise InferenceError(
+            f"{options.bundle} holds an LSTM, no language model: run it from Python, inference.runtime.load"
+        )
+    if options.score is not None:
+        score = model.score(_text(options.score))
+        unknown = f", {score.unknown:,} of them unknown" if score.unknown else ""
+        quality = (
+            f"{score.bits:.4f} bits a character"
+            if model.vocabulary.level == "character"
+            else f"perplexity {score.perplexity:.2f}"
+        )
+        print(f"{quality} over {score.tokens:,} {model.vocabulary.level}s{unknown}")
+    if options.generate is not None:
+        print(model.generate(options.generate, options.length, options.temperature, options.seed))
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="run.py",
+        description="Run a model that inference/export.py wrote, without the training code.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the file")
+    parser.add_argument("--score", metavar="FILE", type=Path, help="predict this UTF-8 text and say how well")
+    parser.add_argument("--generate", metavar="PROMPT", help="go on with this text")
+    parser.add_argument("--length", metavar="N", type=int, default=200, help="tokens to write (default: %(default)s)")
+    parser.add_argument(
+        "--temperature",
+        metavar="T",
+        type=float,
+        default=1.0,
+        help="below 1 is more cautious, 0 greedy (default: %(default)s)",
+    )
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the random choices (default: %(default)s)")
+    parser.add_argument("--threads", metavar="N", type=int, default=1, help="pays for wide layers (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    for flag, least in (("seed", 0), ("threads", 1)):
+        if getattr(options, flag) < least:
+            raise InferenceError(f"--{flag} {getattr(options, flag)} was given; expected a whole number from {least} on")
+    return options
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InferenceError(f"cannot read {path}: {error.strerror}; expected a text to score") from error
+    except UnicodeDecodeError as error:
+        raise InferenceError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start}); convert it first") from error

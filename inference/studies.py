@@ -1,0 +1,109 @@
+"""Trained models of a study: which one is meant, and its bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from data import DataError
+from data.corpus import load as load_corpus
+from inference.bundle import Bundle
+from inference.description import Quality
+from inference.errors import InferenceError
+from inference.from_training import to_bundle
+from lightning_modules.language_model import LanguageModel
+from sweeps.files import shown
+from sweeps.rows import Row, TornRow, read_row
+from sweeps.trial import Trial
+
+CHECKPOINT = "model.ckpt"
+
+
+def trial_bundle(folder: Path) -> Bundle:
+    """The bundle of a finished trial, from the ``trial.json``, ``row.json`` and ``model.ckpt`` of its folder.
+
+    Raises:
+        InferenceError: a file is missing or damaged, or the corpus is not there any more, whose vocabulary is needed.
+
+    """
+    trial, row = _trial(folder), _finished(folder)
+    checkpoint = folder / CHECKPOINT
+    if not checkpoint.exists():
+        raise InferenceError(
+            f"{shown(folder)} has no {CHECKPOINT}: the trained model was deleted; take another trial, or delete row.json "
+            "there and run the study again"
+        )
+    try:
+        corpus = load_corpus(trial.task.data)
+    except DataError as error:
+        raise InferenceError(f"the vocabulary of trial {trial.id} comes from its corpus: {error}") from error
+    if corpus.data_hash != trial.data_hash:
+        raise InferenceError(
+            f"{corpus.source} has changed since trial {trial.id} was trained on it; bring the old text back"
+        )
+    model = LanguageModel(trial.task, trial.method, len(corpus.vocabulary))
+    try:
+        model.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
+    except Exception as error:  # a torn file can raise anything
+        first_line = str(error).partition("\n")[0]
+        raise InferenceError(f"{shown(checkpoint)} is not the trained model of trial {trial.id}: {first_line}") from error
+    assert row.metric
+    assert row.validation is not None
+    assert row.test is not None
+    origin = {
+        "trial": trial.id,
+        "task": row.task,
+        "settings": trial.settings,
+        "trained_with": row.versions,
+        "trained_at_commit": row.commit,
+    }
+    return to_bundle(model, corpus.vocabulary, Quality(metric=row.metric, validation=row.validation, test=row.test), origin)
+
+
+def best_trial(folder: Path, method: str | None, factor: float | None) -> Path:
+    """Folder of the trial with the best validation in a folder of results, among those of a method and factor.
+
+    Raises:
+        InferenceError: if there is none, or if it is not said which of several methods and factors is meant.
+
+    """
+    rows = [row for path in sorted((folder / "trials").iterdir()) if path.is_dir() and (row := _row(path))]
+    finished = [row for row in rows if row.status == "finished"]
+    chosen = [row for row in finished if method in (None, row.method) and factor in (None, row.cf_requested)]
+    kinds = sorted({(row.method, row.cf_requested) for row in chosen or finished})
+    listed = ", ".join(f"{name} {cf:g}x" for name, cf in kinds)
+    if not chosen:
+        asked = " ".join([method or "any method", f"{factor:g}x" if factor else ""]).strip()
+        raise InferenceError(f"{shown(folder)} has no finished trial of {asked}; it has {listed or 'none at all'}")
+    if len(kinds) > 1:
+        raise InferenceError(f"{shown(folder)} has several kinds of models ({listed}); say which with --method and --factor")
+    best = min(chosen, key=lambda row: float("inf") if row.validation is None else row.validation)
+    return folder / "trials" / best.trial_id
+
+
+def _trial(folder: Path) -> Trial:
+    path = folder / "trial.json"
+    try:
+        return Trial.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InferenceError(f"cannot read {shown(path)}: {error.strerror}; expected the folder of a trial") from error
+    except ValidationError as error:
+        raise InferenceError(f"{shown(path)} is no trial of this version: {error.errors()[0]['msg']}") from error
+
+
+def _row(folder: Path) -> Row | None:
+    try:
+        return read_row(folder)
+    except TornRow as error:
+        raise InferenceError(f"{error}; run the study again, which makes it anew") from error
+
+
+def _finished(folder: Path) -> Row:
+    row = _row(folder)
+    if row is None:
+        raise InferenceError(f"the trial in {shown(folder)} is not finished; run its study to the end")
+    if row.status != "finished":
+        raise InferenceError(f"the trial in {shown(folder)} has {row.status}; take another one")
+    return row

@@ -1,0 +1,95 @@
+"""The numbers of a bundle, checked, as the matrices that kernels and exporters take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.bundle import Bundle, Tensors
+from inference.description import Lstm
+from inference.errors import InferenceError
+from inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum
+from inference.matrix_parts import MatrixParts, StructuredParts
+
+FAMILIES: dict[str, type[Structured]] = {"dense": Dense, "low_rank": LowRank, "hybrid": Hybrid, "kronecker": Kronecker}
+"""The class of each ``kind``; its fields are the tensors that the description demands."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Weights of one layer in one direction, the gates in PyTorch's order."""
+
+    name: str
+    """``l0``, ``l0_reverse``, ``l1``, … as in the names of ``nn.LSTM``."""
+    input: Matrix
+    recurrent: Matrix
+    bias: npt.NDArray[np.float32] | None
+    """(4·hidden,), the sum of the two that ``nn.LSTM`` has."""
+    reverse: bool
+    """Whether it runs from the last step to the first."""
+
+
+def cells(bundle: Bundle) -> list[Cell]:
+    """The layers and directions of a bundle's LSTM, in the order of ``nn.LSTM``.
+
+    Raises:
+        InferenceError: a value is not finite, or the indices of a sparse matrix are not those of one.
+
+    """
+    for name, tensor in bundle.tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise InferenceError(f"the tensor {name!r} has values that are not finite; export a model that has not diverged")
+    try:
+        return list(_cells(bundle.description.model.lstm, bundle.tensors))
+    except ValueError as error:
+        raise InferenceError(f"{error}; the file is damaged, copy or export it again") from error
+
+
+def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
+    shapes = lstm.shapes()
+
+    def weight(name: str) -> Matrix:
+        within = f"lstm.{name}."
+        own = {key.removeprefix(within): tensor for key, tensor in tensors.items() if key.startswith(within)}
+        return _matrix(lstm.matrices[name], shapes[name], own)
+
+    for suffix, _ in lstm.cells():
+        yield Cell(
+            suffix,
+            weight(f"weight_ih_{suffix}"),
+            weight(f"weight_hh_{suffix}"),
+            tensors[f"lstm.bias_{suffix}"] if lstm.bias else None,
+            reverse=suffix.endswith("_reverse"),
+        )
+
+
+def _matrix(parts: MatrixParts, shape: tuple[int, int], tensors: Tensors) -> Matrix:
+    structured = _structured(parts.structured, tensors) if parts.structured else None
+    if not parts.sparse:
+        assert structured
+        return structured
+    arrays: dict[str, npt.NDArray[Any]] = {name: tensors[f"sparse.{name}"] for name in ("values", "columns", "offsets")}
+    sparse = Sparse(parts.sparse.pattern, shape, **arrays)
+    _check_canonical(sparse)
+    return Sum(structured, sparse) if structured else sparse
+
+
+def _structured(parts: StructuredParts, tensors: Tensors) -> Structured:
+    names = (name for name in tensors if not name.startswith("sparse."))
+    return FAMILIES[parts.kind](**{name: tensors[name] for name in names})
+
+
+def _check_canonical(sparse: Sparse) -> None:
+    """A matrix can be written in one way only, so that all readers of a file agree on what it says."""
+    groups_Z, columns_Z = sparse.groups(), sparse.columns.astype(np.int64)
+    if (np.diff(columns_Z)[np.diff(groups_Z) == 0] <= 0).any():
+        raise ValueError("columns of a sparse matrix do not ascend within a row")
+    rows = sparse.shape[0]
+    if sparse.pattern == "rows" and rows % 8:
+        last = int(sparse.offsets[-2])
+        if sparse.values[last:, rows % 8 :].any():
+            raise ValueError(f"a sparse matrix of {rows} rows has values beyond the last one")

@@ -1,0 +1,72 @@
+"""The model of one time step, run by ONNX Runtime, against the trained model."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from models import METHODS, compressed, language_model, lstms
+
+from inference.errors import InferenceError
+from inference.from_training import to_bundle
+from inference.onnx_export import to_onnx, write_onnx
+from lightning_modules.lstm import CompressedLSTM
+from lightning_modules.settings import Method
+
+BATCH = 3
+
+
+def session(model):
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def run(model, name, inputs, state):
+    """Outputs of all steps, and the last state; the model sees one step at a time."""
+    outputs, engine = [], session(model)
+    for step in inputs:
+        output, *state = engine.run(None, {name: step, "h": state[0], "c": state[1]})
+        outputs.append(output)
+    return np.stack(outputs), state
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_lstm_a_step_at_a_time(method):
+    for lstm in lstms():
+        if lstm.bidirectional:
+            continue
+        trained = compressed(lstm, method).eval()
+        x_TBI = torch.randn(7, BATCH, lstm.input_size)
+        state = [torch.randn(lstm.num_layers, BATCH, lstm.hidden_size) for _ in range(2)]
+        with torch.no_grad():
+            expected, (h, c) = trained(x_TBI, tuple(state))
+        outputs, last = run(to_onnx(to_bundle(trained)), "x", x_TBI.numpy(), [part.numpy() for part in state])
+        np.testing.assert_allclose(outputs, expected.numpy(), atol=1e-5)
+        np.testing.assert_allclose(last, np.stack([h.numpy(), c.numpy()]), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["doped_kp/unstructured", "doped_hmd/rows"])
+def test_a_language_model_a_step_at_a_time(method, tmp_path):
+    trained, vocabulary = language_model(method)
+    tokens_TB = torch.arange(24).reshape(8, BATCH) % len(vocabulary)
+    with torch.no_grad():
+        expected, _ = trained(tokens_TB)
+    write_onnx(to_bundle(trained, vocabulary), tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    logits, _ = run(model, "token", tokens_TB.numpy(), [np.zeros((2, BATCH, 20), np.float32)] * 2)
+    np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    assert tuple(json.loads(properties["tokens"])) == vocabulary.tokens
+
+
+def test_the_file_stays_small():
+    trained = CompressedLSTM.from_lstm(torch.nn.LSTM(200, 200), Method(name="doped_kp", factor=20))
+    weight = len(to_onnx(to_bundle(trained)).SerializeToString())
+    assert weight < 1.4 * trained.size().bytes + 4 * 800 + 4096
+
+
+def test_a_bidirectional_lstm_has_no_single_step():
+    trained = compressed(list(lstms())[-1], "kp")
+    with pytest.raises(InferenceError, match="a bidirectional LSTM has no single step to export"):
+        to_onnx(to_bundle(trained))
