@@ -147,7 +147,7 @@ def _alternating(engines: list[Any], steps: int, rounds: int) -> list[list[float
 
 
 def _bandwidth() -> float:
-    """10⁹ bytes a second that one thread reads from memory: the sum of an array larger than the caches."""
+    """10⁹ bytes a second that one thread reads from memory: the maximum of an array larger than the caches."""
     import numpy as np
 
     array = np.ones(50_000_000, np.float32)
