@@ -65,6 +65,8 @@ def trial_bundle(folder: Path) -> Bundle:
 def best_trial(folder: Path, method: str | None, factor: float | None) -> Path:
     """Folder of the trial with the best validation in a folder of results, among those of a method and factor.
 
+    A study keeps the models of its best final trials only, so trials that still have theirs come first.
+
     Raises:
         InferenceError: if there is none, or if it is not said which of several methods and factors is meant.
 
@@ -79,7 +81,8 @@ def best_trial(folder: Path, method: str | None, factor: float | None) -> Path:
         raise InferenceError(f"{shown(folder)} has no finished trial of {asked}; it has {listed or 'none at all'}")
     if len(kinds) > 1:
         raise InferenceError(f"{shown(folder)} has several kinds of models ({listed}); say which with --method and --factor")
-    best = min(chosen, key=lambda row: float("inf") if row.validation is None else row.validation)
+    kept = [row for row in chosen if (folder / "trials" / row.trial_id / CHECKPOINT).exists()]
+    best = min(kept or chosen, key=lambda row: float("inf") if row.validation is None else row.validation)
     return folder / "trials" / best.trial_id
 
 

@@ -1,5 +1,6 @@
 """From a study's folder to text on the terminal: the commands export.py and run.py on a real, tiny training."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from data.corpus import _load
 from data.corpus import load as load_corpus
 from inference import export_command, run_command
 from inference.runtime import load
+from inference.studies import best_trial
 from lightning_modules.settings import LanguageModelTask, Method
 from sweeps.rows import read_row, row_of, write_row
 from sweeps.train import train
@@ -84,6 +86,18 @@ def test_the_best_trial_of_a_method_is_exported_and_tells_of_itself(study, expor
     best = load(exported).bundle.description
     assert lines[3] == f"trial {best.origin['trial']} on text-character"
     assert '"seed":1' in best.origin["settings"]
+
+
+def test_a_better_trial_whose_model_was_not_kept_is_passed_over(study, tmp_path):
+    """As a tuned study leaves it: the settings that were tried have results but no models."""
+    folder = tmp_path / "study"
+    shutil.copytree(study, folder)
+    best = best_trial(folder, "doped_kp", 5)
+    (best / "model.ckpt").unlink()
+    other = best_trial(folder, "doped_kp", 5)
+    assert other != best
+    assert export("--from", folder, "--method", "doped_kp", "--out", tmp_path / "m.lstm") == 0
+    assert load(tmp_path / "m.lstm").bundle.description.origin["trial"] == other.name
 
 
 def test_the_exported_model_has_the_quality_in_its_row(trials, tmp_path):
