@@ -73,17 +73,17 @@ class Schedule:
             watcher: sees what happens.
             retries: how often a trial is run again after an error before it is recorded as failed.
             time_limit: seconds that one attempt may take.
-            save: called when the agenda has grown.
+            save: writes down the plan with the jobs so far.
 
         """
         self._agenda, self._folder, self._book, self._watcher = agenda, folder, book, watcher
-        self._retries, self._time_limit, self._save = retries, time_limit, save
+        self._retries, self._time_limit = retries, time_limit
         done = agenda.rows()
         self._queue = deque(job for job in agenda.jobs.values() if job.trial.id not in done)
         self._running: dict[str, Job] = {}
         self._elsewhere: dict[str, tuple[float, Job]] = {}
         self._attempts: Counter[str] = Counter()
-        self._views = Views(folder)
+        self._views = Views(folder, save)
 
     def run(self, engine: Engine, stopping: Callable[[], bool]) -> None:
         """Run all trials, or until ``stopping`` says so. Raises ``FolderError`` and ``EngineError``, ``OSError``."""
@@ -149,8 +149,5 @@ class Schedule:
         if here:
             self._book.tell(job, row)
         self._watcher.finished(job.trial, row)
-        new = self._agenda.advance()
-        if new:
-            self._save()
-            self._queue.extend(new)
+        self._queue.extend(self._agenda.advance())
         return True

@@ -26,6 +26,7 @@ class Sweep:
     def __init__(self, plan: Plan, folder: ResultsFolder, quiet: bool = False, verbose: bool = False) -> None:
         self._plan, self._folder, self._quiet, self._verbose = plan, folder, quiet, verbose
         self._agenda = Agenda(plan, folder)
+        self._saved = 0
 
     def prepare(self, retry_failed: bool = False) -> None:
         """Save the plan in the folder. Raises ``OSError``."""
@@ -36,7 +37,10 @@ class Sweep:
         self._save()
 
     def _save(self) -> None:
-        save_plan(self._plan, self._agenda.jobs.values(), self._folder.studies)
+        """Write the plan if it has grown since."""
+        if len(self._agenda.jobs) > self._saved:
+            self._saved = len(self._agenda.jobs)
+            save_plan(self._plan, self._agenda.jobs.values(), self._folder.studies)
 
     def _forget_failed(self) -> None:
         # Tuning may have gone on without them, to other settings: those are asked for again only if they still follow.
@@ -87,6 +91,7 @@ class Sweep:
                     watcher.notice(f"stopping: running trials have {GRACE_SECONDS:g} s to end")
             finally:
                 engine.close(GRACE_SECONDS)
+        self._save()
         write_views(self._folder)
         thin(self._folder)
         if stopped.asked():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections.abc import Callable
 
 from filelock import FileLock
 
@@ -33,15 +34,18 @@ CURVE_COLUMNS = (
 class Views:
     """Keeps the tables of a folder up to date and superfluous models out of it, in a small share of the time."""
 
-    def __init__(self, folder: ResultsFolder, share: float = 0.02) -> None:
+    def __init__(self, folder: ResultsFolder, save: Callable[[], None], share: float = 0.02) -> None:
+        """``save`` writes the plan, which says what is in the tables."""
         self._folder = folder
+        self._save = save
         self._share = share
         self._due = 0.0
 
-    def refresh(self, now: bool = False) -> None:
-        """Make the tables anew if it is time to, or ``now``. Raises ``OSError``."""
+    def refresh(self) -> None:
+        """Make the tables anew if it is time to. Raises ``OSError``."""
         start = time.monotonic()
-        if now or start >= self._due:
+        if start >= self._due:
+            self._save()
             write_views(self._folder)
             thin(self._folder)
             self._due = time.monotonic() + max(2.0, (time.monotonic() - start) / self._share)
