@@ -92,7 +92,7 @@ def test_a_node_dies_another_joins_and_the_results_are_those_of_one_machine(stud
         assert process.returncode == 0, err
         assert "is gone; attempt 2 of 3 follows" in said
         assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()], "a trial ends with its node"
-        assert_complete(out, 30)
+        assert_complete(out, 30, kills=1)
         assert values_in(database.url) == sorted(float(row["validation"]) for row in rows(out))
         assert not (out / "optuna.journal").exists()
     assert run("slow", study(10), calm, "--workers", "2", FAKE_TICK_SECONDS="0")[0] == 0

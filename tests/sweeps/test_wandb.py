@@ -140,7 +140,8 @@ def test_a_step_is_taken_once(tmp_path):
     """What keeps points from standing twice where W&B continues a run: it refuses steps that lie before its last one."""
     import wandb
 
-    with wandb.init(dir=tmp_path, project="p") as again:
+    # Told by hand: what the environment says is read once a process.
+    with wandb.init(dir=tmp_path, project="p", mode="offline") as again:
         for step, value in ((5, 1.0), (10, 2.0), (5, 3.0), (10, 2.0), (15, 4.0)):
             again.log({"value": value}, step=step)
     assert [(line["_step"], line["value"]) for line in history(tmp_path)] == [(5, 1.0), (10, 2.0), (15, 4.0)]
