@@ -75,7 +75,7 @@ def workers_of(pid):
 
 
 def assert_complete(out, trials, kills=0):
-    """Each planned trial has one whole row, and was completed once: again only where a kill came before its row was written."""
+    """Each planned trial has one whole row, and was completed once; again only where a kill came before its row."""
     ids = [row["trial_id"] for row in rows(out)]
     assert len(ids) == trials
     assert len(set(ids)) == trials
