@@ -44,3 +44,30 @@ def test_the_table_of_step_times():
             assert line in README
             assert time <= 1.25
             assert memory <= 1.5
+
+
+@pytest.mark.parametrize(("hidden", "mode", "label"), [
+    (hidden, mode, label)
+    for hidden in (200, 650, 1500)
+    for mode, label in (("generating", "a step at a time"), ("scoring", "35 steps known"))
+])  # fmt: skip
+def test_the_table_of_speed_ups(hidden, mode, label):
+    results = pd.read_csv(ROOT / "results" / "inference_benchmark.csv")
+    cell = results[
+        (results.hidden == hidden)
+        & (results["mode"] == mode)
+        & (results.engine == "doped_kp")
+        & (results.factor == 20)
+        & (results.batch == 1)
+        & (results.threads == 1)
+    ].set_index("pattern")["speedup"]
+    shown = " | ".join(f"{cell[pattern]:.1f}" for pattern in ("unstructured", "gates", "rows"))
+    assert f"| {hidden}, {label} | {shown} |" in README
+
+
+def test_the_scaling_of_sweeps():
+    results = pd.read_csv(ROOT / "results" / "sweep_scaling.csv")
+    assert f"make {results.scaling.median():.1f} times the trials of one" in README
+    assert f"costs {results.overhead_seconds.median():.1f} s beyond its training" in README
+    assert results.scaling.median() >= 1.7
+    assert results.overhead_seconds.median() <= 1
