@@ -113,7 +113,8 @@ def _line(axes: Axes, rows: Sequence[Row], size: str, look: Look, decimals: int)
 
 def _size_axis(axes: Axes, size: str, sizes: Sequence[float], dense: float, factors: Sequence[float]) -> None:
     low, high = min(sizes, default=dense / 10), max(sizes, default=dense)
-    margin = (high / low) ** 0.06 if high > low else 2.0
+    # A study of one factor must not look as if its methods were of very different sizes.
+    margin = max((high / low) ** 0.06, (2.0 / (high / low)) ** 0.5)
     axes.set_xscale("log")
     axes.set_xlim(high * margin, low / margin)
     axes.xaxis.set_major_locator(FixedLocator(_round_numbers(low / margin, high * margin)))
