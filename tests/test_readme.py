@@ -71,3 +71,14 @@ def test_the_scaling_of_sweeps():
     assert f"costs {results.overhead_seconds.median():.1f} s beyond its training" in README
     assert results.scaling.median() >= 1.7
     assert results.overhead_seconds.median() <= 1
+
+
+def test_the_tuned_study():
+    results = pd.read_csv(ROOT / "results" / "pareto-20x" / "results.csv")
+    test = results[results.stage == "final"].groupby("cell").test.mean()
+    text = " ".join(README.split())
+    assert f"pruning ({test['pruned 20x']:.3f} on test), doped KP ({test['doped_kp 20x']:.3f})" in text
+    assert f"even KP alone ({test['kp 20x']:.3f}," in text
+    assert f"({test['doped_kp + cmr 20x']:.3f}), and dense is at {test['dense']:.3f}." in text
+    tried = results[(results.cell == "doped_kp 20x") & (results.stage == "tuning")].validation
+    assert f"had {tried.iloc[0]:.3f} on validation, tuned {tried.min():.3f}." in text
