@@ -29,9 +29,10 @@ if __name__ == "__main__":
     # Python puts this file's folder first on the path; the packages are one level up.
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
 
-from lightning_modules.settings import Method, TaskSettings
+from lightning_modules.settings import Method
 from sweeps import machine
 from sweeps import study as studies
+from tasks.base import TaskSettings
 
 METHOD = Method.model_validate({"name": "doped_kp", "factor": 20, "cmr": {"probability": 0.3}})
 
@@ -58,7 +59,6 @@ def main() -> None:
 
 def measure(name: str, task: TaskSettings, epochs: int, threads: int) -> dict[str, Any]:
     """One row of the table."""
-    from data import data_hash
     from lightning_modules.callbacks.monitor import Monitor
     from lightning_modules.language_model import LanguageModel
     from lightning_modules.matrices import Size
@@ -70,7 +70,7 @@ def measure(name: str, task: TaskSettings, epochs: int, threads: int) -> dict[st
     whole = task.training
     validations = max(1, round(whole.validations * epochs / whole.epochs))
     short = task.model_copy(update={"training": whole.model_copy(update={"epochs": epochs, "validations": validations})})
-    trial = Trial(task=short, method=METHOD, seed=1, data_hash=data_hash(task.data))
+    trial = Trial(task=short, method=METHOD, seed=1, data_hash=task.data_hash())
     seconds: defaultdict[str, list[float]] = defaultdict(list)
     with (
         tempfile.TemporaryDirectory() as folder,

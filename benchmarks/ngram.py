@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def report(name: str, level: str, path: str | None, largest: int) -> None:
     """Print the table of one corpus, a line an order up to the largest."""
     from data.corpus import load
-    from lightning_modules.settings import Corpus
+    from data.settings import Corpus
 
     corpus = load(Corpus.model_validate({"corpus": name, "level": level, "path": path}))
     sizes = [len(split) for split in (corpus.train, corpus.validation, corpus.test)]

@@ -24,7 +24,8 @@ if __name__ == "__main__":
     # Python puts this file's folder first on the path; the packages are one level up.
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
 
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method
+from tasks.language_model import LanguageModelTask
 
 BASELINE = "nn.LSTM"
 METHODS = [BASELINE, "dense", "pruned", "lmf", "hmd", "kp", "doped_lmf", "doped_hmd", "doped_kp"]
@@ -46,7 +47,7 @@ def measure(name: str, factor: float, repetitions: int) -> dict[str, list[float]
     task = LanguageModelTask.model_validate(
         {"data": {"level": "word"}, "model": {"layers": 2, "hidden": 650, "dropout": 0.5, "uniform_init": 0.05}}
     )
-    model = LanguageModel(task, _method(name, factor), WORDS)
+    model = LanguageModel(task.model, task.training, _method(name, factor), WORDS, task.data.level)
     if name == BASELINE:
         model.lstm = model.lstm.to_lstm()  # type: ignore[assignment]
     model.to(device)

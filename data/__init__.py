@@ -1,6 +1,6 @@
 """Corpora: text that ships with Python, the Penn Treebank, or the user's own, as Lightning data modules.
 
-``build(Corpus(corpus="embedded", level="character"), Training(batch_size=32))`` gives what ``Trainer.fit`` takes as
+``build(Corpus(corpus="embedded", level="character"), StreamTraining(batch_size=32))`` gives what ``Trainer.fit`` takes as
 its ``datamodule``, with ``vocabulary``, ``data_hash`` and ``source`` for whoever builds a model or writes a row.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from data.errors import DataError
-from lightning_modules.settings import Corpus, Training
+from data.settings import Corpus
+from lightning_modules.settings import StreamTraining
 
 if TYPE_CHECKING:
     from data.datamodule import TextDataModule
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["DataError", "build", "data_hash"]
 
 
-def build(corpus: Corpus, training: Training, evaluation_length: int = 512) -> TextDataModule:
+def build(corpus: Corpus, training: StreamTraining, evaluation_length: int = 512) -> TextDataModule:
     """Make the data module of a corpus; validation and test run ``evaluation_length`` time steps at once.
 
     Raises:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.registry import READERS
+from data.settings import Corpus
 from data.vocabulary import Vocabulary, tokenize
-from lightning_modules.settings import Corpus
 
 Tokens = npt.NDArray[np.int64]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytorch_lightning as pl
 from datasets.arrow_dataset import Dataset
 from datasets.dataset_dict import DatasetDict
 from torch import Tensor
@@ -10,10 +9,11 @@ from torch import Tensor
 from data.batches import StreamBatches, TextBatch
 from data.corpus import TokenizedCorpus
 from data.errors import DataError
-from lightning_modules.settings import Training
+from data.task_data import TaskData
+from lightning_modules.settings import StreamTraining
 
 
-class TextDataModule(pl.LightningDataModule):
+class TextDataModule(TaskData):
     """A tokenized corpus, served for training in parallel lanes and for evaluation as one stream.
 
     Attributes:
@@ -25,7 +25,7 @@ class TextDataModule(pl.LightningDataModule):
 
     """
 
-    def __init__(self, corpus: TokenizedCorpus, training: Training, evaluation_length: int = 512) -> None:
+    def __init__(self, corpus: TokenizedCorpus, training: StreamTraining, evaluation_length: int = 512) -> None:
         """Serve a corpus in batches of ``training.batch_size`` lanes by ``training.sequence_length`` time steps.
 
         Validation and test run over the whole stream in one lane, ``evaluation_length`` time steps at once; that

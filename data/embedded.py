@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 from data.errors import DataError
 from data.raw import RawCorpus
-from lightning_modules.settings import Corpus
+from data.settings import Corpus
 
 VALIDATION_TOPICS = ("booleans", "comparisons", "objects", "raise")
 TEST_TOPICS = ("binary", "identifiers", "import", "subscriptions")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from data.errors import DataError
 from data.raw import RawCorpus, read_utf8
-from lightning_modules.settings import Corpus
+from data.settings import Corpus
 
 FILES = ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt")
 TRAIN_MD5 = "f26c4b92c5fdc7b3f8c7cdcb991d8420"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from data import embedded, ptb, text
 from data.raw import RawCorpus
-from lightning_modules.settings import Corpus
+from data.settings import Corpus
 
 READERS: dict[str, Callable[[Corpus], RawCorpus]] = {
     "embedded": embedded.read,

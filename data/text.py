@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data.errors import DataError
 from data.raw import RawCorpus, read_utf8
-from lightning_modules.settings import Corpus
+from data.settings import Corpus
 
 SPLIT_FILES = ("train.txt", "valid.txt", "test.txt")
 

@@ -17,6 +17,7 @@ from lightning_modules.language_model import LanguageModel
 from sweeps.files import shown
 from sweeps.rows import Row, TornRow, read_row
 from sweeps.trial import Trial
+from tasks.language_model import LanguageModelTask
 
 CHECKPOINT = "model.ckpt"
 
@@ -35,15 +36,18 @@ def trial_bundle(folder: Path) -> Bundle:
             f"{shown(folder)} has no {CHECKPOINT}: the trained model was deleted; take another trial, or delete row.json "
             "there and run the study again"
         )
+    task = trial.task
+    if not isinstance(task, LanguageModelTask):
+        raise InferenceError(f"trial {trial.id} is of the task {task.name}; only language models can be exported yet")
     try:
-        corpus = load_corpus(trial.task.data)
+        corpus = load_corpus(task.data)
     except DataError as error:
         raise InferenceError(f"the vocabulary of trial {trial.id} comes from its corpus: {error}") from error
     if corpus.data_hash != trial.data_hash:
         raise InferenceError(
             f"{corpus.source} has changed since trial {trial.id} was trained on it; bring the old text back"
         )
-    model = LanguageModel(trial.task, trial.method, len(corpus.vocabulary))
+    model = LanguageModel(task.model, task.training, trial.method, len(corpus.vocabulary), task.data.level)
     try:
         model.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
     except Exception as error:  # a torn file can raise anything

@@ -9,7 +9,7 @@ Legend: T steps, B batch, H hidden units, V vocabulary.
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
 from lightning_modules.lstm import CompressedLSTM, State
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method, Model, StreamTraining
 from lightning_modules.task import Task, detached, initialize_uniformly
 
 
@@ -43,10 +43,16 @@ class TextBatch(Protocol):
 class LanguageModel(Task):
     """Predicts the next token; its metric is perplexity, or bits a character."""
 
-    def __init__(self, settings: LanguageModelTask, method: Method, vocabulary_size: int):
-        super().__init__(settings.training)
-        model = settings.model
-        self.characters = settings.data.level == "character"
+    def __init__(
+        self,
+        model: Model,
+        training: StreamTraining,
+        method: Method,
+        vocabulary_size: int,
+        level: Literal["character", "word"],
+    ):
+        super().__init__(training)
+        self.characters = level == "character"
         self.metric = "bits_per_character" if self.characters else "perplexity"
         self.embedding = nn.Embedding(vocabulary_size, model.hidden)
         self.lstm = CompressedLSTM(

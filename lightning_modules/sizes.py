@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from lightning_modules.lstm import weight_shapes
 from lightning_modules.matrices import Shape, Size, plan_matrix
 from lightning_modules.matrices.budget import dense_size
-from lightning_modules.settings import Method, TaskSettings
+from lightning_modules.settings import Method
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,22 @@ class PlannedSizes:
     compressed: Size
     dense: Size
     matrices: dict[str, str]
-    """What is planned for each matrix, by its name in ``nn.LSTM``."""
+    """What is planned for each matrix, by its name in the task."""
 
 
-def lstm_shapes(task: TaskSettings) -> dict[str, Shape]:
-    """Shapes of the LSTM weight matrices of a task's model."""
-    model = task.model
-    return weight_shapes(model.hidden, model.hidden, model.layers)
+class HasMatrices(Protocol):
+    """A task, as far as its sizes go."""
+
+    def lstm_shapes(self) -> dict[str, Shape]:
+        """Shapes of all LSTM weight matrices, by their names in the task."""
+        ...
+
+    def compressed(self, matrix: str) -> bool:
+        """Whether the matrix of this name is compressed."""
+        ...
 
 
-def plan_sizes(task: TaskSettings, method: Method) -> PlannedSizes:
+def plan_sizes(task: HasMatrices, method: Method) -> PlannedSizes:
     """Plan all matrices of a task.
 
     Raises:
@@ -34,8 +40,8 @@ def plan_sizes(task: TaskSettings, method: Method) -> PlannedSizes:
         ValueError: if given Kronecker factors do not divide a matrix.
 
     """
-    shapes = lstm_shapes(task)
-    plans = {name: plan_matrix(method, shape) for name, shape in shapes.items()}
+    shapes, dense = task.lstm_shapes(), Method()
+    plans = {name: plan_matrix(method if task.compressed(name) else dense, shape) for name, shape in shapes.items()}
     return PlannedSizes(
         compressed=sum((plan.size() for plan in plans.values()), Size(0, 0, 0)),
         dense=sum((dense_size(shape) for shape in shapes.values()), Size(0, 0, 0)),

@@ -23,9 +23,10 @@ from lightning_modules.settings import Training
 class Task(pl.LightningModule, ABC):
     """A model with compressed LSTMs in it, its loss and its metric.
 
-    A task implements ``training_step``, ``validation_step`` and ``test_step`` as Lightning has them, and ``metric`` and
-    ``measured``. Checkpoints hold the random state, so that a resumed training draws the same dropout as an undisturbed
-    one would have.
+    A task implements ``training_step``, ``validation_step`` and ``test_step`` as Lightning has them, ``metric``,
+    ``measured`` and ``metric_on``. ``training_step`` returns what is minimized as ``loss``, and as ``nats`` the mean
+    negative log-likelihood of what is predicted. Checkpoints hold the random state, so that a resumed training draws the
+    same dropout as an undisturbed one would have.
     """
 
     metric: str
@@ -40,9 +41,13 @@ class Task(pl.LightningModule, ABC):
     def measured(self) -> float:
         """The metric over the evaluation that was just run."""
 
+    def further_measures(self) -> dict[str, float]:
+        """Other qualities of the evaluation that ``measured`` was asked about last, by their names; none by default."""
+        return {}
+
     @abstractmethod
     def metric_on(self, batch: Any) -> float:
-        """The metric on one batch, read from a zero state. Leaves no trace in what is being measured."""
+        """The metric on one batch by itself, read from a zero state. Leaves no trace in what is being measured."""
 
     def lstms(self) -> Iterator[tuple[str, CompressedLSTM]]:
         """All compressed LSTMs, with their names in the task."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lightning_modules.settings import Method
+from sweeps import named_tasks
 from sweeps import study as studies
 from sweeps.agenda import Agenda
 from sweeps.errors import UserError
@@ -32,6 +33,7 @@ def list_studies() -> Iterator[str]:
         study = studies.load(name)
         yield f"{name}: {study.parsed.description}"
         yield "    " + ", ".join(f"{key} ({_trials(key, preset)})" for key, preset in study.parsed.presets.items())
+    yield f"named tasks, for --set task=NAME: {', '.join(named_tasks.names())}"
 
 
 def _trials(name: str, preset: Preset) -> str:
@@ -61,7 +63,7 @@ def describe(
         plan = make_plan(study, preset, seed, lambda corpus: "")
     agenda = Agenda(plan, folder)
     rows = agenda.rows()
-    yield f"{plan.study}: {agenda.expected} trials of {task.data.corpus}-{task.data.level}, {len(rows)} of them finished"
+    yield f"{plan.study}: {agenda.expected} trials of {task.label}, {len(rows)} of them finished"
     yield from _cells(plan, agenda, sizes)
     if plan.tuning:
         searched = dict.fromkeys(key for cell in plan.cells for key in cell.space.searched)

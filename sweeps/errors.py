@@ -10,6 +10,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from tasks.base import TaskSettings
+from tasks.registry import class_of
+
 KeyPath = tuple[str | int, ...]
 """Place in nested settings, e.g. ``("runs", 0, "factor")``."""
 
@@ -40,15 +43,17 @@ def dotted(path: Sequence[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
-def first_mistake(error: ValidationError, model: type[BaseModel], known: Iterable[str] = ()) -> tuple[KeyPath, str]:
-    """The first mistake of a failed validation: its key path, and what was given and expected, in one line.
+def first_mistake(
+    error: ValidationError, model: type[BaseModel], content: Any, known: Iterable[str] = ()
+) -> tuple[KeyPath, str]:
+    """The first mistake of a failed validation of ``content``: its key path, and what was given and expected, in one line.
 
     ``known`` are keys on the top level that ``model`` itself does not have.
     """
     mistake = error.errors(include_url=False)[0]
     path, kind, given = mistake["loc"], mistake["type"], reprlib.repr(mistake["input"])
     if kind == "extra_forbidden":
-        keys = [*_keys(model, path[:-1]), *(known if len(path) == 1 else ())]
+        keys = [*_keys(model, path[:-1], content), *(known if len(path) == 1 else ())]
         return path, f"unknown key; {suggestion(str(path[-1]), keys)}"
     if kind == "missing":
         return path, "this key is missing"
@@ -63,12 +68,15 @@ def first_mistake(error: ValidationError, model: type[BaseModel], known: Iterabl
     return path, f"{given} was given, expected {expected[:1].lower()}{expected[1:]}"
 
 
-def _keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+def _keys(model: type[BaseModel], path: Sequence[str | int], content: Any) -> list[str]:
     """Keys that the settings at ``path`` below ``model`` may have."""
     current = model
     for part in path:
+        content = content[part]
         field = current.model_fields.get(str(part))
         inner = _model_in(field.annotation) if field else None
+        if inner is TaskSettings:
+            inner = class_of(content)
         current = inner or current
     return list(current.model_fields)
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from lightning_modules.settings import Method, TaskSettings
-from sweeps.train import build_parts, quiet_lightning
+from lightning_modules.settings import Method
+from sweeps.train import quiet_lightning
+from tasks.base import TaskSettings
 
 STEPS = 8
 """Training steps that are taken; the first half warms up."""
@@ -33,7 +34,7 @@ def estimate(task: TaskSettings, threads: int) -> Estimate:
     """Take a few steps of a task, uncompressed, with so many threads. Raises ``DataError`` if its data cannot be had."""
     quiet_lightning()
     torch.set_num_threads(threads)
-    model, data = build_parts(task, Method())
+    model, data = task.build(Method())
     steps_an_epoch, validation_batches = len(data.train_dataloader()), len(data.val_dataloader())
     watch = _Stopwatch()
     with tempfile.TemporaryDirectory() as scratch:

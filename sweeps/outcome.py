@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["finished", "diverged", "stopped"]
@@ -70,5 +70,7 @@ class Outcome:
     """Bytes of the uncompressed model."""
     dense_multiply_adds: int
     """Multiply–adds of the uncompressed model."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """Other qualities on the test split, by their names, e.g. ``macro_f1``."""
     device: str = "cpu"
     """``cpu``, or the name of the GPU."""

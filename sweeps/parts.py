@@ -13,7 +13,7 @@ class Parts:
 
     train: str = "sweeps.train:train"
     """``sweeps.execute.Train``; imported by the workers only."""
-    data_hash: str = "data:data_hash"
+    data_hash: str = "tasks.registry:data_hash"
     """``sweeps.plan.DataHash``."""
     estimate: str = "sweeps.estimate:estimate"
     """``sweeps.estimate.estimate``; imported by a dry run only."""

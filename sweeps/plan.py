@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_modules.settings import Corpus, Method, TaskSettings
+from lightning_modules.settings import Method
 from sweeps.errors import UserError
 from sweeps.files import write_whole
 from sweeps.job import Job, Stage
@@ -16,12 +16,13 @@ from sweeps.search_space import Space, Values, leaves
 from sweeps.study import Study
 from sweeps.study_file import Cell, Tuning
 from sweeps.trial import RESULT_FORMAT, Trial
+from tasks.base import TaskSettings
 
 if TYPE_CHECKING:
     from lightning_modules.sizes import PlannedSizes
 
-DataHash = Callable[[Corpus], str]
-"""Hash of a corpus; raises ``ValueError`` if it cannot be had."""
+DataHash = Callable[[TaskSettings], str]
+"""Hash of the data of a task; raises ``ValueError`` if it cannot be had."""
 PlanSizes = Callable[[TaskSettings, Method], "PlannedSizes"]
 """Sizes of a model; raises ``ValueError`` if the method cannot reach its factor."""
 
@@ -91,9 +92,10 @@ def cell_names(cells: Sequence[Cell]) -> list[str]:
 def task_of(study: Study, preset: str) -> TaskSettings:
     """Task of a preset. Its path, if it has one, is taken from the current folder and made absolute."""
     task = study.preset(preset).task
-    if task.data.path is None:
+    given = getattr(task.data, "path", None)
+    if given is None:
         return task
-    path = str(Path(task.data.path).expanduser().absolute())
+    path = str(Path(given).expanduser().absolute())
     return task.model_copy(update={"data": task.data.model_copy(update={"path": path})})
 
 
@@ -104,7 +106,7 @@ def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) 
     if tuning and any(tuning.seed in cell.seeds for cell in cells):
         raise UserError(f"--seed {seed}: {tuning.seed} is the seed of the tuning trials of {study.file}; take another")
     try:
-        digest = data_hash(task.data)
+        digest = data_hash(task)
     except ValueError as error:
         raise UserError(f"{study.place(('presets', preset, 'task', 'data'))}: {error}") from error
     planned = tuple(

@@ -9,7 +9,7 @@ import platform
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sweeps import machine
 from sweeps.files import write_whole
@@ -55,7 +55,7 @@ class Row(BaseModel):
     seed: int
     """Seed of every random choice."""
     metric: str | None = None
-    """``bits_per_character`` or ``perplexity``; lower is better."""
+    """What validation and test measure, e.g. ``perplexity``; lower is better."""
     validation: float | None = None
     """Metric on the validation split at the end; inf if the training diverged."""
     test: float | None = None
@@ -87,6 +87,8 @@ class Row(BaseModel):
     """``python=3.11.7 torch=2.13.0 …``"""
     settings: str
     """All that defines the trial, as JSON: task, method, seed, data_hash."""
+    measures: dict[str, float] = Field(default={}, exclude_if=lambda value: not value)
+    """Other qualities on the test split, by their names, e.g. ``macro_f1``."""
     latency_us: float | None = None
     """Microseconds that the LSTM's layers take for a time step: the exported model, generating one text on one thread;
     None until ``inference/measure.py`` has measured it."""

@@ -14,8 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lightning_modules.settings import Method, TaskSettings
+from lightning_modules.settings import Method
 from sweeps.errors import suggestion
+from tasks.base import TaskSettings
 
 COMPARABLE = ("task.training.", "task.model.dropout", "task.model.uniform_init")
 """Settings of a task that may be searched ..."""

@@ -11,6 +11,7 @@ from typing import Any
 from sweeps import strict_yaml
 from sweeps.errors import KeyPath, UserError, dotted, suggestion
 from sweeps.files import shown
+from sweeps.named_tasks import written_out
 from sweeps.study_file import Cell, KeyMistake, Preset, StudyFile, expand, parse
 
 STUDIES = Path(__file__).parent / "studies"
@@ -60,7 +61,7 @@ def load(study: str) -> Study:
             raise UserError(f"no study {study!r}; {suggestion(study, names())}; or give the path of a .yaml file")
         path = STUDIES / f"{study}.yaml"
     file = shown(path)
-    content = _plain(strict_yaml.parse(_read(path), file), file)
+    content = _with_named_tasks(_plain(strict_yaml.parse(_read(path), file), file), file)
     return Study(path.stem, file, content, _parse(content, file))
 
 
@@ -75,8 +76,21 @@ def with_settings(study: Study, preset: str, settings: Sequence[str]) -> Study:
             raise UserError(f"--set {setting}: expected key=value, such as task.training.epochs=2")
         path: KeyPath = ("presets", preset, *(int(part) if part.isdecimal() else part for part in key.split(".")))
         _put(content, path, _plain(strict_yaml.parse(value, f"--set {key}"), f"--set {key}"), key)
+        content = _with_named_tasks(content, study.file, [path])
         paths.append(path)
     return Study(study.name, study.file, content, _parse(content, study.file, paths), tuple(paths))
+
+
+def _with_named_tasks(content: Any, file: str, set_keys: Sequence[KeyPath] = ()) -> Any:
+    """The same content, with the settings of tasks that it names."""
+    presets = content.get("presets") if isinstance(content, dict) else None
+    for name, preset in presets.items() if isinstance(presets, dict) else ():
+        if isinstance(preset, dict) and "task" in preset:
+            try:
+                preset["task"] = written_out(preset["task"])
+            except ValueError as error:
+                raise UserError(f"{_place(file, ('presets', name, 'task'), set_keys)}: {error}") from error
+    return content
 
 
 def _parse(content: Any, file: str, set_keys: Sequence[KeyPath] = ()) -> StudyFile:

@@ -5,7 +5,7 @@
     description: one line, shown by --list
     presets:
       quick:
-        task: {data: {corpus: embedded}, model: {hidden: 125}, training: {epochs: 10}}   # TaskSettings
+        task: {data: {corpus: embedded}, model: {hidden: 125}, training: {epochs: 10}}   # or a named one, see below
         seeds: [1]                                     # of all runs that do not name their own
         common: {annealing: {start: 0.1}}              # settings of Method for all runs; a run may override them
         runs:
@@ -18,22 +18,25 @@
             task.training.learning_rate: {low: 0.003, high: 0.03, log: true}
             annealing.length: [0.3, 0.5, 0.7]
 
-Settings and their defaults are those of ``lightning_modules/settings.py``.
+Settings and their defaults are those of ``lightning_modules/settings``, and of the task's class in ``tasks``. A task of
+``tasks/named`` is asked for by its name: ``task: ptb_medium``, or ``task: {named: ptb_medium, training: {epochs: 2}}``.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
-from lightning_modules.settings import Method, MethodName, TaskSettings
+from lightning_modules.settings import Method, MethodName
 from sweeps.errors import KeyPath, first_mistake
+from sweeps.named_tasks import merged
 from sweeps.search_space import Searched, Space, SpaceError
+from tasks.registry import AnyTask
 
 _AsList = BeforeValidator(lambda given: given if isinstance(given, list) else [given])
 _Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
@@ -74,7 +77,7 @@ class Preset(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: TaskSettings
+    task: AnyTask
     seeds: _Seeds
     common: dict[str, Any] = {}
     runs: Annotated[list[dict[str, Any]], Field(min_length=1)]
@@ -130,7 +133,7 @@ def expand(preset_name: str, preset: Preset) -> list[Cell]:
             if "name" in settings:
                 raise KeyMistake((*at, "name"), "unknown key; did you mean 'method'?")
         for name, factor in itertools.product(run.method, run.factor):
-            settings = {**_merged(preset.common, own), "name": name, "factor": factor}
+            settings = {**merged(preset.common, own), "name": name, "factor": factor}
             try:
                 method = _checked(Method, settings, (), known=("method", "seeds"))
             except KeyMistake as mistake:
@@ -161,7 +164,7 @@ def _checked(model: type[_ModelT], content: Any, path: KeyPath, known: Iterable[
     try:
         return model.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
-        place, message = first_mistake(error, model, known)
+        place, message = first_mistake(error, model, content, known)
         raise KeyMistake((*path, *_as_written(place, content)), message) from error
 
 
@@ -176,12 +179,3 @@ def _as_written(path: KeyPath, content: Any) -> KeyPath:
             except (KeyError, IndexError, TypeError):
                 content = None
     return tuple(written)
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the keys of ``over``; nested settings are merged key by key."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged

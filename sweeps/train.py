@@ -18,14 +18,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from data import DataError, build
-from data.datamodule import TextDataModule
+from data import DataError
+from data.task_data import TaskData
 from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint
 from lightning_modules.callbacks.curve import Curve, CurvePoint
 from lightning_modules.callbacks.monitor import Monitor
-from lightning_modules.language_model import LanguageModel
-from lightning_modules.settings import Method, TaskSettings
+from lightning_modules.task import Task
 from sweeps.curve_files import write_curve
 from sweeps.outcome import Hopeless, Outcome, Progress, Report, Status
 from sweeps.tracking import MONITOR_EVERY
@@ -53,7 +52,7 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     torch.set_num_threads(threads)
     report(Progress(0.0, 0, message="loading"))
     pl.seed_everything(trial.seed, verbose=False)
-    model, data = build_parts(trial.task, trial.method)
+    model, data = trial.task.build(trial.method)
     if data.data_hash != trial.data_hash:
         raise DataError(
             f"{data.source} has changed since the study was planned (hash {data.data_hash[:12]}, planned "
@@ -85,12 +84,6 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
         return outcome
 
 
-def build_parts(task: TaskSettings, method: Method) -> tuple[LanguageModel, TextDataModule]:
-    """Model and data of a task. Raises ``DataError`` if the data cannot be had."""
-    data = build(task.data, task.training)
-    return LanguageModel(task, method, len(data.vocabulary)), data
-
-
 def quiet_lightning() -> None:
     """Keep Lightning from announcing devices and tips."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
@@ -98,13 +91,14 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
-def _trainer(trial: Trial, directory: Path, data: TextDataModule, callbacks: list[pl.Callback]) -> pl.Trainer:
+def _trainer(trial: Trial, directory: Path, data: TaskData, callbacks: list[pl.Callback]) -> pl.Trainer:
     training = trial.task.training
     steps = training.epochs * len(data.train_dataloader())
     return pl.Trainer(
         max_epochs=training.epochs,
         accelerator="auto",
         devices=1,
+        precision=training.precision,
         gradient_clip_val=training.clip,
         # Counted in steps over all epochs, so that the curve is sampled evenly whatever the length of an epoch.
         val_check_interval=max(1, steps // training.validations),
@@ -119,9 +113,7 @@ def _trainer(trial: Trial, directory: Path, data: TextDataModule, callbacks: lis
     )
 
 
-def _qualities(
-    trainer: pl.Trainer, model: LanguageModel, data: TextDataModule, watch: _Watch
-) -> tuple[Status, float, float | None]:
+def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch) -> tuple[Status, float, float | None]:
     """How the training ended, and the metric on validation and test."""
     if watch.diverged:
         return "diverged", math.inf, math.inf
@@ -133,9 +125,7 @@ def _qualities(
     return "finished" if math.isfinite(validation) else "diverged", validation, model.measured()
 
 
-def _outcome(
-    model: LanguageModel, curve: Curve, steps: int, status: Status, validation: float, test: float | None
-) -> Outcome:
+def _outcome(model: Task, curve: Curve, steps: int, status: Status, validation: float, test: float | None) -> Outcome:
     size, dense = model.size(), model.uncompressed_size()
     return Outcome(
         status=status,
@@ -150,11 +140,12 @@ def _outcome(
         dense_values=dense.values,
         dense_bytes=dense.bytes,
         dense_multiply_adds=dense.multiply_adds,
+        measures=model.further_measures() if status == "finished" else {},
         device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
     )
 
 
-def _wandb_run(trial: Trial, directory: Path, model: LanguageModel) -> WandbRun | nullcontext[None]:
+def _wandb_run(trial: Trial, directory: Path, model: Task) -> WandbRun | nullcontext[None]:
     """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
     if os.environ.get("WANDB_MODE", "disabled") == "disabled":
         return nullcontext()

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from lightning_modules.settings import Method, Settings, TaskSettings
+from lightning_modules.settings import Method, Settings
+from tasks.registry import AnyTask
 
 RESULT_FORMAT = 1
 """Raised when the same settings give another result than before, so that old results are not taken for new ones."""
@@ -18,7 +19,7 @@ RESULT_FORMAT = 1
 class Trial(Settings):
     """One training, defined in full. Equal trials have equal ids, and a trial is run once in a results folder."""
 
-    task: TaskSettings
+    task: AnyTask
     """Data, model and training."""
     method: Method
     """How the LSTM is compressed."""
@@ -53,7 +54,7 @@ class Trial(Settings):
     @property
     def task_label(self) -> str:
         """Short name of the task, e.g. ``embedded-character``."""
-        return f"{self.task.data.corpus}-{self.task.data.level}"
+        return self.task.label
 
     @property
     def label(self) -> str:

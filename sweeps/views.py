@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 from filelock import FileLock
 
@@ -51,13 +53,21 @@ class Views:
             self._due = time.monotonic() + max(2.0, (time.monotonic() - start) / self._share)
 
 
+def _columns(row: Row) -> dict[str, Any]:
+    """Fields of a row as the table has them."""
+    columns = row.model_dump()
+    if row.measures:
+        columns["measures"] = json.dumps(row.measures)
+    return columns
+
+
 def write_views(folder: ResultsFolder) -> None:
     """Make results.csv and curves.csv anew. Raises ``OSError``."""
     # Under a lock, or a slower process could replace a newer table by an older one.
     with FileLock(folder.path / "views.lock"):
         plans = saved_plans(folder.studies)
         results = [
-            {"study": study, "cell": trial.cell, "stage": trial.stage, **row.model_dump()}
+            {"study": study, "cell": trial.cell, "stage": trial.stage, **_columns(row)}
             for study, trials in plans.items()
             for trial in trials
             if (row := folder.row(trial.id))

@@ -12,10 +12,11 @@ from analysis.report import rerun, words
 from analysis.results import load
 from analysis.section import Section
 from analysis.summary import summarize
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method
 from sweeps import study as studies
 from sweeps.plan import make_plan
 from sweeps.trial import Trial
+from tasks.language_model import LanguageModelTask
 
 
 def section_of(folder: Path, rows: list[dict[str, Any]]) -> Section:

@@ -10,10 +10,11 @@ from data import DataError, build, data_hash
 from data.corpus import load
 from data.datamodule import TextDataModule
 from data.registry import READERS
-from lightning_modules.settings import Corpus, Training
+from data.settings import Corpus
+from lightning_modules.settings import StreamTraining
 
 TEXT = "".join(f"line number {i} of the text\n" for i in range(60))
-SMALL = Training(batch_size=4, sequence_length=8)
+SMALL = StreamTraining(batch_size=4, sequence_length=8)
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_moving_text_between_splits_changes_the_hash(folder: Path) -> None:
 
 
 def test_the_embedded_text_has_one_hash_in_all_processes() -> None:
-    code = "import data; from lightning_modules.settings import Corpus; print(data.data_hash(Corpus()))"
+    code = "import data; from data.settings import Corpus; print(data.data_hash(Corpus()))"
     code += "; import sys; assert not {'torch', 'pytorch_lightning', 'datasets'} & set(sys.modules)"
     root = Path(__file__).parents[2]
     printed = subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True).stdout
@@ -110,11 +111,11 @@ def test_the_embedded_text_has_one_hash_in_all_processes() -> None:
     ("settings", "training", "message"),
     [
         ({"limit": 32}, SMALL, r"32 training tokens, but one batch \(batch_size 4 × sequence_length 8 \+ 1\) takes 33"),
-        ({}, Training(batch_size=2000), "takes 70001; give more text or a larger limit, or make these smaller"),
+        ({}, StreamTraining(batch_size=2000), "takes 70001; give more text or a larger limit, or make these smaller"),
     ],
 )
 def test_a_text_shorter_than_a_batch_is_refused(
-    folder: Path, settings: dict[str, Any], training: Training, message: str
+    folder: Path, settings: dict[str, Any], training: StreamTraining, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         build(corpus(folder, **settings), training)

@@ -4,7 +4,7 @@ import pytest
 
 from data import embedded
 from data.errors import DataError
-from lightning_modules.settings import Corpus
+from data.settings import Corpus
 
 SPLITS = ("train", "validation", "test")
 

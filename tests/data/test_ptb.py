@@ -11,7 +11,7 @@ import pytest
 from data import ptb
 from data.corpus import load
 from data.errors import DataError
-from lightning_modules.settings import Corpus
+from data.settings import Corpus
 
 LINES = {"train": ["the cat sat", "the <unk> sat"], "validation": ["a cat"], "test": ["the dog sat"]}
 PTB = Corpus(corpus="ptb", level="word")

@@ -11,7 +11,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from data import build
 from data.batches import TextBatch
 from data.datamodule import TextDataModule
-from lightning_modules.settings import Corpus, Training
+from data.settings import Corpus
+from lightning_modules.settings import StreamTraining
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytorch_lightning.utilities.warnings.PossibleUserWarning"),
@@ -77,7 +78,7 @@ def train(data: TextDataModule, folder: Path, *callbacks: pl.Callback, resume: P
 def data(tmp_path: Path) -> TextDataModule:
     (tmp_path / "book.txt").write_text("".join(f"{i:03} " + "abcdefgh" * 2 + "\n" for i in range(100)))
     corpus = Corpus(corpus="text", path=str(tmp_path / "book.txt"), limit=4 * 44 + 1)
-    return build(corpus, Training(batch_size=4, sequence_length=10), evaluation_length=64)
+    return build(corpus, StreamTraining(batch_size=4, sequence_length=10), evaluation_length=64)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5, 6, 9, 10, 11])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from data import text
 from data.errors import DataError
-from lightning_modules.settings import Corpus
+from data.settings import Corpus
 
 LINES = [f"line number {i}\n" for i in range(100)]
 

@@ -17,7 +17,8 @@ from lightning_modules.matrices.hybrid import HybridPlan
 from lightning_modules.matrices.kronecker import KroneckerPlan
 from lightning_modules.matrices.low_rank import LowRankPlan
 from lightning_modules.matrices.sparse import SparsePlan
-from lightning_modules.settings import LanguageModelTask, Method, RowDropout
+from lightning_modules.settings import Method, RowDropout
+from tasks.language_model import LanguageModelTask
 
 PATTERNS = ("unstructured", "gates", "rows")
 METHODS = (
@@ -45,7 +46,7 @@ def language_model(method: str, level: str = "character") -> tuple[LanguageModel
     torch.manual_seed(0)
     vocabulary = Vocabulary.of(tokenize(TEXT, level), level)
     task = LanguageModelTask(data={"level": level}, model={"hidden": 20, "layers": 2, "dropout": 0.3})
-    model = LanguageModel(task, Method(), len(vocabulary))
+    model = LanguageModel(task.model, task.training, Method(), len(vocabulary), level)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(5)

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from data.batches import StreamBatches
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method
+from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

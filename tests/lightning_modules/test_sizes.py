@@ -3,8 +3,9 @@ from matrix_references import METHODS, method_of
 
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.matrices import BudgetError, Sparse
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method
 from lightning_modules.sizes import plan_sizes
+from tasks.language_model import LanguageModelTask
 
 TASK = LanguageModelTask(model={"hidden": 40, "layers": 2})
 
@@ -13,13 +14,13 @@ TASK = LanguageModelTask(model={"hidden": 40, "layers": 2})
 def test_planned_sizes_are_those_of_the_trained_model(name):
     method = method_of(name, 4)
     planned = plan_sizes(TASK, method)
-    model = LanguageModel(TASK, method, vocabulary_size=10)
+    model = LanguageModel(TASK.model, TASK.training, method, 10, TASK.data.level)
     for module in model.modules():
         if isinstance(module, Sparse):
             module.prune(module.planned_nonzeros)
     assert planned.compressed == model.size()
     assert planned.dense == model.uncompressed_size()
-    assert list(planned.matrices) == ["weight_ih_l0", "weight_hh_l0", "weight_ih_l1", "weight_hh_l1"]
+    assert list(planned.matrices) == [name for name, _ in model.named_matrices()]
 
 
 def test_an_impossible_factor_is_refused_before_anything_is_made():

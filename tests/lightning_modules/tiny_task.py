@@ -12,7 +12,8 @@ from torch import Tensor
 from data.batches import StreamBatches
 from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.language_model import LanguageModel
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method
+from tasks.language_model import LanguageModelTask
 
 VOCABULARY = 12
 
@@ -50,7 +51,8 @@ def settings(epochs: int = 2, hidden: int = 20, **training: Any) -> LanguageMode
 
 def model(method: Method, task: LanguageModelTask | None = None, seed: int = 0) -> LanguageModel:
     torch.manual_seed(seed)
-    return LanguageModel(task or settings(), method, VOCABULARY)
+    task = task or settings()
+    return LanguageModel(task.model, task.training, method, VOCABULARY, task.data.level)
 
 
 def trainer(method: Method, folder: Path, epochs: int = 2, callbacks: tuple[pl.Callback, ...] = (), **options: Any):

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method
 from sweeps.search_space import Range, Space, SpaceError
+from tasks.language_model import LanguageModelTask
 
 TASK = LanguageModelTask(training={"learning_rate": 0.01})
 RATE = Range(low=0.001, high=0.1, log=True)

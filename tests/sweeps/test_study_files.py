@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method
 from lightning_modules.sizes import plan_sizes
 from sweeps import study
 from sweeps.main import main
 from sweeps.parts import Parts
 from sweeps.plan import check_sizes, make_plan
 from sweeps.trial import Trial
+from tasks.language_model import LanguageModelTask
 
 SHIPPED = [(name, preset) for name in study.names() for preset in study.load(name).parsed.presets]
 
@@ -53,6 +54,7 @@ COLUMNS = [
     "hardware",
     "versions",
     "settings",
+    "measures",
     "latency_us",
     "bundle_bytes",
     "latency_hardware",

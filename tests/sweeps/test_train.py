@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from data import DataError, data_hash
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method
 from lightning_modules.sizes import plan_sizes
 from sweeps.outcome import Stopped
 from sweeps.train import train
 from sweeps.trial import Trial
+from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -15,11 +15,12 @@ import torch
 
 from data import data_hash
 from lightning_modules.callbacks.curve import CurvePoint
-from lightning_modules.settings import LanguageModelTask, Method
+from lightning_modules.settings import Method
 from sweeps.outcome import Stopped
 from sweeps.train import train
 from sweeps.trial import Trial
 from sweeps.views import CURVE_COLUMNS
+from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -1,44 +1,19 @@
-"""Every setting of a trial, each with its own docstring; together they define what a trial is.
+"""How the weights of an LSTM are compressed.
 
-The classes are validated when they are made: an unknown key, a wrong type or an impossible value raises
-``pydantic.ValidationError``, which names the place. Times are shares of the whole training, so that the same
-method means the same thing for a short and for a long training.
+Times are shares of the whole training, so that the same method means the same thing for a short and for a long training.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
+
+from lightning_modules.settings.base import Settings, added_later
 
 MethodName = Literal["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
 Pattern = Literal["unstructured", "gates", "rows"]
 """Which values of a sparse matrix are pruned together; see ``lightning_modules.matrices.blocks``."""
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, hashable, and strict about unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
-    def complete(self) -> dict[str, Any]:
-        """All fields as JSON has them, also those that ``added_later`` leaves out of what is written."""
-        written = self.model_dump(mode="json")
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return {
-            name: value.complete() if isinstance(value, Settings) else written.get(name, value)
-            for name, value in fields.items()
-        }
-
-
-def added_later(default: Any) -> Any:
-    """A field that came after the first results: where it has its default it is left out of everything that is written.
-
-    So the ids of trials, which are hashes of their settings, and the settings in rows stay those of the versions that did
-    not have the field. Every setting that is added to an existing class is declared with this; its default must mean what
-    was done before, and never changes.
-    """
-    return Field(default=default, exclude_if=lambda value: value == default)
 
 
 class Annealing(Settings):
@@ -143,73 +118,3 @@ class Method(Settings):
         """Name in messages, e.g. ``doped_kp + cmr`` or ``pruned, gates``."""
         pattern = f", {self.pattern}" if self.sparse and self.pattern != "unstructured" else ""
         return self.name + (" + cmr" if self.cmr.probability > 0 else "") + pattern
-
-
-class Corpus(Settings):
-    """Text to model."""
-
-    corpus: Literal["embedded", "ptb", "text"] = "embedded"
-    """``embedded`` comes with Python, ``ptb`` is the Penn Treebank, ``text`` is the user's own."""
-    level: Literal["character", "word"] = "character"
-    """What a token is."""
-    path: str | None = None
-    """Folder of ``ptb.{train,valid,test}.txt`` for ``ptb`` (else the hub is asked), file or folder for ``text``."""
-    limit: PositiveInt | None = None
-    """Use only the first so many tokens of the training split."""
-
-
-class Model(Settings):
-    """Shape of a language model: embedding, LSTM layers, softmax; all of the same width."""
-
-    layers: PositiveInt = 1
-    """Number of LSTM layers."""
-    hidden: PositiveInt = 125
-    """Width of the embedding and of every LSTM layer."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Dropout on the non-recurrent connections (Zaremba et al. 2014, section 3.1)."""
-    uniform_init: PositiveFloat | None = None
-    """Start all weights uniformly in ± this (0.05 for Zaremba's medium); by default PyTorch's own ranges."""
-
-
-class Training(Settings):
-    """How a model is trained."""
-
-    epochs: PositiveInt = 10
-    """Passes over the training split."""
-    batch_size: PositiveInt = 20
-    """Parallel streams of text a step."""
-    sequence_length: PositiveInt = 35
-    """Tokens of a stream a step; the state is carried on, its gradient is cut (truncated back-propagation)."""
-    optimizer: Literal["sgd", "adamw"] = "adamw"
-    """Plain SGD as in Zaremba et al., or AdamW."""
-    learning_rate: PositiveFloat = 2e-3
-    """Learning rate at the start. The loss is summed over the steps of a sequence and averaged over the batch."""
-    decay: float = Field(default=1.0, ge=1)
-    """Divide the learning rate by this after each epoch ..."""
-    decay_after: int = Field(default=0, ge=0)
-    """... once so many epochs have passed."""
-    cooldown: float = Field(default=0.0, ge=0, le=1)
-    """Let the learning rate fall linearly to zero over this last share of the training."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Weight decay of AdamW."""
-    clip: PositiveFloat = 5.0
-    """Largest norm of the whole gradient."""
-    validations: PositiveInt = 10
-    """How often the validation loss is measured in the course of the training, evenly spaced."""
-
-
-class LanguageModelTask(Settings):
-    """Language modelling: data, model, training."""
-
-    name: Literal["language_model"] = "language_model"
-    """Which task this is."""
-    data: Corpus = Corpus()
-    """The text."""
-    model: Model = Model()
-    """The network."""
-    training: Training = Training()
-    """The regime."""
-
-
-TaskSettings = LanguageModelTask
-"""Settings of any task; a union once there are several."""

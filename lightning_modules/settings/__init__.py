@@ -1,0 +1,19 @@
+"""Every setting of a trial, each with its own docstring; together they define what a trial is."""
+
+from lightning_modules.settings.base import Settings, added_later
+from lightning_modules.settings.language_model import Model, StreamTraining
+from lightning_modules.settings.method import Annealing, Method, MethodName, Pattern, RowDropout
+from lightning_modules.settings.training import Training
+
+__all__ = [
+    "Annealing",
+    "Method",
+    "MethodName",
+    "Model",
+    "Pattern",
+    "RowDropout",
+    "Settings",
+    "StreamTraining",
+    "Training",
+    "added_later",
+]

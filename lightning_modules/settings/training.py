@@ -1,0 +1,38 @@
+"""How a model is trained, whatever its task."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from lightning_modules.settings.base import Settings, added_later
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+class Training(Settings):
+    """How a model is trained."""
+
+    epochs: PositiveInt = 10
+    """Passes over the training split."""
+    batch_size: PositiveInt = 20
+    """Examples a step."""
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    """Plain SGD as in Zaremba et al., or AdamW."""
+    learning_rate: PositiveFloat = 2e-3
+    """Learning rate at the start."""
+    decay: float = Field(default=1.0, ge=1)
+    """Divide the learning rate by this after each epoch ..."""
+    decay_after: int = Field(default=0, ge=0)
+    """... once so many epochs have passed."""
+    cooldown: float = Field(default=0.0, ge=0, le=1)
+    """Let the learning rate fall linearly to zero over this last share of the training."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay of AdamW."""
+    clip: PositiveFloat = 5.0
+    """Largest norm of the whole gradient."""
+    validations: PositiveInt = 10
+    """How often the validation loss is measured in the course of the training, evenly spaced."""
+    precision: Precision = added_later("32-true")
+    """Lightning's name of the number format; mixed ones keep the weights in float32."""

@@ -1,0 +1,52 @@
+"""What an application consists of, for whoever runs it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from lightning_modules.settings import Method, Settings, Training
+
+if TYPE_CHECKING:
+    from data.task_data import TaskData
+    from lightning_modules.matrices import Shape
+    from lightning_modules.task import Task
+
+
+class TaskSettings(Settings, ABC):
+    """All settings of a task, and how its data and its model are made from them.
+
+    It is imported, and its data hashed, before anything heavy is needed: import PyTorch, Lightning and the model inside of
+    the methods. If ``data`` has a field ``path``, a path that a user gives there is made absolute, and is not part of what
+    identifies a trial: the hash says what was in it.
+    """
+
+    name: str
+    """Name of the task in ``tasks.registry``; a ``Literal`` with a default."""
+    data: Settings
+    """What is learned from."""
+    model: Settings
+    """The network."""
+    training: Training
+    """The regime."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """Short name in tables, e.g. ``embedded-character``."""
+
+    @abstractmethod
+    def lstm_shapes(self) -> dict[str, Shape]:
+        """Shapes of the weight matrices of every ``CompressedLSTM``, by their names in ``Task.named_matrices``."""
+
+    def compressed(self, matrix: str) -> bool:
+        """Whether a matrix of that name is compressed by the method, or stays dense."""
+        return True
+
+    @abstractmethod
+    def data_hash(self) -> str:
+        """SHA-256 in hex of the data as the model sees them. Raises ``DataError`` if they cannot be had."""
+
+    @abstractmethod
+    def build(self, method: Method) -> tuple[Task, TaskData]:
+        """The model, its weights drawn at random, and its data. Raises ``DataError`` if they cannot be had."""

@@ -1,0 +1,56 @@
+"""Language modelling: text from anywhere, and an LSTM that predicts its next token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from data.settings import Corpus
+from lightning_modules.settings import Method, Model, StreamTraining
+from tasks.base import TaskSettings
+
+if TYPE_CHECKING:
+    from data.datamodule import TextDataModule
+    from lightning_modules.language_model import LanguageModel
+    from lightning_modules.matrices import Shape
+
+
+class LanguageModelTask(TaskSettings):
+    """Language modelling: data, model, training."""
+
+    name: Literal["language_model"] = "language_model"
+    """Which task this is."""
+    data: Corpus = Corpus()
+    """The text."""
+    model: Model = Model()
+    """The network."""
+    training: StreamTraining = StreamTraining()
+    """The regime."""
+
+    @property
+    def label(self) -> str:
+        """Corpus and level."""
+        return f"{self.data.corpus}-{self.data.level}"
+
+    def lstm_shapes(self) -> dict[str, Shape]:
+        """Those of one LSTM, as wide as its inputs."""
+        from lightning_modules.lstm import weight_shapes
+
+        hidden = self.model.hidden
+        return {f"lstm.{name}": shape for name, shape in weight_shapes(hidden, hidden, self.model.layers).items()}
+
+    def data_hash(self) -> str:
+        """Hash of level, vocabulary and tokens."""
+        import data
+
+        return data.data_hash(self.data)
+
+    def build(self, method: Method) -> tuple[LanguageModel, TextDataModule]:
+        """A model of the corpus's vocabulary."""
+        import data
+
+        corpus = data.build(self.data, self.training)
+
+        from lightning_modules.language_model import LanguageModel
+
+        model = LanguageModel(self.model, self.training, method, len(corpus.vocabulary), self.data.level)
+        return model, corpus
