@@ -63,6 +63,7 @@ class _CellAgenda:
         self.nothing_worked = False
         self._cell, self._folder = cell, folder
         self._tuning = tuning if cell.space.searched else None
+        self._by_latency = bool(tuning and tuning.objective == "latency")
         self._tried: list[Job] = []
         self.to_come = (self._tuning.trials if self._tuning else 0) + len(cell.seeds)
 
@@ -91,10 +92,17 @@ class _CellAgenda:
             # The results of those under way do not count even if they are there: nothing must depend on who is faster.
             pending = [Tried(job.values, None) for job in self._tried[len(settled) :]]
             tried = [*(Tried(job.values, rows[job.trial.id]) for job in settled), *pending]
-            values = propose(space.searched, tried, tuning.trials, self._cell.fingerprint)
+            values = propose(space.searched, tried, tuning.trials, self._cell.fingerprint, tuning.objective)
         trial = self._cell.trial(values, tuning.seed)
         courses = [Course(job.trial, self._course(job)) for job in settled] if tuning.early_stopping else []
-        return Job(trial=trial, cell=self.name, stage="tuning", values=values, limits=limits(trial, courses))
+        return Job(
+            trial=trial,
+            cell=self.name,
+            stage="tuning",
+            values=values,
+            limits=limits(trial, courses),
+            latency=self._by_latency,
+        )
 
     def _course(self, job: Job) -> list[tuple[float, float]]:
         epochs = job.trial.task.training.epochs
@@ -107,15 +115,32 @@ class _CellAgenda:
             rows = self._folder.results(self._tried)
             if len(self._tried) < self._tuning.trials or len(rows) < len({job.trial.id for job in self._tried}):
                 return []
-            best = best_of(self._tried, rows)
+            best = best_of(self._tried, rows, self._tuning)
             if best is None:
                 self.nothing_worked, self.to_come = True, 0
                 return []
             values = best.values
-        return [Job(trial=self._cell.trial(values, seed), cell=self.name) for seed in self._cell.seeds]
+        return [
+            Job(trial=self._cell.trial(values, seed), cell=self.name, latency=self._by_latency) for seed in self._cell.seeds
+        ]
 
 
-def best_of(jobs: Sequence[Job], rows: Mapping[str, Row]) -> Job | None:
-    """The job with the lowest validation of those that came to their end, of equal ones the first; None without any."""
+def best_of(jobs: Sequence[Job], rows: Mapping[str, Row], tuning: Tuning) -> Job | None:
+    """The job to choose of those that came to their end, of equal ones the first; None without any.
+
+    It is the one with the lowest validation; or the fastest of those whose validation is near enough to that.
+    """
     ended = [job for job in jobs if job.trial.id in rows and rows[job.trial.id].status == "finished"]
-    return min(ended, key=lambda job: rows[job.trial.id].validation or 0.0, default=None)
+    if not ended:
+        return None
+    validation = {job.trial.id: _known(rows[job.trial.id].validation) for job in ended}
+    lowest = min(validation.values())
+    if tuning.objective == "quality":
+        return next(job for job in ended if validation[job.trial.id] == lowest)
+    near = [job for job in ended if validation[job.trial.id] <= lowest * (1 + tuning.tolerance)]
+    return min(near, key=lambda job: _known(rows[job.trial.id].latency_us))
+
+
+def _known(number: float | None) -> float:
+    assert number is not None
+    return number

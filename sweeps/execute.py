@@ -20,12 +20,17 @@ from sweeps import machine
 from sweeps.files import one_line, trouble, write_whole
 from sweeps.folder import ResultsFolder
 from sweeps.job import Job
+from sweeps.latency import latency
 from sweeps.outcome import Hopeless, Outcome, Progress, Report, Stopped, TimeIsUp
+from sweeps.quiet import Pauses
 from sweeps.rows import row_of, write_row
 from sweeps.trial import Trial
 
 Train = Callable[[Trial, Path, Report, int], Outcome]
 """Trains a trial in its folder, with so many threads; goes on from the checkpoint it finds there."""
+
+Measure = Callable[[Trial, Path], float]
+"""Latency in microseconds of the model that a trial left in its folder."""
 
 _PATIENCE_SECONDS = 10.0
 """How long after its time limit a training may take to report, before it counts as hung."""
@@ -104,7 +109,9 @@ class Clock:
         self._written = time.monotonic()
 
 
-def execute(job: Job, folder: ResultsFolder, train: Train, report: Report, threads: int) -> Verdict:
+def execute(
+    job: Job, folder: ResultsFolder, train: Train, report: Report, threads: int, measure: Measure = latency
+) -> Verdict:
     """Run the trial of a job to its end, unless another process runs it or has run it.
 
     The row is written here, last of all. What the training prints goes to ``log.txt`` in the trial's folder.
@@ -116,7 +123,7 @@ def execute(job: Job, folder: ResultsFolder, train: Train, report: Report, threa
         with lock:
             if folder.results([job]):
                 return Verdict("done")
-            return _run(job, folder.of(job.trial.id), train, report, threads)
+            return _run(job, folder.of(job.trial.id), train, report, threads, measure)
     except OSError as error:
         disk = trouble(error, folder.path)
         return Verdict("disk", str(disk)) if disk else Verdict("crashed", one_line(error))
@@ -157,13 +164,14 @@ def fail(job: Job, folder: ResultsFolder, error: str) -> bool:
     return True
 
 
-def _run(job: Job, folder: Path, train: Train, report: Report, threads: int) -> Verdict:
+def _run(job: Job, folder: Path, train: Train, report: Report, threads: int, measure: Measure) -> Verdict:
     trial = job.trial
     write_whole(folder / "trial.json", trial.settings + "\n")
     clock = Clock(folder)
     limit = TimeLimit(job.time_limit)
 
     def watched(progress: Progress) -> None:
+        pauses.pause()
         clock.tick(progress)
         report(progress)
         limit.check()
@@ -171,10 +179,14 @@ def _run(job: Job, folder: Path, train: Train, report: Report, threads: int) -> 
             raise Hopeless
 
     machine.reset_peak_memory()
-    with _printing_to(folder / "log.txt"), limit:
+    latency_us = None
+    with _printing_to(folder / "log.txt"), limit, Pauses() as pauses:
         print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, attempt {clock.attempt}: {trial.label}", flush=True)
         try:
             outcome = train(trial, folder, watched, threads)
+            if job.latency and outcome.status == "finished":
+                with pauses.alone():
+                    latency_us = measure(trial, folder)
         except Stopped:
             clock.stop()
             return Verdict("stopped")
@@ -186,7 +198,8 @@ def _run(job: Job, folder: Path, train: Train, report: Report, threads: int) -> 
             clock.stop()
             return Verdict("refused" if isinstance(error, ValueError) else "crashed", one_line(error))
     peak = machine.peak_memory_mb()
-    write_row(folder, row_of(trial, outcome, seconds=clock.seconds, started=clock.started, peak_memory_mb=peak))
+    row = row_of(trial, outcome, seconds=clock.seconds, started=clock.started, peak_memory_mb=peak, latency_us=latency_us)
+    write_row(folder, row)
     return Verdict("done")
 
 

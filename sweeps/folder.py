@@ -85,7 +85,14 @@ class ResultsFolder:
 
     def results(self, jobs: Iterable[Job]) -> dict[str, Row]:
         """Rows that satisfy their jobs, by the ids of their trials."""
-        return {job.trial.id: row for job in jobs if (row := self.row(job.trial.id)) and job.satisfied_by(row)}
+        found = {}
+        for job in jobs:
+            row = self.row(job.trial.id)
+            if row and job.satisfied_by(row):
+                found[job.trial.id] = row
+            else:
+                self._rows.pop(job.trial.id, None)
+        return found
 
     def curve(self, trial_id: str) -> list[dict[str, str]]:
         """The validations of a trial so far, by column; none if it has not begun."""

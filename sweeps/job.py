@@ -27,12 +27,14 @@ class Job(Settings):
     """Of a tuning trial, the values of the searched settings by their keys."""
     limits: tuple[float | None, ...] = ()
     """Of a tuning trial, the worst metric that its first, second, … validation may show; None where any will do."""
+    latency: bool = False
+    """Whether the trained model's latency is to be measured."""
     time_limit: PositiveFloat | None = None
     """Longest time in seconds that one attempt may take."""
 
     def satisfied_by(self, row: Row) -> bool:
         """Whether a result will do."""
-        return satisfies(row, self.stage)
+        return satisfies(row, self.stage) and not (self.latency and row.status == "finished" and row.latency_us is None)
 
     def hopeless(self, validation: int, metric: float) -> bool:
         """Whether its validation of this number, counted from 1, is worse than it may be."""

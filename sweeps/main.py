@@ -71,6 +71,8 @@ def _command(options: Options, parts: Parts) -> int:
             print(export(plan, folder, Path(options.export), _making(options)))
             return 0
         check_sizes(chosen, options.preset, load(parts.plan_sizes))
+        if plan.tuning and plan.tuning.objective == "latency":
+            load(parts.check_latency)()
         sweep = Sweep(plan, folder, options.quiet, options.verbose)
         sweep.prepare(options.retry_failed)
         launch = Launch(

@@ -17,6 +17,8 @@ class Parts:
     """``sweeps.plan.DataHash``."""
     estimate: str = "sweeps.estimate:estimate"
     """``sweeps.estimate.estimate``; imported by a dry run only."""
+    check_latency: str = "sweeps.latency:check"
+    """Raises ``UserError`` if latency cannot be measured here."""
     plan_sizes: str = "lightning_modules.sizes:plan_sizes"
     """``sweeps.plan.PlanSizes``."""
 

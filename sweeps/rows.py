@@ -91,7 +91,7 @@ class Row(BaseModel):
     """Other qualities on the test split, by their names, e.g. ``macro_f1``."""
     latency_us: float | None = None
     """Microseconds that the LSTM's layers take for a time step: the exported model, generating one text on one thread;
-    None until ``inference/measure.py`` has measured it."""
+    measured by ``inference/measure.py``, or by the trial itself in a study that searches for fast models."""
     bundle_bytes: int | None = None
     """Size of the exported file: LSTM, embedding, softmax and vocabulary; measured together with the latency."""
     latency_hardware: str | None = None
@@ -102,7 +102,15 @@ class TornRow(ValueError):  # noqa: N818 - the row is torn
     """A row file that is not a whole row of its trial."""
 
 
-def row_of(trial: Trial, result: Outcome | str, *, seconds: float, started: str, peak_memory_mb: float | None = None) -> Row:
+def row_of(
+    trial: Trial,
+    result: Outcome | str,
+    *,
+    seconds: float,
+    started: str,
+    peak_memory_mb: float | None = None,
+    latency_us: float | None = None,
+) -> Row:
     """The row of a trial that came to its end (``Outcome``) or failed (its error, one line)."""
     if isinstance(result, Outcome):
         measured, device = _measured(result), result.device
@@ -125,6 +133,8 @@ def row_of(trial: Trial, result: Outcome | str, *, seconds: float, started: str,
         hardware=machine.hardware(device),
         versions=machine.versions(),
         settings=trial.settings,
+        latency_us=latency_us,
+        latency_hardware=None if latency_us is None else machine.hardware(),
         **measured,
     )
 

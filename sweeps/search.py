@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.rows import Row
 from sweeps.search_space import Range, Searched, Values
@@ -20,6 +20,8 @@ from sweeps.search_space import Range, Searched, Values
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
+
+    from sweeps.study_file import Objective
 
 RANDOM_SHARE = 3
 """The first third of the settings is drawn at random, then the sampler learns from them."""
@@ -36,7 +38,9 @@ class Tried:
     """Its result; None while it is under way."""
 
 
-def propose(searched: Mapping[str, Searched], tried: Sequence[Tried], budget: int, name: str) -> dict[str, Any]:
+def propose(
+    searched: Mapping[str, Searched], tried: Sequence[Tried], budget: int, name: str, objective: Objective = "quality"
+) -> dict[str, Any]:
     """The setting to try after those, of a cell called ``name`` in which ``budget`` settings are tried."""
     import optuna
 
@@ -49,9 +53,9 @@ def propose(searched: Mapping[str, Searched], tried: Sequence[Tried], budget: in
         constant_liar=True,
         seed=int.from_bytes(digest[:4], "big"),
     )
-    study = optuna.create_study(direction="minimize", sampler=sampler)
+    study = optuna.create_study(directions=directions(objective), sampler=sampler)
     space = {key: distribution(values) for key, values in searched.items()}
-    study.add_trials([entry(searched, one.values, one.row) for one in tried])
+    study.add_trials([entry(searched, one.values, one.row, objective=objective) for one in tried])
     proposed = study.ask(space).params
     return {key: _plain(values, proposed[key]) for key, values in searched.items()}
 
@@ -73,16 +77,17 @@ def entry(
     row: Row | None,
     curve: Mapping[int, float] | None = None,
     attributes: Mapping[str, Any] | None = None,
+    objective: Objective = "quality",
 ) -> FrozenTrial:
     """A setting as a trial of Optuna's. Diverged is inf, so that it stays apart from failed; stopped early is PRUNED."""
     from optuna.trial import create_trial
 
-    state, value = verdict(row)
+    state, values_of_row = verdict(row, objective)
     if row and row.status == "stopped" and row.validation is not None and row.steps is not None:
         curve = {**(curve or {}), row.steps: row.validation}
     return create_trial(
         state=state,
-        value=value,
+        values=values_of_row,
         params={key: values[key] if isinstance(of, Range) else json.dumps(values[key]) for key, of in searched.items()},
         distributions={key: distribution(of) for key, of in searched.items()},
         intermediate_values=dict(curve or {}),
@@ -90,17 +95,31 @@ def entry(
     )
 
 
-def verdict(row: Row | None) -> tuple[Any, float | None]:
-    """State and value of a trial in Optuna."""
+def directions(objective: Objective) -> list[Literal["minimize", "maximize"]]:
+    """Directions of an Optuna study."""
+    return ["minimize"] * (2 if objective == "latency" else 1)
+
+
+def verdict(row: Row | None, objective: Objective = "quality") -> tuple[Any, list[float] | None]:
+    """State and values of a trial in Optuna.
+
+    With two values, validation and latency, Optuna knows no trial that was stopped early: it counts as failed there, and so
+    does one that diverged, since it has no latency.
+    """
     from optuna.trial import TrialState
 
     if row is None:
         return TrialState.RUNNING, None
+    if objective == "latency":
+        values = [row.validation, row.latency_us] if row.status == "finished" else []
+        found = [value for value in values if value is not None]
+        return (TrialState.COMPLETE, found) if len(found) == 2 else (TrialState.FAIL, None)
     if row.status == "failed":
         return TrialState.FAIL, None
     if row.status == "stopped":
         return TrialState.PRUNED, None
-    return TrialState.COMPLETE, math.inf if row.status == "diverged" else row.validation
+    assert row.validation is not None
+    return TrialState.COMPLETE, [math.inf if row.status == "diverged" else row.validation]
 
 
 def _plain(values: Searched, proposed: Any) -> Any:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import Any, get_args
 
 import optuna
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage
-from optuna.trial import create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightning_modules.settings import MethodName
 from sweeps.folder import ResultsFolder
 from sweeps.job import Job
 from sweeps.plan import Plan
 from sweeps.rows import Row
-from sweeps.search import entry, verdict
+from sweeps.search import directions, entry, verdict
+from sweeps.study_file import Objective
 
 # One fixed space for all studies: Optuna refuses a study whose categories change.
 _FINAL: dict[str, BaseDistribution] = {
@@ -30,6 +31,10 @@ _FINAL: dict[str, BaseDistribution] = {
     "cmr": FloatDistribution(0, 1),
     "seed": IntDistribution(0, 2**63 - 1),
 }
+
+
+def _ending(found: FrozenTrial) -> tuple[TrialState, list[float] | None]:
+    return found.state, found.values
 
 
 class Ledger:
@@ -42,6 +47,7 @@ class Ledger:
         """``study``: name of the study in the storage."""
         self._storage, self._name_of_all, self._folder = storage, study, folder
         self._spaces = {cell.name: cell.space.searched for cell in plan.cells}
+        self._tuned_by: Objective = plan.tuning.objective if plan.tuning else "quality"
         self._studies: dict[str, optuna.Study] = {}
         # Keeps two processes from adding the same entries.
         self._lock = FileLock(folder.path / "plan.lock")
@@ -53,26 +59,29 @@ class Ledger:
             by_study.setdefault(self._name(job), []).append(job)
         with self._lock:
             for name, its_jobs in by_study.items():
-                entries = self._study(name).get_trials(deepcopy=False)
+                objective = self._objective(its_jobs[0]) if its_jobs else "quality"
+                entries = self._study(name, objective).get_trials(deepcopy=False)
                 known = {e.user_attrs.get("trial_id"): e for e in entries}
                 for job in its_jobs:
                     row, found = rows.get(job.trial.id), known.get(job.trial.id)
-                    if row and (found is None or (found.state, found.value) != verdict(row)):
+                    if row and (found is None or _ending(found) != verdict(row, self._objective(job))):
                         self.tell(job, row)
 
     def tell(self, job: Job, row: Row) -> None:
         """Add the result of a job."""
-        trial, attributes = job.trial, {"trial_id": job.trial.id, "label": job.trial.label, "cell": job.cell}
+        trial = job.trial
+        attributes: dict[str, Any] = {"trial_id": trial.id, "label": trial.label, "cell": job.cell}
         curve = {int(point["step"]): float(point["validation"]) for point in self._folder.curve(trial.id)}
         if job.stage == "tuning":
-            added = entry(self._spaces[job.cell], job.values, row, curve, attributes | {"seed": trial.seed})
+            attributes["seed"] = trial.seed
+            added = entry(self._spaces[job.cell], job.values, row, curve, attributes, self._objective(job))
         else:
             method = trial.method
             values = {"method": method.name, "factor": method.factor, "cmr": method.cmr.probability, "seed": trial.seed}
-            state, value = verdict(row)
+            state, values_of_row = verdict(row)
             added = create_trial(
                 state=state,
-                value=value,
+                values=values_of_row,
                 params=values,
                 distributions=_FINAL,
                 intermediate_values=curve,
@@ -80,14 +89,19 @@ class Ledger:
             )
         end = datetime.now(UTC).replace(tzinfo=None)
         added.datetime_start, added.datetime_complete = end - timedelta(seconds=row.seconds), end
-        self._study(self._name(job)).add_trial(added)
+        self._study(self._name(job), self._objective(job)).add_trial(added)
 
     def _name(self, job: Job) -> str:
-        return self._name_of_all if job.stage == "final" else f"{self._name_of_all}: {job.cell}"
+        if job.stage == "final":
+            return self._name_of_all
+        return f"{self._name_of_all}: {job.cell}" + (", by latency" if self._objective(job) == "latency" else "")
 
-    def _study(self, name: str) -> optuna.Study:
+    def _objective(self, job: Job) -> Objective:
+        return self._tuned_by if job.stage == "tuning" else "quality"
+
+    def _study(self, name: str, objective: Objective) -> optuna.Study:
         if name not in self._studies:
             self._studies[name] = optuna.create_study(
-                storage=self._storage, study_name=name, direction="minimize", load_if_exists=True
+                storage=self._storage, study_name=name, directions=directions(objective), load_if_exists=True
             )
         return self._studies[name]

@@ -28,15 +28,27 @@ import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from lightning_modules.settings import Method, MethodName
 from sweeps.errors import KeyPath, first_mistake
 from sweeps.named_tasks import merged
 from sweeps.search_space import Searched, Space, SpaceError
 from tasks.registry import AnyTask
+
+Objective = Literal["quality", "latency"]
+"""What the settings of a cell are chosen by."""
 
 _AsList = BeforeValidator(lambda given: given if isinstance(given, list) else [given])
 _Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
@@ -68,8 +80,20 @@ class Tuning(BaseModel):
     """Seed of all tuning trials: none of ``seeds``, whose results must not be those that were chosen by."""
     early_stopping: bool = True
     """Whether settings that fall behind are stopped early (``sweeps.early_stopping``)."""
+    objective: Objective = "quality"
+    """``quality``: the setting with the best validation is run with every seed. ``latency``: the fastest one, of those whose
+    validation is good enough; the sampler then looks for settings that are better in one of the two. Latency is that of the
+    exported model on a CPU, measured at the end of each trial while the others on that machine pause."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.01
+    """Of a search for latency: how much worse than the best validation of the cell is good enough, as a share of it."""
     parallel: PositiveInt = 2
     """Settings of a cell that are under way at once: more use more workers, fewer learn more from one another."""
+
+    @model_validator(mode="after")
+    def _tolerance_is_of_latency(self) -> Self:
+        if "tolerance" in self.model_fields_set and self.objective != "latency":
+            raise ValueError("tolerance needs objective: latency")
+        return self
 
 
 class Preset(BaseModel):

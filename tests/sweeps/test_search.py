@@ -76,8 +76,8 @@ def test_whatever_became_of_the_others_there_is_a_proposal(fates):
 @pytest.mark.parametrize(
     ("result", "state", "value"),
     [
-        (row(1.5), "COMPLETE", 1.5),
-        (row(math.inf, "diverged"), "COMPLETE", math.inf),
+        (row(1.5), "COMPLETE", [1.5]),
+        (row(math.inf, "diverged"), "COMPLETE", [math.inf]),
         (row(2.0, "stopped"), "PRUNED", None),
         (row(None, "failed"), "FAIL", None),
         (None, "RUNNING", None),
