@@ -48,7 +48,9 @@ def main_table(section: Section) -> Table:
     deployed = [name for name in DEPLOYED if section.measured(name)]
     header = [
         f"CF asked, of {unit}" if unit else "CF asked",
-        *("Method", "Validation", "Test", "Loss, %", "n", "Tuning trials"),
+        *("Method", "Validation", "Test", "Loss, %"),
+        *(labels.metric_name(name) for name in section.measures),
+        *("n", "Tuning trials"),
         *("CF of values", "CF of bytes", "Values", "Bytes", "Multiply–adds"),
         *(DEPLOYED[name][0] for name in deployed),
     ]
@@ -57,15 +59,16 @@ def main_table(section: Section) -> Table:
     for row in section.rows:
         group = (row.method == "dense", row.unit, row.factor)
         asked = labels.factor(row.factor) + ("" if unit or row.method == "dense" else f" of {row.unit}")
-        cells = [asked, *_cells(row, section.metric), *(_deployed(row, name) for name in deployed)]
+        cells = [asked, *_cells(row, section), *(_deployed(row, name) for name in deployed)]
         lines.append(Line(cells, row.best, previous not in (None, group)))
         previous = group
     return Table(header, lines, left=(1,), emphasis=(1, 2, 3, 4))
 
 
-def _cells(row: Row, metric: str) -> list[str]:
-    decimals = labels.metric_decimals(metric)
+def _cells(row: Row, section: Section) -> list[str]:
+    decimals = labels.metric_decimals(section.metric)
     quality = [text(row.validation, decimals), text(row.test, decimals), text(row.test_loss, 1)]
+    quality += [text(row.measures.get(name), labels.metric_decimals(name)) for name in section.measures]
     seeds = f"{row.n} of {len(row.trials)}" if row.n < len(row.trials) else str(row.n)
     start = [row.label, *quality, seeds, str(row.tuning)]
     if not row.n:
@@ -103,6 +106,9 @@ def notes(section: Section) -> list[str]:
         "multiply–adds are for one time step."
         + (" Latency: microseconds for one time step of the exported model." if section.measured("latency_us") else ""),
     ]
+    if section.measures:
+        names = ", ".join(labels.metric_name(name).removesuffix(", %") for name in section.measures)
+        result.append(f"{names}: on the test split, higher is better.")
     if published_for(section) is None:
         result.append("The doping paper (Thakker et al.) has no numbers for this task.")
     left_out = section.trials[section.trials["status"] != "finished"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 
 from analysis import comparisons, equal_quality, significance
@@ -19,12 +20,12 @@ COLUMNS = (
     *("metric", "trials", "n", "diverged", "failed", "tuning_trials"),
     *(f"{name}_{part}" for name in _QUALITIES for part in ("mean", "sd", "ci95")),
     *(f"{part}_{kind}" for kind in REFERENCES for part in ("difference", "difference_ci95", "pairs", "p", "p_holm")),
-    *("best", "published_loss_percent", "seconds", "data_hash", "commit"),
+    *("best", "published_loss_percent", "seconds", "data_hash", "commit", "measures"),
 )
 """``cmr``: the probability; ``n``: finished trials, those of the means; ``ci95``: half the width of the 95 % confidence
 interval; ``difference_best``: test less that of the best at the same factor, ``p_best`` of a t-test on it, ``p_holm_best``
 corrected for all of the section; ``best``: 1 for the lowest mean validation at its factor, else 0; ``seconds``: all trials
-together; empty where there is no number."""
+together; ``measures``: means of other qualities on the test split, as JSON; empty where there is no number."""
 EQUAL_QUALITY_COLUMNS = (*_SETTING, "baseline", "size", "test", "loss_percent", "times_smaller")
 """``times_smaller``: ``size`` of the baseline over that of the method, where both have this test metric."""
 
@@ -95,6 +96,7 @@ def _line(section: Section, row: Row, compared: Differences) -> dict[str, str]:
         "seconds": _number(float(row.trials["seconds"].sum())),
         "data_hash": _joined(row, "data_hash"),
         "commit": _joined(row, "commit"),
+        "measures": json.dumps({name: round(known.mean, 6) for name, known in row.measures.items()}) if row.measures else "",
     }
     for name, statistic in statistics.items():
         values = (statistic.mean, statistic.sd, statistic.interval) if statistic else (None, None, None)

@@ -17,8 +17,21 @@ METHODS = {
 }
 """Names for readers, in the order of the tables."""
 
-METRICS = {"bits_per_character": ("Bits per character", 3), "perplexity": ("Perplexity", 2)}
-"""Name for readers and decimals; lower is better for each."""
+METRICS = {
+    "bits_per_character": ("Bits per character", 3),
+    "perplexity": ("Perplexity", 2),
+    "error_rate": ("Error rate, %", 2),
+}
+"""Name for readers and decimals of what trials are compared by; lower is better for each."""
+
+MEASURES = {
+    "accuracy": ("Accuracy, %", 2),
+    "accuracy_strict": ("Accuracy (all labels), %", 2),
+    "macro_f1": ("Macro F1, %", 1),
+    "bleu": ("BLEU", 2),
+    "chrf": ("chrF", 1),
+}
+"""The same of other qualities on the test split; higher is better for each."""
 
 MISSING = "–"
 """Stands where there is no number."""
@@ -37,13 +50,15 @@ def method_rank(method: str, cmr: bool) -> tuple[int, str, bool]:
 
 
 def metric_name(metric: str) -> str:
-    """Name of a metric for readers."""
-    return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ").capitalize()
+    """Name of a metric, or of another quality, for readers."""
+    known = METRICS | MEASURES
+    return known[metric][0] if metric in known else metric.replace("_", " ").capitalize()
 
 
 def metric_decimals(metric: str) -> int:
-    """Decimals that a metric is shown with."""
-    return METRICS[metric][1] if metric in METRICS else 3
+    """Decimals that a metric, or another quality, is shown with."""
+    known = METRICS | MEASURES
+    return known[metric][1] if metric in known else 3
 
 
 def fixed(value: float, decimals: int) -> str:

@@ -24,9 +24,9 @@ SIZE_COLUMNS = ("cf_values", "cf_bytes", "values", "bytes", "multiply_adds")
 """Empty for a trial that failed before its size was known."""
 NUMBER_COLUMNS = ("cmr", "cf_requested", *SIZE_COLUMNS, "seed", "validation", "test", "seconds")
 CURVE_COLUMNS = ("step", "sparsity", "validation")
-OPTIONAL_TEXT = ("stage", "cell", "started", "host")
+OPTIONAL_TEXT = ("stage", "cell", "started", "host", "measures")
 """``stage``: ``tuning`` for a setting that was tried, ``final`` (also where it is missing) for a trial that counts;
-``cell``: the method at a factor that a trial belongs to."""
+``cell``: the method at a factor that a trial belongs to; ``measures``: other qualities on the test split, as JSON."""
 OPTIONAL_NUMBERS = ("latency_us", "bundle_bytes")
 OPTIONAL_CURVES = (
     *("cmr_probability", "training_loss", "energy_structured", "energy_sparse"),
@@ -137,9 +137,16 @@ def _check(rows: pd.DataFrame, path: Path) -> None:
                 raise AnalysisError(f"{path}, row {line}: {name} is {row[name]:g}, expected a number ({row['status']})")
         if row["stage"] not in STAGES:
             raise AnalysisError(f"{path}, row {line}: stage is {row['stage']!r}, expected {' or '.join(STAGES)}")
-        try:
-            settings = json.loads(row["settings"])
-        except json.JSONDecodeError:
-            settings = None
+        if not isinstance(_json(row["measures"] or "{}"), dict):
+            raise AnalysisError(f"{path}, row {line}: measures is not JSON of names and numbers")
+        settings = _json(row["settings"])
         if not isinstance(settings, dict) or not {"task", "method"} <= settings.keys():
             raise AnalysisError(f"{path}, row {line}: settings is not the JSON of a trial (task, method, seed, …)")
+
+
+def _json(text: str) -> object:
+    """What a text says as JSON; None if it is none."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None

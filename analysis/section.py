@@ -45,6 +45,8 @@ class Row:
     validation: Statistic | None
     """None where no seed has finished; the same holds for the test and the losses."""
     test: Statistic | None
+    measures: dict[str, Statistic]
+    """Other qualities on the test split, by their names; none where no seed has finished."""
     validation_loss: Statistic | None = None
     """Percent above the mean of dense."""
     test_loss: Statistic | None = None
@@ -123,6 +125,11 @@ class Section:
             if row.method != "dense" and row.test:
                 lines.setdefault(row.key, []).append(row)
         return lines
+
+    @property
+    def measures(self) -> list[str]:
+        """Names of the other qualities on the test split that its rows have."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.measures))
 
     def measured(self, name: str) -> bool:
         """Whether any row has a number in this one of DEPLOYED."""

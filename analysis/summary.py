@@ -121,8 +121,16 @@ def _row(group: pd.DataFrame) -> Row:
         group,
         Statistic.of(finished["validation"]),
         Statistic.of(finished["test"]),
+        _measures(finished),
         tuning=int(group["tuning"].max()),
     )
+
+
+def _measures(finished: pd.DataFrame) -> dict[str, Statistic]:
+    """Statistics of the qualities that all finished trials have."""
+    of_trials = [json.loads(text or "{}") for text in finished["measures"]]
+    names = [name for name in (of_trials[0] if of_trials else {}) if all(name in known for known in of_trials)]
+    return {name: known for name in names if (known := Statistic.of(of_trial[name] for of_trial in of_trials))}
 
 
 def _with_losses(row: Row, dense: Row) -> Row:

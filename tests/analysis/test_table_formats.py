@@ -11,7 +11,7 @@ from synthetic_results import study, trial, write
 
 from analysis import csv_table, labels, latex, markdown, variants
 from analysis.paper import published, published_for, published_loss
-from analysis.results import load
+from analysis.results import AnalysisError, load
 from analysis.section import Section
 from analysis.summary import summarize
 
@@ -168,3 +168,25 @@ def test_each_published_number_has_a_source_and_one_factor():
             assert number.source
             assert (number.factor is None) != (number.at_least is None)
             assert number.method in labels.METHODS
+
+
+def test_other_qualities_have_a_column_each(tmp_path: Path):
+    accuracies = {("dense", 1): 97.0, ("dense", 2): 98.0, ("kp", 1): 95.0, ("kp", 2): 96.0}
+    rows = [
+        trial(method, 1.0 if method == "dense" else 5.0, seed, metric="error_rate", measures=f'{{"accuracy": {accuracy}}}')
+        for (method, seed), accuracy in accuracies.items()
+    ]
+    (section,) = sections_of(tmp_path, rows)
+    text = markdown.render([section])
+    header, _, dense, kp = [line.split("|") for line in text.splitlines() if line.startswith("|")][:4]
+    column = [cell.strip() for cell in header].index("Accuracy, %")
+    assert [line[column].strip().split(" ± ")[0] for line in (dense, kp)] == ["97.50", "95.50"]
+    assert "Accuracy: on the test split, higher is better." in text
+    lines = list(csv.DictReader(io.StringIO(csv_table.render([section]))))
+    assert [line["measures"] for line in lines] == ['{"accuracy": 97.5}', '{"accuracy": 95.5}']
+
+
+def test_measures_that_are_no_json_are_a_mistake_in_that_row(tmp_path: Path):
+    rows = [trial("dense", seed=1, measures='{"accuracy": '), trial("kp", 5.0)]
+    with pytest.raises(AnalysisError, match=r"results\.csv, row 2: measures is not JSON of names and numbers"):
+        sections_of(tmp_path, rows)
