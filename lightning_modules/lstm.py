@@ -8,7 +8,7 @@ Legend: T steps, B batch, H hidden units, I inputs, M = 4·H rows of a weight (t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -37,10 +37,12 @@ def weight_shapes(input_size: int, hidden_size: int, num_layers: int = 1, bidire
 class CompressedLSTM(nn.Module):
     """Long short-term memory with compressed weights: arguments, inputs and outputs are those of ``nn.LSTM``.
 
-    ``method`` says what every weight matrix is (``proj_size`` of ``nn.LSTM`` is not offered). ``init_range`` replaces
-    the range ± 1 / √H in which ``nn.LSTM`` draws weights and biases; compressed weights get the same variance.
+    ``method`` says what every weight matrix is, but for those named in ``keep_dense``, such as ``weight_ih_l0`` of an LSTM
+    with few inputs (``proj_size`` of ``nn.LSTM`` is not offered). ``init_range`` replaces the range ± 1 / √H in which
+    ``nn.LSTM`` draws weights and biases; compressed weights get the same variance.
 
     Raises:
+        ValueError: if there is no weight of a name in ``keep_dense``.
         BudgetError: if a weight cannot be compressed by the method's factor.
 
     """
@@ -57,6 +59,7 @@ class CompressedLSTM(nn.Module):
         *,
         method: Method,
         init_range: float | None = None,
+        keep_dense: Collection[str] = (),
     ):
         super().__init__()
         self.input_size = input_size
@@ -69,10 +72,13 @@ class CompressedLSTM(nn.Module):
         self.method = method
         bound = init_range or hidden_size**-0.5
         shapes = weight_shapes(input_size, hidden_size, num_layers, bidirectional)
+        if unknown := sorted(set(keep_dense) - set(shapes)):
+            raise ValueError(f"keep_dense names {', '.join(unknown)}; the weights are {', '.join(shapes)}")
         self.matrices = nn.ModuleDict()
         self.biases = nn.ParameterDict()
         for name, shape in shapes.items():
-            self.matrices[name] = plan_matrix(method, shape).initialized(std=bound / 3**0.5)
+            plan = plan_matrix(Method() if name in keep_dense else method, shape)
+            self.matrices[name] = plan.initialized(std=bound / 3**0.5)
             if bias:
                 self.biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
 

@@ -168,3 +168,11 @@ def test_projections_are_refused():
 def test_an_impossible_factor_is_refused_when_the_model_is_made():
     with pytest.raises(BudgetError, match="nearest possible"):
         CompressedLSTM(128, 128, method=Method(name="lmf", factor=20))
+
+
+def test_weights_that_are_kept_dense_are_not_compressed():
+    lstm = CompressedLSTM(2, 20, method=Method(name="kp", factor=4), keep_dense=["weight_ih_l0"])
+    sizes = {name: matrix.size().values for name, matrix in zip(lstm.matrices, lstm.weight_matrices(), strict=True)}
+    assert sizes == {"weight_ih_l0": 160, "weight_hh_l0": pytest.approx(400, rel=0.01)}
+    with pytest.raises(ValueError, match="keep_dense names weight_ih; the weights are weight_ih_l0, weight_hh_l0"):
+        CompressedLSTM(2, 20, method=Method(), keep_dense=["weight_ih"])

@@ -1,0 +1,1 @@
+"""Worked examples of extending the project; the tests run them."""
