@@ -83,7 +83,7 @@ class ExampleBatches(Generic[ExampleT, BatchT]):
     def _order(self) -> list[int]:
         if self._shuffle_seed is None:
             return list(range(len(self._examples)))
-        generator = torch.Generator().manual_seed(self._shuffle_seed * 1_000_003 + self._epoch)
+        generator = torch.Generator().manual_seed((self._shuffle_seed * 1_000_003 + self._epoch) % 2**63)
         order: list[int] = torch.randperm(len(self._examples), generator=generator).tolist()
         return order
 

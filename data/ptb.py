@@ -8,15 +8,13 @@ space around a line is dropped, so that a folder and the hub give the same token
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
-import threading
-import urllib.error
-import urllib.request
 import warnings
 from pathlib import Path
 
+from data import hub
 from data.errors import DataError
+from data.folders import local_folder
 from data.raw import RawCorpus, read_utf8
 from data.settings import Corpus
 
@@ -62,57 +60,15 @@ def read(corpus: Corpus) -> RawCorpus:
 
 def _folder(path: str | None) -> Path | None:
     """The local folder to read, or None for the hub."""
-    if path is not None:
-        folder = Path(path).expanduser()
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; give one with {', '.join(FILES)} as path")
-        return folder
-    root = os.environ.get("LSTM_DATA")
-    if not root:
-        return None
-    if not Path(root).is_dir():
-        raise DataError(f"LSTM_DATA is {root}: no such folder; name one that has ptb/ in it, or unset LSTM_DATA")
-    folder = Path(root) / "ptb"
-    return folder if folder.is_dir() else None
+    return local_folder(path, "ptb", ", ".join(FILES))
 
 
 def _from_hub() -> list[list[str]]:
-    """Lines of train, validation and test; from the cache of ``datasets`` where the hub cannot be reached."""
-    import datasets.config
-    import datasets.load
-    import huggingface_hub.constants
-
-    # Without this, datasets tries again for half a minute where there is no network.
-    online = not huggingface_hub.constants.HF_HUB_OFFLINE and _reachable(huggingface_hub.constants.ENDPOINT)
-    before = datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE
-    if not online:
-        datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
+    """Lines of train, validation and test."""
     try:
-        treebank = datasets.load.load_dataset(HUB_ID, revision=HUB_REVISION)
-    except Exception as error:  # the hub's client raises errors of many unrelated classes
+        treebank = hub.load(HUB_ID, HUB_REVISION)
+    except hub.HubError as error:
         root = os.environ.get("LSTM_DATA")
         local = f"{root} (LSTM_DATA) has no ptb/" if root else "neither path nor LSTM_DATA names a folder"
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0] if online else "cannot be reached"
-        raise DataError(f"no Penn Treebank: {local}, and the hub ({HUB_ID}): {reason}; {_HOW_TO_GET}") from error
-    finally:
-        datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE = before
+        raise DataError(f"no Penn Treebank: {local}, and the hub ({HUB_ID}): {error}; {_HOW_TO_GET}") from error
     return [list(treebank[split]["sentence"]) for split in ("train", "validation", "test")]
-
-
-def _reachable(url: str, timeout: float = 5.0) -> bool:
-    """Whether a server answers at all within so many seconds; in a thread, as a name lookup has no time-out."""
-    answered = threading.Event()
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout).close()
-        except urllib.error.HTTPError:
-            answered.set()
-        except (OSError, ValueError, http.client.HTTPException):
-            return
-        answered.set()
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(timeout)
-    return answered.is_set()

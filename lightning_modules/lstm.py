@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from lightning_modules.matrices import Matrix, Shape, Size, plan_matrix
 from lightning_modules.matrices.base import uniform
@@ -129,25 +129,36 @@ class CompressedLSTM(nn.Module):
         return (matrix for _, matrix in self._named_matrices())
 
     @torch.no_grad()
-    def matrix_inputs(self, x: Tensor) -> dict[str, Tensor]:
+    def matrix_inputs(self, x: Tensor | PackedSequence) -> dict[str, Tensor]:
         """The vectors that each weight matrix is multiplied with while it reads a batch, by the name of the matrix.
 
-        The state before the batch is zero, and there is no dropout between layers. For ``x`` as in ``forward``, with a batch
-        and not packed, all are (T, B, columns), in the order in which they are read: from the end in the reverse direction.
+        The state before the batch is zero, and there is no dropout between layers. For ``x`` as in ``forward``, with a
+        batch, all are (T, B, columns), in the order in which they are read: from the end in the reverse direction. For a
+        packed batch they are (steps of all sequences together, columns).
         """
-        x_TBI = x.transpose(0, 1) if self.batch_first else x
+        if isinstance(x, PackedSequence):
+            x_TBI, lengths_B = pad_packed_sequence(x)
+        else:
+            x_TBI = x.transpose(0, 1) if self.batch_first else x
+            lengths_B = torch.full((x_TBI.shape[1],), x_TBI.shape[0])
+        steps_TB, batch = torch.arange(x_TBI.shape[0])[:, None].expand(x_TBI.shape[:2]), torch.arange(x_TBI.shape[1])
+        read_TB = steps_TB < lengths_B
+        # The steps of each sequence from its end; what is behind the end stays there, read last, and is left out below.
+        backwards_TB = torch.where(read_TB, lengths_B - 1 - steps_TB, steps_TB)
         flat, inputs = self._compose(), {}
         for layer in range(self.num_layers):
             outputs = []
             for suffix in ("", "_reverse") if self.bidirectional else ("",):
-                read_TBI = x_TBI.flip(0) if suffix else x_TBI
+                read_TBI = x_TBI[backwards_TB, batch] if suffix else x_TBI
                 weights, flat = flat[: 4 if self.bias else 2], flat[4 if self.bias else 2 :]
                 zeros_1BH = x_TBI.new_zeros(1, x_TBI.shape[1], self.hidden_size)
                 h_TBH, *_ = torch.lstm(read_TBI, (zeros_1BH, zeros_1BH), weights, self.bias, 1, 0.0, False, False, False)
                 inputs[f"weight_ih_l{layer}{suffix}"] = read_TBI
                 inputs[f"weight_hh_l{layer}{suffix}"] = torch.cat([zeros_1BH, h_TBH[:-1]])
-                outputs.append(h_TBH.flip(0) if suffix else h_TBH)
+                outputs.append(h_TBH[backwards_TB, batch] if suffix else h_TBH)
             x_TBI = torch.cat(outputs, dim=-1)
+        if isinstance(x, PackedSequence):
+            return {name: vectors_TBN[read_TB] for name, vectors_TBN in inputs.items()}
         return inputs
 
     def forward(self, x: Tensor | PackedSequence, state: State | None = None) -> tuple[Tensor | PackedSequence, State]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 from torch.optim import Optimizer
 
 from lightning_modules.co_adaptation import Energy, doped_matrices, energy, gradient_norm, only
@@ -91,9 +92,9 @@ class Monitor(pl.Callback):
 
 
 @contextmanager
-def _inputs(task: Task) -> Iterator[dict[str, Tensor]]:
+def _inputs(task: Task) -> Iterator[dict[str, Tensor | PackedSequence]]:
     """Within the context, what each compressed LSTM of a task reads, by its name."""
-    inputs: dict[str, Tensor] = {}
+    inputs: dict[str, Tensor | PackedSequence] = {}
 
     def note(name: str) -> Any:
         def hook(lstm: CompressedLSTM, arguments: tuple[Any, ...]) -> None:
@@ -109,7 +110,7 @@ def _inputs(task: Task) -> Iterator[dict[str, Tensor]]:
             handle.remove()
 
 
-def _energies(task: Task, inputs: dict[str, Tensor]) -> dict[str, Energy]:
+def _energies(task: Task, inputs: dict[str, Tensor | PackedSequence]) -> dict[str, Energy]:
     return {
         f"{lstm_name}.{name}": energy(matrix, x)
         for lstm_name, lstm in task.lstms()

@@ -1,12 +1,14 @@
 """Every setting of a trial, each with its own docstring; together they define what a trial is."""
 
 from lightning_modules.settings.base import Settings, added_later
+from lightning_modules.settings.intent import IntentModel
 from lightning_modules.settings.language_model import Model, StreamTraining
 from lightning_modules.settings.method import Annealing, Method, MethodName, Pattern, RowDropout
 from lightning_modules.settings.training import Training
 
 __all__ = [
     "Annealing",
+    "IntentModel",
     "Method",
     "MethodName",
     "Model",

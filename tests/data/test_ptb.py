@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from data import ptb
+from data import hub, ptb
 from data.corpus import load
 from data.errors import DataError
 from data.settings import Corpus
@@ -63,12 +63,12 @@ def test_the_hub_gives_the_same_as_a_folder(tmp_path: Path, monkeypatch: pytest.
 
     asked: list[Any] = []
 
-    def hub(name: str, revision: str) -> dict[str, dict[str, list[str]]]:
+    def load_dataset(name: str, revision: str) -> dict[str, dict[str, list[str]]]:
         asked.append((name, revision))
         return {split: {"sentence": lines} for split, lines in LINES.items()}
 
-    monkeypatch.setattr(datasets.load, "load_dataset", hub)
-    monkeypatch.setattr(ptb, "_reachable", lambda url: True)
+    monkeypatch.setattr(datasets.load, "load_dataset", load_dataset)
+    monkeypatch.setattr(hub, "reachable", lambda url: True)
     from_hub = ptb.read(PTB)
     assert asked == [("ptb-text-only/ptb_text_only", "refs/convert/parquet")]
     assert from_hub[:3] == ptb.read(Corpus(corpus="ptb", path=str(write(tmp_path))))[:3]
@@ -94,7 +94,7 @@ def test_a_missing_treebank_says_where_it_was_looked_for(
     (tmp_path / "partial" / "ptb.train.txt").write_text("a\n")
     if environment is not None:
         monkeypatch.setenv("LSTM_DATA", str(tmp_path / environment))
-    monkeypatch.setattr(ptb, "_reachable", lambda url: False)
+    monkeypatch.setattr(hub, "reachable", lambda url: False)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     offline = datasets.config.HF_HUB_OFFLINE
     with pytest.raises(DataError, match=message) as caught:
@@ -110,21 +110,21 @@ def test_an_error_of_the_hub_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise FileNotFoundError("no such data set\nand more")
 
     monkeypatch.setattr(datasets.load, "load_dataset", broken)
-    monkeypatch.setattr(ptb, "_reachable", lambda url: True)
+    monkeypatch.setattr(hub, "reachable", lambda url: True)
     with pytest.raises(DataError, match=r"hub \(.*\): FileNotFoundError: no such data set; put ptb"):
         ptb.read(PTB)
 
 
 def test_a_server_that_never_answers_does_not_hold_us_up(silent_server: str) -> None:
     began = time.monotonic()
-    assert not ptb._reachable(silent_server, timeout=0.3)
+    assert not hub.reachable(silent_server, timeout=0.3)
     assert time.monotonic() - began < 2
 
 
 def test_a_closed_port_is_not_reachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    assert not ptb._reachable(url)
+    assert not hub.reachable(url)
 
 
 def test_the_real_one_has_its_known_sizes(treebank: Corpus) -> None:

@@ -1,0 +1,57 @@
+"""Data sets of the Hugging Face hub, whose copies stay in the cache of ``datasets``: offline they come from there."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import urllib.error
+import urllib.request
+from typing import Any
+
+
+class HubError(Exception):
+    """A data set cannot be had; the message is the reason, in one line."""
+
+
+def load(dataset: str, revision: str | None, /, **options: Any) -> Any:
+    """Load a data set as ``datasets.load_dataset`` does; from the cache where the hub cannot be reached.
+
+    Raises:
+        HubError: it is neither on the hub nor in the cache, or the hub cannot be reached.
+
+    """
+    import datasets.config
+    import datasets.load
+    import huggingface_hub.constants
+
+    # Without this, datasets tries again for half a minute where there is no network.
+    online = not huggingface_hub.constants.HF_HUB_OFFLINE and reachable(huggingface_hub.constants.ENDPOINT)
+    before = datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE
+    if not online:
+        datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
+    try:
+        return datasets.load.load_dataset(dataset, revision=revision, **options)
+    except Exception as error:  # the hub's client raises errors of many unrelated classes
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0] if online else "cannot be reached"
+        raise HubError(reason) from error
+    finally:
+        datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE = before
+
+
+def reachable(url: str, timeout: float = 5.0) -> bool:
+    """Whether a server answers at all within so many seconds; in a thread, as a name lookup has no time-out."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout).close()
+        except urllib.error.HTTPError:
+            answered.set()
+        except (OSError, ValueError, http.client.HTTPException):
+            return
+        answered.set()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    return answered.is_set()

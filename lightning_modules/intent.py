@@ -1,0 +1,136 @@
+"""Intent detection: a bidirectional LSTM reads a text, and its last states in both directions tell the label.
+
+An utterance may have several intents. As is usual for a classifier with one answer, it learns the first of them, and a
+prediction is right if it is any of them. The strict accuracy counts an utterance with several as wrong in any case.
+
+Legend: T words of the longest text, B batch, H hidden units, C classes (labels that can be learned), L all labels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence
+from torchmetrics import MaxMetric, MeanMetric
+from torchmetrics.classification import MulticlassF1Score
+
+from lightning_modules.lstm import CompressedLSTM
+from lightning_modules.settings import IntentModel, Method, Training
+from lightning_modules.task import Task
+
+
+class LabelledBatch(Protocol):
+    """Texts, the longest first, padded after their ends."""
+
+    @property
+    def words_TB(self) -> Tensor:
+        """Ids of words."""
+        ...
+
+    @property
+    def lengths_B(self) -> Tensor:
+        """Words of each text, descending."""
+        ...
+
+    @property
+    def first_B(self) -> Tensor:
+        """The first label of each."""
+        ...
+
+    @property
+    def labels_BL(self) -> Tensor:
+        """Whether a label is one of a text's."""
+        ...
+
+
+class IntentClassifier(Task):
+    """Tells the label of a text; its metric is the error rate in per cent."""
+
+    metric = "error_rate"
+
+    def __init__(
+        self,
+        model: IntentModel,
+        training: Training,
+        method: Method,
+        vocabulary_size: int,
+        unknown: int,
+        classes: int,
+        labels: int,
+    ):
+        """``unknown`` is the id of ``<unk>``; of ``labels`` labels, the first ``classes`` can be learned."""
+        super().__init__(training)
+        self.unknown = unknown
+        self.word_dropout = model.word_dropout
+        self.embedding = nn.Embedding(vocabulary_size, model.hidden)
+        self.lstm = CompressedLSTM(
+            model.hidden, model.hidden, model.layers, dropout=model.dropout, bidirectional=True, method=method
+        )
+        self.softmax = nn.Linear(2 * model.hidden, classes)
+        self.dropout = nn.Dropout(model.dropout)
+        self._error_rate = MeanMetric().set_dtype(torch.float64)
+        self._strict = MeanMetric().set_dtype(torch.float64)
+        # Over the labels that occur or are predicted; one that cannot be learned counts as 0.
+        self._macro_f1 = MulticlassF1Score(labels, average="macro")
+        self._largest = MaxMetric(nan_strategy="disable")
+        self._further: dict[str, float] = {}
+
+    def forward(self, words_TB: Tensor, lengths_B: Tensor) -> Tensor:
+        """Logits of the classes, (T, B) → (B, C), of texts sorted by their lengths, the longest first."""
+        if self.training and self.word_dropout:
+            dropped_TB = torch.rand(words_TB.shape, device=words_TB.device) < self.word_dropout
+            words_TB = words_TB.masked_fill(dropped_TB, self.unknown)
+        read = pack_padded_sequence(self.dropout(self.embedding(words_TB)), lengths_B.cpu())
+        _, (h_KBH, _) = self.lstm(read)
+        logits_BC: Tensor = self.softmax(self.dropout(torch.cat([h_KBH[-2], h_KBH[-1]], dim=-1)))
+        return logits_BC
+
+    def training_step(self, batch: LabelledBatch, batch_index: int) -> dict[str, Tensor]:
+        """Mean negative log-likelihood of the first label of a text."""
+        loss = F.cross_entropy(self(batch.words_TB, batch.lengths_B), batch.first_B)
+        return {"loss": loss, "nats": loss.detach()}
+
+    def validation_step(self, batch: LabelledBatch, batch_index: int) -> None:
+        """Add texts to the metrics."""
+        logits_BC = self(batch.words_TB, batch.lengths_B)
+        predicted_B, right_B = _judged(logits_BC, batch)
+        self._error_rate.update(100.0 * ~right_B)
+        self._strict.update(100.0 * (right_B & (batch.labels_BL.sum(-1) == 1)))
+        self._macro_f1.update(predicted_B, torch.where(right_B, predicted_B, batch.first_B))
+        self._largest.update(logits_BC.abs().amax())
+
+    def test_step(self, batch: LabelledBatch, batch_index: int) -> None:
+        """Add texts to the metrics."""
+        self.validation_step(batch, batch_index)
+
+    def measured(self) -> float:
+        """Per cent of texts since the last call whose prediction is none of their labels; infinite after divergence."""
+        error_rate = float(self._error_rate.compute())
+        self._further = {
+            "accuracy": 100 - error_rate,
+            "accuracy_strict": float(self._strict.compute()),
+            "macro_f1": 100 * float(self._macro_f1.compute()),
+        }
+        finite = math.isfinite(float(self._largest.compute()))
+        for metric in (self._error_rate, self._strict, self._macro_f1, self._largest):
+            metric.reset()
+        return error_rate if finite else math.inf
+
+    def further_measures(self) -> dict[str, float]:
+        """Accuracy, strict accuracy and macro-averaged F1, in per cent."""
+        return self._further
+
+    def metric_on(self, batch: LabelledBatch) -> float:
+        """Per cent of the texts of a batch whose prediction is none of their labels."""
+        _, right_B = _judged(self(batch.words_TB, batch.lengths_B), batch)
+        return float((100.0 * ~right_B).double().mean())
+
+
+def _judged(logits_BC: Tensor, batch: LabelledBatch) -> tuple[Tensor, Tensor]:
+    """The predicted label of each text, and whether it is one of the text's."""
+    predicted_B = logits_BC.argmax(-1)
+    return predicted_B, batch.labels_BL.gather(-1, predicted_B.unsqueeze(-1)).squeeze(-1)

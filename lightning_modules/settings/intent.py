@@ -1,0 +1,20 @@
+"""Shape of an intent classifier."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt
+
+from lightning_modules.settings.base import Settings
+
+
+class IntentModel(Settings):
+    """Shape of an intent classifier: embedding, bidirectional LSTM layers, softmax."""
+
+    layers: PositiveInt = 1
+    """Number of LSTM layers."""
+    hidden: PositiveInt = 99
+    """Width of the embedding, and of every LSTM layer in each direction."""
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    """Dropout on the embeddings, between layers, and before the softmax."""
+    word_dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Probability that a word is replaced by ``<unk>`` while training, so that unknown words are known how to be read."""

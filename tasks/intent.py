@@ -1,0 +1,66 @@
+"""Intent detection: labelled texts from anywhere, and a bidirectional LSTM that tells the label of a text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from data.settings import LabelledText
+from lightning_modules.settings import IntentModel, Method, Training
+from tasks.base import TaskSettings
+
+if TYPE_CHECKING:
+    from data.intent import IntentData
+    from lightning_modules.intent import IntentClassifier
+    from lightning_modules.matrices import Shape
+
+
+class IntentTask(TaskSettings):
+    """Intent detection: data, model, training."""
+
+    name: Literal["intent"] = "intent"
+    """Which task this is."""
+    data: LabelledText = LabelledText()
+    """The labelled texts."""
+    model: IntentModel = IntentModel()
+    """The network."""
+    training: Training = Training()
+    """The regime."""
+
+    @property
+    def label(self) -> str:
+        """Where the texts are from."""
+        return f"{self.data.corpus}-intent"
+
+    def lstm_shapes(self) -> dict[str, Shape]:
+        """Those of a bidirectional LSTM, as wide as its inputs."""
+        from lightning_modules.lstm import weight_shapes
+
+        hidden = self.model.hidden
+        shapes = weight_shapes(hidden, hidden, self.model.layers, bidirectional=True)
+        return {f"lstm.{name}": shape for name, shape in shapes.items()}
+
+    def data_hash(self) -> str:
+        """Hash of vocabulary, labels and texts."""
+        from data.labelled_corpus import load
+
+        return load(self.data).data_hash
+
+    def build(self, method: Method) -> tuple[IntentClassifier, IntentData]:
+        """A model of the corpus's vocabulary and labels."""
+        from data.labelled_corpus import load
+
+        corpus = load(self.data)  # before the heavy imports: a mistake is answered at once
+
+        from data.intent import IntentData
+        from lightning_modules.intent import IntentClassifier
+
+        model = IntentClassifier(
+            self.model,
+            self.training,
+            method,
+            vocabulary_size=len(corpus.vocabulary),
+            unknown=corpus.vocabulary.unknown,
+            classes=corpus.classes,
+            labels=len(corpus.labels),
+        )
+        return model, IntentData(corpus, self.training)
