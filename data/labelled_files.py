@@ -87,7 +87,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
         for cells in reader:
             if len(cells) != len(header):
                 raise DataError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cells, expected {len(header)} like the header"
+                    f"{path}, line {reader.line_num}: {len(cells)} cells, expected {len(header)} as in the header"
                 )
             yield reader.line_num, dict(zip(header, cells, strict=True))
     except csv.Error as error:

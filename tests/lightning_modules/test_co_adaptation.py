@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from tiny_task import TinyText, model, settings, trainer
 from torch import nn
+from torch.nn.utils.rnn import pack_sequence
 
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint
 from lightning_modules.callbacks.curve import Curve
@@ -60,6 +61,45 @@ def test_the_inputs_of_the_matrices_give_what_the_lstm_gives(bidirectional, batc
         halves.append(torch.stack(outputs).flip(0) if suffix else torch.stack(outputs))
     actual = torch.cat(halves, dim=-1)
     torch.testing.assert_close(actual.transpose(0, 1) if batch_first else actual, expected)
+
+
+def read_in_a_plain_loop(lstm, sequence):
+    """What each matrix is multiplied with, step by step, of one sequence (T, I)."""
+    inputs, layer_input = {}, list(sequence)
+    for layer in range(lstm.num_layers):
+        outputs = []
+        for suffix in ("", "_reverse") if lstm.bidirectional else ("",):
+            ih, hh = f"weight_ih_l{layer}{suffix}", f"weight_hh_l{layer}{suffix}"
+            h, c, read, states, given = torch.zeros(lstm.hidden_size), torch.zeros(lstm.hidden_size), [], [], []
+            for x in reversed(layer_input) if suffix else layer_input:
+                read.append(x)
+                states.append(h)
+                gates = lstm.matrices[ih].dense() @ x + lstm.matrices[hh].dense() @ h
+                gates = gates + sum(lstm.biases[name.replace("weight", "bias")] for name in (ih, hh))
+                i, f, g, o = gates.chunk(4)
+                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+                h = o.sigmoid() * c.tanh()
+                given.append(h)
+            inputs[ih], inputs[hh] = read, states
+            outputs.append(given[::-1] if suffix else given)
+        layer_input = [torch.cat(parts) for parts in zip(*outputs, strict=True)]
+    return inputs
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("lengths", [(6, 4, 4, 1), (2, 5, 1)])
+@torch.no_grad()
+def test_the_inputs_of_a_packed_batch_are_those_of_its_sequences_without_padding(bidirectional, lengths):
+    torch.manual_seed(0)
+    lstm = CompressedLSTM(6, 5, 3, bidirectional=bidirectional, method=Method(name="doped_lmf", factor=1.2)).eval()
+    sequences = [torch.randn(length, 6) for length in lengths]
+    found = lstm.matrix_inputs(pack_sequence(sequences, enforce_sorted=False))
+    assert list(found) == list(lstm.matrices)
+    alone = [read_in_a_plain_loop(lstm, sequence) for sequence in sequences]
+    for name, vectors in found.items():
+        expected = [one[name][step] for step in range(max(lengths)) for one in alone if step < len(one[name])]
+        assert vectors.shape[0] == sum(lengths)
+        torch.testing.assert_close(vectors, torch.stack(expected))
 
 
 @pytest.mark.parametrize("name", ["doped_kp", "doped_lmf", "doped_hmd"])
