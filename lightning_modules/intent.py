@@ -1,9 +1,12 @@
-"""Intent detection: a bidirectional LSTM reads a text, and its last states in both directions tell the label.
+"""Intent detection: a bidirectional LSTM reads a text, and the mean of its outputs, weighted by attention, tells the label.
+
+The weights are a softmax over the words of a text, of the products of the outputs with one learned vector (after Liu & Lane
+2016, arXiv 1609.01454, whose encoder gives intents by attention).
 
 An utterance may have several intents. As is usual for a classifier with one answer, it learns the first of them, and a
 prediction is right if it is any of them. The strict accuracy counts an utterance with several as wrong in any case.
 
-Legend: T words of the longest text, B batch, H hidden units, C classes (labels that can be learned), L all labels.
+Legend: T words of the longest text, B batch, D = 2·hidden outputs, C classes (labels that can be learned), L all labels.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchmetrics import MaxMetric, MeanMetric
 from torchmetrics.classification import MulticlassF1Score
 
@@ -70,6 +73,7 @@ class IntentClassifier(Task):
         self.lstm = CompressedLSTM(
             model.hidden, model.hidden, model.layers, dropout=model.dropout, bidirectional=True, method=method
         )
+        self.attention = nn.Linear(2 * model.hidden, 1, bias=False)
         self.softmax = nn.Linear(2 * model.hidden, classes)
         self.dropout = nn.Dropout(model.dropout)
         self._error_rate = MeanMetric().set_dtype(torch.float64)
@@ -84,9 +88,11 @@ class IntentClassifier(Task):
         if self.training and self.word_dropout:
             dropped_TB = torch.rand(words_TB.shape, device=words_TB.device) < self.word_dropout
             words_TB = words_TB.masked_fill(dropped_TB, self.unknown)
-        read = pack_padded_sequence(self.dropout(self.embedding(words_TB)), lengths_B.cpu())
-        _, (h_KBH, _) = self.lstm(read)
-        logits_BC: Tensor = self.softmax(self.dropout(torch.cat([h_KBH[-2], h_KBH[-1]], dim=-1)))
+        packed, _ = self.lstm(pack_padded_sequence(self.dropout(self.embedding(words_TB)), lengths_B.cpu()))
+        outputs_TBD, _ = pad_packed_sequence(packed)
+        behind_TB = torch.arange(len(words_TB), device=words_TB.device)[:, None] >= lengths_B
+        weights_TB1 = self.attention(outputs_TBD).masked_fill(behind_TB[..., None], -math.inf).softmax(0)
+        logits_BC: Tensor = self.softmax(self.dropout((weights_TB1 * outputs_TBD).sum(0)))
         return logits_BC
 
     def training_step(self, batch: LabelledBatch, batch_index: int) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from lightning_modules.settings.base import Settings
 
 
 class IntentModel(Settings):
-    """Shape of an intent classifier: embedding, bidirectional LSTM layers, softmax."""
+    """Shape of an intent classifier: embedding, bidirectional LSTM layers, attention, softmax."""
 
     layers: PositiveInt = 1
     """Number of LSTM layers."""

@@ -45,7 +45,7 @@ class Fixed(nn.Module):
         super().__init__()
         self.logits_BC = nn.functional.one_hot(torch.tensor(predicted), CLASSES).float()
 
-    def forward(self, features_BH):
+    def forward(self, features_BD):
         return self.logits_BC
 
 
@@ -71,9 +71,9 @@ def test_the_logits_are_those_of_an_lstm_of_torch():
     texts = batch([(0,)] * 4)
     lstm = net.lstm.to_lstm()
     for column, length in enumerate(LENGTHS):
-        outputs_TH, _ = lstm(net.embedding(texts.words_TB[:length, column]))
-        first_to_last, last_to_first = outputs_TH[-1, :20], outputs_TH[0, 20:]
-        expected = net.softmax(torch.cat([first_to_last, last_to_first]))
+        outputs_TD, _ = lstm(net.embedding(texts.words_TB[:length, column]))
+        scores = [torch.exp(net.attention.weight[0] @ output) for output in outputs_TD]
+        expected = net.softmax(sum(score * output for score, output in zip(scores, outputs_TD, strict=True)) / sum(scores))
         torch.testing.assert_close(net(texts.words_TB, texts.lengths_B)[column], expected)
 
 
