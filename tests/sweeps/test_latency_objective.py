@@ -177,12 +177,18 @@ def test_the_shipped_study_measures_and_chooses(tmp_path: Path) -> None:
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert all(float(row["latency_us"]) > 0 for row in rows)
-    tuned = [row for row in rows if row["stage"] == "tuning"]
-    limit = min(float(row["validation"]) for row in tuned) * 1.05
-    fastest = min((row for row in tuned if float(row["validation"]) <= limit), key=lambda row: float(row["latency_us"]))
-    final = next(row for row in rows if row["stage"] == "final" and row["method"] == "doped_kp")
-    share = [json.loads(row["settings"])["method"]["structured_share"] for row in (fastest, final)]
-    assert share[0] == share[1]
+    for cell in ("doped_kp 5x", "doped_kp 8x"):
+        tuned = [row for row in rows if (row["cell"], row["stage"]) == (cell, "tuning")]
+        limit = min(float(row["validation"]) for row in tuned) * 1.05
+        fastest = min((row for row in tuned if float(row["validation"]) <= limit), key=lambda row: float(row["latency_us"]))
+        finals = [row for row in rows if (row["cell"], row["stage"]) == (cell, "final")]
+        assert len(finals) == 2
+        assert {_share(row) for row in finals} == {_share(fastest)}
+
+
+def _share(row: dict[str, str]) -> float | None:
+    share: float | None = json.loads(row["settings"])["method"]["structured_share"]
+    return share
 
 
 def test_a_named_study_can_be_given_the_objective_on_the_command_line() -> None:
