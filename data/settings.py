@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from lightning_modules.settings import Settings
 
@@ -41,3 +41,35 @@ class LabelledText(Settings):
     """Commit, tag or branch of the data set; a commit never changes."""
     splits: tuple[str, str, str] = ("train", "validation", "test")
     """Splits of the data set to train, validate and test on; a part of one is written ``train[:90%]``."""
+
+
+class ParallelText(Settings):
+    """Sentences and their translations."""
+
+    corpus: Literal["multi30k", "iwslt15", "folder", "hub"] = "multi30k"
+    """``multi30k`` describes pictures (English, German), ``iwslt15`` is of TED talks (English, Vietnamese), ``folder`` and
+    ``hub`` are the user's own."""
+    source: str = Field(default="en", pattern=r"^[\w-]+$")
+    """Language that is translated from: the ending of its files, or its column on the hub."""
+    target: str = Field(default="de", pattern=r"^[\w-]+$")
+    """Language that is translated into."""
+    path: str | None = None
+    """Folder of files such as ``train.en`` and ``train.de``; without it, ``multi30k`` and ``iwslt15`` are asked of the hub."""
+    name: str | None = None
+    """Name of the data set for ``hub``."""
+    revision: str | None = None
+    """Its revision: a commit, a branch or a tag of it."""
+    vocabulary_size: int = Field(default=8000, ge=300)
+    """Subwords of each language; 256 of them are the bytes, so that nothing is unknown."""
+    max_length: PositiveInt = 100
+    """Pairs with a longer sentence, counted in subwords, are left out of the training split."""
+    limit: PositiveInt | None = None
+    """Use only the first so many pairs of the training split."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> ParallelText:
+        if self.source == self.target:
+            raise ValueError(f"source and target are both {self.source!r}: give two languages")
+        if (self.name is not None) != (self.corpus == "hub"):
+            raise ValueError("name is that of a data set on the hub: give it with corpus hub, and only there")
+        return self

@@ -41,7 +41,7 @@ class Task(pl.LightningModule, ABC):
     def measured(self) -> float:
         """The metric over the evaluation that was just run."""
 
-    def further_measures(self) -> dict[str, float]:
+    def further_measures(self) -> dict[str, float | str]:
         """Other qualities of the evaluation that ``measured`` was asked about last, by their names; none by default."""
         return {}
 

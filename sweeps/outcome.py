@@ -70,7 +70,7 @@ class Outcome:
     """Bytes of the uncompressed model."""
     dense_multiply_adds: int
     """Multiply–adds of the uncompressed model."""
-    measures: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, float | str] = field(default_factory=dict)
     """Other qualities on the test split, by their names, e.g. ``macro_f1``."""
     device: str = "cpu"
     """``cpu``, or the name of the GPU."""

@@ -87,7 +87,7 @@ class Row(BaseModel):
     """``python=3.11.7 torch=2.13.0 …``"""
     settings: str
     """All that defines the trial, as JSON: task, method, seed, data_hash."""
-    measures: dict[str, float] = Field(default={}, exclude_if=lambda value: not value)
+    measures: dict[str, float | str] = Field(default={}, exclude_if=lambda value: not value)
     """Other qualities on the test split, by their names, e.g. ``macro_f1``."""
     latency_us: float | None = None
     """Microseconds that the LSTM's layers take for a time step: the exported model, generating one text on one thread;

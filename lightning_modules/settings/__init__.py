@@ -5,9 +5,11 @@ from lightning_modules.settings.intent import IntentModel
 from lightning_modules.settings.language_model import Model, StreamTraining
 from lightning_modules.settings.method import Annealing, Method, MethodName, Pattern, RowDropout
 from lightning_modules.settings.training import Training
+from lightning_modules.settings.translation import BeamSearch, TranslationModel, TranslationTraining
 
 __all__ = [
     "Annealing",
+    "BeamSearch",
     "IntentModel",
     "Method",
     "MethodName",
@@ -17,5 +19,7 @@ __all__ = [
     "Settings",
     "StreamTraining",
     "Training",
+    "TranslationModel",
+    "TranslationTraining",
     "added_later",
 ]
