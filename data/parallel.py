@@ -142,40 +142,38 @@ def _column(split: Any, language: str, source: str) -> list[str]:
 def _checked(lines: Sequence[Sequence[Sequence[str]]], places: Sequence[Sequence[str]], source: str) -> ParallelCorpus:
     """The splits, once their lines are found to be sentences and their translations."""
     train, validation, test = (
-        _parallel(*sides, *names, may_be_empty=split == 0)
+        _parallel(sides, names, may_be_empty=split == 0)
         for split, (sides, names) in enumerate(zip(lines, places, strict=True))
     )
     return ParallelCorpus(train, validation, test, source)
 
 
-def _parallel(
-    source: Sequence[str], target: Sequence[str], source_place: str, target_place: str, may_be_empty: bool
-) -> Sentences:
-    if len(source) != len(target):
+def _parallel(sides: Sequence[Sequence[str]], places: Sequence[str], may_be_empty: bool) -> Sentences:
+    """A split of the lines of both languages; ``places`` names them in messages."""
+    counts = [len(side) for side in sides]
+    if counts[0] != counts[1]:
         raise DataError(
-            f"{source_place} has {len(source)} lines, {target_place} has {len(target)}; "
+            f"{places[0]} has {counts[0]} lines, {places[1]} has {counts[1]}; "
             "a line of one must be the translation of the same line of the other"
         )
-    sides = [[line.strip() for line in side] for side in (source, target)]
-    places = source_place, target_place
-    for place, side in zip(places, sides, strict=True):
+    stripped = [[line.strip() for line in side] for side in sides]
+    empty = []
+    for place, side in zip(places, stripped, strict=True):
         for number, line in enumerate(side, 1):
             if len(line) > LONGEST_LINE:
                 raise DataError(
-                    f"{place}, line {number}: {len(line)} characters; expected a sentence, at most {LONGEST_LINE}"
+                    f"{place}, line {number}: {len(line)} characters; expected a sentence of {LONGEST_LINE} at most"
                 )
-    empty = [
-        (place, number) for place, side in zip(places, sides, strict=True) for number, line in enumerate(side, 1) if not line
-    ]
+            if not line:
+                empty.append(f"{place}, line {number}: an empty line")
     if empty:
-        place, number = empty[0]
-        found = f"{place}, line {number}: an empty line" + (f", one of {len(empty)}" if len(empty) > 1 else "")
+        found = empty[0] + (f", one of {len(empty)}" if len(empty) > 1 else "")
         if not may_be_empty:
-            raise DataError(f"{found}; write the sentence, or delete the line in the files of both languages")
-        warnings.warn(f"{found}; pairs without a sentence on both sides are not trained on", stacklevel=2)
-    pairs = [pair for pair in zip(*sides, strict=True) if all(pair)]
+            raise DataError(f"{found}; write the sentence, or delete the line in both languages")
+        warnings.warn(f"{found}; what has no translation is not trained on", stacklevel=2)
+    pairs = [pair for pair in zip(*stripped, strict=True) if all(pair)]
     if not pairs:
-        raise DataError(f"{source_place}: no line has a sentence here and in {target_place}")
+        raise DataError(f"{places[0]}: no line has a sentence both here and in {places[1]}")
     return Sentences(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
 
 

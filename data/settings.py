@@ -47,14 +47,14 @@ class ParallelText(Settings):
     """Sentences and their translations."""
 
     corpus: Literal["multi30k", "iwslt15", "folder", "hub"] = "multi30k"
-    """``multi30k`` describes pictures (English, German), ``iwslt15`` is of TED talks (English, Vietnamese), ``folder`` and
+    """``multi30k`` describes pictures (English, German), ``iwslt15`` is talks (English, Vietnamese); ``folder`` and
     ``hub`` are the user's own."""
     source: str = Field(default="en", pattern=r"^[\w-]+$")
     """Language that is translated from: the ending of its files, or its column on the hub."""
     target: str = Field(default="de", pattern=r"^[\w-]+$")
     """Language that is translated into."""
     path: str | None = None
-    """Folder of files such as ``train.en`` and ``train.de``; without it, ``multi30k`` and ``iwslt15`` are asked of the hub."""
+    """Folder of files such as ``train.en`` and ``train.de``; ``multi30k`` and ``iwslt15`` can also come from the hub."""
     name: str | None = None
     """Name of the data set for ``hub``."""
     revision: str | None = None

@@ -1,12 +1,13 @@
 """Beam search over a recurrent decoder, for a batch of sentences at once.
 
-At every step the most likely continuations of a sentence's hypotheses are kept, ``width`` of them. One that ends is kept apart
-if it is among the ``width`` best of its step, and the end with the best score is the result. The score is the log-probability
-divided by the length penalty of Wu et al. 2016 (arXiv 1609.08144, equation 14), lp(Y) = ((5 + |Y|) / 6)^α, where |Y| counts
-the end too. A sentence is done when none of its hypotheses can overtake that score any more, since log-probabilities only
-fall: so with a beam as wide as there are sequences, the search is exact.
+At every step the most likely continuations of a sentence's hypotheses are kept, ``width`` of them. One that ends is kept
+apart if it is among the ``width`` best of its step, and the end with the best score is the result. The score is the
+log-probability divided by the length penalty of Wu et al. 2016 (arXiv 1609.08144, equation 14), lp(Y) = ((5 + |Y|) / 6)^α,
+where |Y| counts the end too. A sentence is done when none of its hypotheses can overtake that score any more, since
+log-probabilities only fall: so with a beam as wide as there are sequences, the search is exact.
 
-Legend: B sentences, K hypotheses of a sentence, N = B·K (those of a sentence beside each other), V vocabulary, L subwords so far.
+Legend: B sentences, K hypotheses of a sentence, N = B·K (those of a sentence side by side), V vocabulary, L subwords so far,
+C candidates to go on with.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ State = tuple[Tensor, ...]
 """State of a decoder: tensors whose dimension 1 are the N hypotheses."""
 
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
-"""Reads the last subword of every hypothesis, (N,), and gives log-probabilities of the next one, (N, V), and the next state."""
+"""Reads the last subword of every hypothesis, (N,): log-probabilities of the next one, (N, V), and the next state."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def beam_search(
     largest_penalty_B = length_penalty(limits_B + 1.0, alpha)
     for length in range(1, int(limits_B.max()) + 2):
         scores_NV, state = step(tokens_BKL[:, :, -1].flatten(), state)
-        scores_BKV = scores_NV.unflatten(0, (batch, width)).float()
+        scores_BKV = scores_NV.view(batch, width, -1).float()
         must_end_B = limits_B < length
         ends = torch.arange(scores_BKV.shape[-1], device=device) == end
         scores_BKV = scores_BKV.masked_fill(must_end_B[:, None, None] & ~ends, -math.inf)

@@ -2,8 +2,9 @@
 
 The encoder reads the source in both directions, each with half of the hidden units, so that its last states, side by side,
 are the first state of the decoder. Attention comes after the decoder's last layer, and what it finds is not fed back as
-input (section 3.3 of the paper, "input feeding"): so the decoder depends on the target alone, and both LSTMs run fused over
-whole packed sentences in training. The weights of the softmax are the target's embeddings (Press & Wolf 2017, arXiv 1608.05859).
+input (section 3.3 of the paper, "input feeding"): so in training both LSTMs run fused over whole packed sentences, where
+a decoder that is fed would go a step at a time. The softmax has the weights of the target's embeddings (Press & Wolf
+2017, arXiv 1608.05859).
 
 Legend: S source steps, T target steps, B batch, H hidden units, E width of the embeddings, N predicted subwords, V vocabulary,
 K hypotheses of the beam search.
@@ -107,7 +108,8 @@ class ScaledEmbedding(nn.Embedding):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look ids up, (…) → (…, E)."""
-        return super().forward(ids) * self.embedding_dim**0.5
+        embedded: Tensor = super().forward(ids) * self.embedding_dim**0.5
+        return embedded
 
 
 class Translator(Task):
@@ -173,7 +175,7 @@ class Translator(Task):
         return logits_NV.log_softmax(-1)
 
     def forward(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of all subwords at all places of the targets, (N, V), given those before, and what stands there, (N,)."""
+        """At all places of the targets: log-probabilities of the subwords, given those before, (N, V); the true ones, (N,)."""
         memory, state = self.encode(batch.source_SB, batch.source_lengths)
         read_TBE = self.dropout(self.target_embedding(batch.target_TB[:-1]))
         packed = pack_padded_sequence(read_TBE, list(batch.target_lengths), enforce_sorted=False)

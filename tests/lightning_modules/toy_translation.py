@@ -1,4 +1,4 @@
-"""A made-up pair of languages that a small translator learns in seconds: each word has one translation, the order is turned."""
+"""Two made-up languages: each word has one translation, and the order is turned. A small model learns that in seconds."""
 
 from __future__ import annotations
 
