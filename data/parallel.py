@@ -49,8 +49,8 @@ class Known:
     """Its folder in ``LSTM_DATA``."""
     stems: tuple[str, str, str]
     """Names of the files, without the language."""
-    hub: str
-    """Name on the hub, where the splits are ``train``, ``validation`` and ``test``, and the columns the languages."""
+    dataset: str
+    """Name on the hub."""
     revision: str = "refs/convert/parquet"
     """The hub's own conversion, which stands still while a main branch may move; the hash of the data says what came."""
 
@@ -62,9 +62,6 @@ KNOWN = {
     "iwslt15": Known("iwslt15_en_vi", ("train", "tst2012", "tst2013"), "thainq107/iwslt2015-en-vi"),
 }
 """The corpora with a name."""
-
-SPLITS = ("train", "validation", "test")
-"""Their names on the hub."""
 
 OWN_STEMS = ("train", "valid", "test")
 """Names of the files of a user's own folder, without the language."""
@@ -86,9 +83,7 @@ def read(settings: ParallelText) -> ParallelCorpus:
         assert folder is not None
         return _from_folder(folder, settings, OWN_STEMS)
     if settings.corpus == "hub":
-        assert settings.name is not None
-        missing = f"no parallel text {settings.name}: corpus hub has no folder"
-        return _from_hub(settings, settings.name, settings.revision, missing, "check name and revision, or go online")
+        return _from_hub(settings, "no parallel text", "check its name, revision and splits, or go online")
     known = KNOWN[settings.corpus]
     files = _files(settings, known.stems)
     folder = local_folder(settings.path, known.folder, files)
@@ -98,7 +93,7 @@ def read(settings: ParallelText) -> ParallelCorpus:
     local = f"{root} (LSTM_DATA) has no {known.folder}/" if root else "neither path nor LSTM_DATA names a folder"
     missing = f"no {settings.corpus}: {local}"
     how_to_get = f"put {files} into a folder and name it as path (or put them into $LSTM_DATA/{known.folder}), or go online"
-    return _from_hub(settings, known.hub, known.revision, missing, how_to_get)
+    return _from_hub(settings.model_copy(update={"dataset": known.dataset, "revision": known.revision}), missing, how_to_get)
 
 
 def _from_folder(folder: Path, settings: ParallelText, stems: Sequence[str]) -> ParallelCorpus:
@@ -110,23 +105,20 @@ def _from_folder(folder: Path, settings: ParallelText, stems: Sequence[str]) -> 
     return _checked(lines, [[str(file) for file in pair] for pair in files], str(folder))
 
 
-def _from_hub(settings: ParallelText, name: str, revision: str | None, missing: str, how_to_get: str) -> ParallelCorpus:
+def _from_hub(settings: ParallelText, missing: str, how_to_get: str) -> ParallelCorpus:
+    dataset, splits, languages = settings.dataset, settings.splits, (settings.source, settings.target)
+    if dataset is None:
+        raise DataError("the corpus hub needs the setting dataset; give a name such as Helsinki-NLP/opus-100")
     try:
-        found = hub.load(name, revision)
+        parts = hub.load(dataset, settings.revision, name=settings.configuration, split=list(splits))
     except hub.HubError as error:
-        raise DataError(f"{missing}, and the hub ({name}): {error}; {how_to_get}") from error
-    source = f"{name} ({revision or 'main'}) on the Hugging Face hub"
-    languages = settings.source, settings.target
-    lines, places = [], []
-    for split in SPLITS:
-        if split not in found:
-            raise DataError(f"{source}: has no split {split}, only {', '.join(found)}; expected {', '.join(SPLITS)}")
-        lines.append([_column(found[split], language, source) for language in languages])
-        places.append([f"{source}: {split}.{language}" for language in languages])
-    return _checked(lines, places, source)
+        raise DataError(f"{missing}, and the hub ({dataset}): {error}; {how_to_get}") from error
+    lines = [[_column(part, language, dataset) for language in languages] for part in parts]
+    places = [[f"{dataset}, {split}.{language}" for language in languages] for split in splits]
+    return _checked(lines, places, f"{dataset} ({settings.revision or 'newest revision'}) on the Hugging Face hub")
 
 
-def _column(split: Any, language: str, source: str) -> list[str]:
+def _column(split: Any, language: str, dataset: str) -> list[str]:
     """Sentences in one language: of a column with its name, or of the dictionaries in the column ``translation``."""
     columns = split.column_names
     if language in columns:
@@ -136,7 +128,7 @@ def _column(split: Any, language: str, source: str) -> list[str]:
         if language in pairs[0]:
             return [pair[language] for pair in pairs]
         columns = list(pairs[0])
-    raise DataError(f"{source}: has no {language!r}, only {', '.join(columns)}; set source and target to two of them")
+    raise DataError(f"{dataset} has no {language!r}, only {', '.join(columns)}; set source and target to two of them")
 
 
 def _checked(lines: Sequence[Sequence[Sequence[str]]], places: Sequence[Sequence[str]], source: str) -> ParallelCorpus:

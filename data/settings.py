@@ -55,10 +55,14 @@ class ParallelText(Settings):
     """Language that is translated into."""
     path: str | None = None
     """Folder of files such as ``train.en`` and ``train.de``; ``multi30k`` and ``iwslt15`` can also come from the hub."""
-    name: str | None = None
-    """Name of the data set for ``hub``."""
+    dataset: str | None = None
+    """Name of the data set on the hub, for ``hub``, e.g. ``Helsinki-NLP/opus-100``."""
+    configuration: str | None = None
+    """Which part of the data set, where the hub has several under one name, e.g. ``de-en``."""
     revision: str | None = None
-    """Its revision: a commit, a branch or a tag of it."""
+    """Commit, tag or branch of the data set; a commit never changes."""
+    splits: tuple[str, str, str] = ("train", "validation", "test")
+    """Splits of the data set to train, validate and test on; a part of one is written ``train[:90%]``."""
     vocabulary_size: int = Field(default=8000, ge=300)
     """Subwords of each language; 256 of them are the bytes, so that nothing is unknown."""
     max_length: PositiveInt = 100
@@ -70,6 +74,4 @@ class ParallelText(Settings):
     def _makes_sense(self) -> ParallelText:
         if self.source == self.target:
             raise ValueError(f"source and target are both {self.source!r}: give two languages")
-        if (self.name is not None) != (self.corpus == "hub"):
-            raise ValueError("name is that of a data set on the hub: give it with corpus hub, and only there")
         return self

@@ -129,12 +129,12 @@ class CompressedLSTM(nn.Module):
         return (matrix for _, matrix in self._named_matrices())
 
     @torch.no_grad()
-    def matrix_inputs(self, x: Tensor | PackedSequence) -> dict[str, Tensor]:
+    def matrix_inputs(self, x: Tensor | PackedSequence, state: State | None = None) -> dict[str, Tensor]:
         """The vectors that each weight matrix is multiplied with while it reads a batch, by the name of the matrix.
 
-        The state before the batch is zero, and there is no dropout between layers. For ``x`` as in ``forward``, with a
-        batch, all are (T, B, columns), in the order in which they are read: from the end in the reverse direction. For a
-        packed batch they are (steps of all sequences together, columns).
+        There is no dropout between layers. For ``x`` and ``state`` as in ``forward``, with a batch, all are
+        (T, B, columns), in the order in which they are read: from the end in the reverse direction. For a packed batch they
+        are (steps of all sequences together, columns).
         """
         if isinstance(x, PackedSequence):
             x_TBI, lengths_B = pad_packed_sequence(x)
@@ -146,15 +146,16 @@ class CompressedLSTM(nn.Module):
         # The steps of each sequence from its end; what is behind the end stays there, read last, and is left out below.
         backwards_TB = torch.where(read_TB, lengths_B - 1 - steps_TB, steps_TB)
         flat, inputs = self._compose(), {}
+        first = zip(*(state or self._zeros(x_TBI, x_TBI.shape[1])), strict=True)  # of each layer and direction
         for layer in range(self.num_layers):
             outputs = []
             for suffix in ("", "_reverse") if self.bidirectional else ("",):
                 read_TBI = x_TBI[backwards_TB, batch] if suffix else x_TBI
                 weights, flat = flat[: 4 if self.bias else 2], flat[4 if self.bias else 2 :]
-                zeros_1BH = x_TBI.new_zeros(1, x_TBI.shape[1], self.hidden_size)
-                h_TBH, *_ = torch.lstm(read_TBI, (zeros_1BH, zeros_1BH), weights, self.bias, 1, 0.0, False, False, False)
+                h_1BH, c_1BH = (part[None] for part in next(first))
+                h_TBH, *_ = torch.lstm(read_TBI, (h_1BH, c_1BH), weights, self.bias, 1, 0.0, False, False, False)
                 inputs[f"weight_ih_l{layer}{suffix}"] = read_TBI
-                inputs[f"weight_hh_l{layer}{suffix}"] = torch.cat([zeros_1BH, h_TBH[:-1]])
+                inputs[f"weight_hh_l{layer}{suffix}"] = torch.cat([h_1BH, h_TBH[:-1]])
                 outputs.append(h_TBH[backwards_TB, batch] if suffix else h_TBH)
             x_TBI = torch.cat(outputs, dim=-1)
         if isinstance(x, PackedSequence):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -41,8 +41,11 @@ class Task(pl.LightningModule, ABC):
     def measured(self) -> float:
         """The metric over the evaluation that was just run."""
 
-    def further_measures(self) -> dict[str, float | str]:
-        """Other qualities of the evaluation that ``measured`` was asked about last, by their names; none by default."""
+    def further_measures(self) -> Mapping[str, float | str]:
+        """Other qualities of the evaluation that ``measured`` was asked about last, by their names; none by default.
+
+        A text says how a number was measured: ``bleu_signature`` stands beside ``bleu``.
+        """
         return {}
 
     @abstractmethod

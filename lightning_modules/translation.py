@@ -2,12 +2,12 @@
 
 The encoder reads the source in both directions, each with half of the hidden units, so that its last states, side by side,
 are the first state of the decoder. Attention comes after the decoder's last layer, and what it finds is not fed back as
-input (section 3.3 of the paper, "input feeding"): so in training both LSTMs run fused over whole packed sentences, where
-a decoder that is fed would go a step at a time. The softmax has the weights of the target's embeddings (Press & Wolf
+input (section 3.3 of the paper, "input feeding"): so in training both LSTMs run fused over whole packed sentences; a
+decoder that is fed would go a step at a time. The softmax has the weights of the target's embeddings (Press & Wolf
 2017, arXiv 1608.05859).
 
-Legend: S source steps, T target steps, B batch, H hidden units, E width of the embeddings, N predicted subwords, V vocabulary,
-K hypotheses of the beam search.
+Legend: S source steps, T target steps, B batch, H hidden units, E width of the embeddings, N predicted subwords,
+V vocabulary, K hypotheses of the beam search.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Translator(Task):
         return logits_NV.log_softmax(-1)
 
     def forward(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
-        """At all places of the targets: log-probabilities of the subwords, given those before, (N, V); the true ones, (N,)."""
+        """For all places of the targets: log-probabilities of what stands there, (N, V), and what stands there, (N,)."""
         memory, state = self.encode(batch.source_SB, batch.source_lengths)
         read_TBE = self.dropout(self.target_embedding(batch.target_TB[:-1]))
         packed = pack_padded_sequence(read_TBE, list(batch.target_lengths), enforce_sorted=False)

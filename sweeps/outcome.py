@@ -71,6 +71,6 @@ class Outcome:
     dense_multiply_adds: int
     """Multiply–adds of the uncompressed model."""
     measures: dict[str, float | str] = field(default_factory=dict)
-    """Other qualities on the test split, by their names, e.g. ``macro_f1``."""
+    """Other qualities on the test split, by their names, e.g. ``macro_f1``; a text says how one was measured."""
     device: str = "cpu"
     """``cpu``, or the name of the GPU."""

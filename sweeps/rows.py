@@ -88,7 +88,7 @@ class Row(BaseModel):
     settings: str
     """All that defines the trial, as JSON: task, method, seed, data_hash."""
     measures: dict[str, float | str] = Field(default={}, exclude_if=lambda value: not value)
-    """Other qualities on the test split, by their names, e.g. ``macro_f1``."""
+    """Other qualities on the test split, by their names, e.g. ``macro_f1``; a text says how one was measured."""
     latency_us: float | None = None
     """Microseconds that the LSTM's layers take for a time step: the exported model, generating one text on one thread;
     measured by ``inference/measure.py``, or by the trial itself in a study that searches for fast models."""

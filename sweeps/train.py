@@ -140,7 +140,7 @@ def _outcome(model: Task, curve: Curve, steps: int, status: Status, validation: 
         dense_values=dense.values,
         dense_bytes=dense.bytes,
         dense_multiply_adds=dense.multiply_adds,
-        measures=model.further_measures() if status == "finished" else {},
+        measures=dict(model.further_measures()) if status == "finished" else {},
         device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
     )
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
 from torch.optim import Optimizer
 
 from lightning_modules.co_adaptation import Energy, doped_matrices, energy, gradient_norm, only
@@ -92,13 +90,13 @@ class Monitor(pl.Callback):
 
 
 @contextmanager
-def _inputs(task: Task) -> Iterator[dict[str, Tensor | PackedSequence]]:
-    """Within the context, what each compressed LSTM of a task reads, by its name."""
-    inputs: dict[str, Tensor | PackedSequence] = {}
+def _inputs(task: Task) -> Iterator[dict[str, tuple[Any, ...]]]:
+    """Within the context, what each compressed LSTM of a task is called with, by its name."""
+    inputs: dict[str, tuple[Any, ...]] = {}
 
     def note(name: str) -> Any:
         def hook(lstm: CompressedLSTM, arguments: tuple[Any, ...]) -> None:
-            inputs[name] = arguments[0]
+            inputs[name] = arguments
 
         return hook
 
@@ -110,10 +108,10 @@ def _inputs(task: Task) -> Iterator[dict[str, Tensor | PackedSequence]]:
             handle.remove()
 
 
-def _energies(task: Task, inputs: dict[str, Tensor | PackedSequence]) -> dict[str, Energy]:
+def _energies(task: Task, inputs: dict[str, tuple[Any, ...]]) -> dict[str, Energy]:
     return {
         f"{lstm_name}.{name}": energy(matrix, x)
         for lstm_name, lstm in task.lstms()
-        for name, x in lstm.matrix_inputs(inputs[lstm_name]).items()
+        for name, x in lstm.matrix_inputs(*inputs[lstm_name]).items()
         if isinstance(matrix := lstm.matrices[name], Doped)
     }

@@ -99,7 +99,7 @@ def test_empty_lines_are_left_out_of_training_and_an_error_elsewhere(tmp_path: P
     (tmp_path / "val.de").write_text("ein Hund\nzwei\n")
     with (
         pytest.warns(UserWarning, match="train.en"),
-        pytest.raises(DataError, match="val.en, line 2: an empty line; write the sentence, or delete the line in both"),
+        pytest.raises(DataError, match=r"val.en, line 2: an empty line; write the sentence, or delete the line in both"),
     ):
         parallel.read(ParallelText(path=str(tmp_path)))
 
@@ -144,17 +144,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     calls: list[Any] = []
 
-    def stand_in(name: str, revision: str | None) -> dict[str, Dataset]:
-        calls.append((name, revision))
-        splits = zip(("train", "validation", "test"), LINES.values(), strict=True)
-        if name == "someone/two":
-            return {split: Dataset.from_dict({"en": sides[0]}) for split, sides in list(splits)[:2]}
-        if name == "someone/pairs":
-            return {
-                split: Dataset.from_list([{"translation": {"en": en, "de": de}} for en, de in zip(*sides, strict=True)])
-                for split, sides in splits
-            }
-        return {split: Dataset.from_dict({"en": sides[0], "de": sides[1]}) for split, sides in splits}
+    def stand_in(path: str, revision: str | None, name: str | None, split: list[str]) -> list[Dataset]:
+        calls.append((path, revision, name, split))
+        if path == "someone/english":
+            return [Dataset.from_dict({"en": sides[0]}) for sides in LINES.values()]
+        if path == "someone/pairs":
+            return [
+                Dataset.from_list([{"translation": {"en": en, "de": de}} for en, de in zip(*sides, strict=True)])
+                for sides in LINES.values()
+            ]
+        return [Dataset.from_dict({"en": sides[0], "de": sides[1]}) for sides in LINES.values()]
 
     monkeypatch.setattr(datasets.load, "load_dataset", stand_in)
     monkeypatch.setattr(hub, "reachable", lambda url: True)
@@ -163,9 +162,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.mark.parametrize("name", [None, "someone/columns", "someone/pairs"])
 def test_the_hub_gives_the_same_as_a_folder(tmp_path: Path, asked: list[Any], name: str | None) -> None:
-    own = {"corpus": "hub", "name": name, "revision": "abc"} if name else {}
-    read = parallel.read(ParallelText(**own))
-    assert asked == [(name, "abc") if name else ("bentrevett/multi30k", "refs/convert/parquet")]
+    own = {"corpus": "hub", "dataset": name, "configuration": "de-en", "revision": "abc", "splits": ("a", "b", "c")}
+    read = parallel.read(ParallelText(**own if name else {}))
+    known = ("bentrevett/multi30k", "refs/convert/parquet", None, ["train", "validation", "test"])
+    assert asked == [(name, "abc", "de-en", ["a", "b", "c"]) if name else known]
     assert read[:3] == parallel.read(ParallelText(path=str(write(tmp_path))))[:3]
     assert "hub" in read.source
 
@@ -173,9 +173,9 @@ def test_the_hub_gives_the_same_as_a_folder(tmp_path: Path, asked: list[Any], na
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "someone/two"}, r"two \(main\) .*: has no 'de', only en; set source and target"),
-        ({"name": "someone/two", "target": "en", "source": "vi"}, "has no 'vi', only en"),
-        ({"name": "someone/pairs", "target": "vi"}, "has no 'vi', only en, de"),
+        ({}, "needs the setting dataset; give a name such as"),
+        ({"dataset": "someone/english"}, "someone/english has no 'de', only en; set source and target to two of them"),
+        ({"dataset": "someone/pairs", "target": "vi"}, "someone/pairs has no 'vi', only en, de"),
     ],
 )
 def test_what_the_hub_does_not_have_is_named(asked: list[Any], settings: dict[str, str], message: str) -> None:

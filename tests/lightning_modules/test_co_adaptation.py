@@ -63,14 +63,15 @@ def test_the_inputs_of_the_matrices_give_what_the_lstm_gives(bidirectional, batc
     torch.testing.assert_close(actual.transpose(0, 1) if batch_first else actual, expected)
 
 
-def read_in_a_plain_loop(lstm, sequence):
-    """What each matrix is multiplied with, step by step, of one sequence (T, I)."""
+def read_in_a_plain_loop(lstm, sequence, state):
+    """What each matrix is multiplied with, step by step, of one sequence (T, I), from a state (layers · directions, H)."""
+    first = zip(*state, strict=True)
     inputs, layer_input = {}, list(sequence)
     for layer in range(lstm.num_layers):
         outputs = []
         for suffix in ("", "_reverse") if lstm.bidirectional else ("",):
             ih, hh = f"weight_ih_l{layer}{suffix}", f"weight_hh_l{layer}{suffix}"
-            h, c, read, states, given = torch.zeros(lstm.hidden_size), torch.zeros(lstm.hidden_size), [], [], []
+            (h, c), read, states, given = next(first), [], [], []
             for x in reversed(layer_input) if suffix else layer_input:
                 read.append(x)
                 states.append(h)
@@ -88,14 +89,16 @@ def read_in_a_plain_loop(lstm, sequence):
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("lengths", [(6, 4, 4, 1), (2, 5, 1)])
+@pytest.mark.parametrize("begin", [torch.zeros, torch.randn])
 @torch.no_grad()
-def test_the_inputs_of_a_packed_batch_are_those_of_its_sequences_without_padding(bidirectional, lengths):
+def test_the_inputs_of_a_packed_batch_are_those_of_its_sequences_without_padding(bidirectional, lengths, begin):
     torch.manual_seed(0)
     lstm = CompressedLSTM(6, 5, 3, bidirectional=bidirectional, method=Method(name="doped_lmf", factor=1.2)).eval()
     sequences = [torch.randn(length, 6) for length in lengths]
-    found = lstm.matrix_inputs(pack_sequence(sequences, enforce_sorted=False))
+    state = begin(6 if bidirectional else 3, len(lengths), 5), begin(6 if bidirectional else 3, len(lengths), 5)
+    found = lstm.matrix_inputs(pack_sequence(sequences, enforce_sorted=False), *([state] if begin is torch.randn else []))
     assert list(found) == list(lstm.matrices)
-    alone = [read_in_a_plain_loop(lstm, sequence) for sequence in sequences]
+    alone = [read_in_a_plain_loop(lstm, x, (state[0][:, i], state[1][:, i])) for i, x in enumerate(sequences)]
     for name, vectors in found.items():
         expected = [one[name][step] for step in range(max(lengths)) for one in alone if step < len(one[name])]
         assert vectors.shape[0] == sum(lengths)
