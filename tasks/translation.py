@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from data.settings import ParallelText
@@ -63,3 +65,31 @@ class TranslationTask(TaskSettings):
 
         model = Translator(self.model, self.training, method, corpus.source_vocabulary, corpus.target_vocabulary)
         return model, TranslationData(corpus, self.training.batch_size)
+
+
+def load(folder: str | Path) -> Translator:
+    """A trained translator, from the ``trial.json`` and ``model.ckpt`` of its trial; it needs no data.
+
+    Raises:
+        ValueError: the folder is not that of a finished trial of translation.
+
+    """
+    import torch
+
+    from data.subwords import Subwords
+    from lightning_modules.translation import Translator
+
+    try:
+        trial = json.loads((Path(folder) / "trial.json").read_text(encoding="utf-8"))
+        checkpoint = torch.load(Path(folder) / "model.ckpt", map_location="cpu", weights_only=True)
+        written = checkpoint["vocabularies"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{folder}: {error}; expected the folder of a finished trial of translation, with trial.json and model.ckpt"
+        ) from error
+    task = TranslationTask.model_validate_json(json.dumps(trial["task"]))
+    method = Method.model_validate_json(json.dumps(trial["method"]))
+    source, target = (Subwords.from_json(written[side]) for side in ("source", "target"))
+    model = Translator(task.model, task.training, method, source, target)
+    model.load_state_dict(checkpoint["state_dict"])
+    return model.eval()
