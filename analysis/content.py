@@ -109,6 +109,7 @@ def notes(section: Section) -> list[str]:
     if section.measures:
         names = ", ".join(labels.metric_name(name).removesuffix(", %") for name in section.measures)
         result.append(f"{names}: on the test split, higher is better.")
+    result += [f"{labels.metric_name(name.removesuffix('_signature'))}: {text}." for name, text in section.signatures]
     if published_for(section) is None:
         result.append("The doping paper (Thakker et al.) has no numbers for this task.")
     left_out = section.trials[section.trials["status"] != "finished"]

@@ -138,7 +138,7 @@ def _check(rows: pd.DataFrame, path: Path) -> None:
         if row["stage"] not in STAGES:
             raise AnalysisError(f"{path}, row {line}: stage is {row['stage']!r}, expected {' or '.join(STAGES)}")
         if not isinstance(_json(row["measures"] or "{}"), dict):
-            raise AnalysisError(f"{path}, row {line}: measures is not JSON of names and numbers")
+            raise AnalysisError(f"{path}, row {line}: measures is not JSON of names and values")
         settings = _json(row["settings"])
         if not isinstance(settings, dict) or not {"task", "method"} <= settings.keys():
             raise AnalysisError(f"{path}, row {line}: settings is not the JSON of a trial (task, method, seed, …)")

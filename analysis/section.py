@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -130,6 +131,12 @@ class Section:
     def measures(self) -> list[str]:
         """Names of the other qualities on the test split that its rows have."""
         return list(dict.fromkeys(name for row in self.rows for name in row.measures))
+
+    @property
+    def signatures(self) -> list[tuple[str, str]]:
+        """What its trials say on how they measured another quality, ``bleu_signature`` say: name and text, each once."""
+        found = (json.loads(text or "{}").items() for text in self.trials["measures"])
+        return list(dict.fromkeys((name, text) for items in found for name, text in items if isinstance(text, str)))
 
     def measured(self, name: str) -> bool:
         """Whether any row has a number in this one of DEPLOYED."""

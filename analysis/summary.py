@@ -127,9 +127,10 @@ def _row(group: pd.DataFrame) -> Row:
 
 
 def _measures(finished: pd.DataFrame) -> dict[str, Statistic]:
-    """Statistics of the qualities that all finished trials have."""
+    """Statistics of the qualities that all finished trials have; texts among them say how one was measured."""
     of_trials = [json.loads(text or "{}") for text in finished["measures"]]
-    names = [name for name in (of_trials[0] if of_trials else {}) if all(name in known for known in of_trials)]
+    numbers = [name for name, value in (of_trials[0] if of_trials else {}).items() if not isinstance(value, str)]
+    names = [name for name in numbers if all(name in known for known in of_trials)]
     return {name: known for name in names if (known := Statistic.of(of_trial[name] for of_trial in of_trials))}
 
 

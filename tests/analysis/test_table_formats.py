@@ -186,7 +186,17 @@ def test_other_qualities_have_a_column_each(tmp_path: Path):
     assert [line["measures"] for line in lines] == ['{"accuracy": 97.5}', '{"accuracy": 95.5}']
 
 
+def test_how_a_quality_was_measured_stands_below_the_table(tmp_path: Path):
+    rows = [trial("dense", seed=seed, measures='{"bleu": 31.5, "bleu_signature": "nrefs:1|tok:13a"}') for seed in (1, 2)]
+    (section,) = sections_of(tmp_path, rows)
+    text = markdown.render([section]).replace("\\", "")
+    assert text.count("BLEU: nrefs:1|tok:13a.") == 1
+    assert "BLEU: on the test split, higher is better." in text
+    assert "BLEU: nrefs:1" in latex.render([section])
+    assert '{""bleu"": 31.5}' in csv_table.render([section])
+
+
 def test_measures_that_are_no_json_are_a_mistake_in_that_row(tmp_path: Path):
     rows = [trial("dense", seed=1, measures='{"accuracy": '), trial("kp", 5.0)]
-    with pytest.raises(AnalysisError, match=r"results\.csv, row 2: measures is not JSON of names and numbers"):
+    with pytest.raises(AnalysisError, match=r"results\.csv, row 2: measures is not JSON of names and values"):
         sections_of(tmp_path, rows)
