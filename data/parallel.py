@@ -52,7 +52,7 @@ class Known:
     dataset: str
     """Name on the hub."""
     revision: str = "refs/convert/parquet"
-    """The hub's own conversion, which stands still while a main branch may move; the hash of the data says what came."""
+    """The hub's own conversion; it is a branch, so the hash of the data says what came."""
 
 
 KNOWN = {

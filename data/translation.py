@@ -49,6 +49,9 @@ def batch_of(pairs: list[Pair]) -> PairBatch:
 class TranslationData(TaskData):
     """A parallel corpus in batches of pairs: in random order for training, sorted by source length for evaluation."""
 
+    EVALUATION_BATCH = 50
+    """Changes memory and speed, not results."""
+
     def __init__(self, corpus: EncodedPairs, batch_size: int) -> None:
         """Training is shuffled by PyTorch's seed of this moment; evaluation takes ``EVALUATION_BATCH`` pairs at once."""
         super().__init__()
@@ -57,9 +60,6 @@ class TranslationData(TaskData):
         self.source = corpus.source
         self._batch_size = batch_size
         self._shuffle_seed = torch.initial_seed()
-
-    EVALUATION_BATCH = 50
-    """Changes memory and speed, not results."""
 
     def train_dataloader(self) -> ExampleBatches[Pair, PairBatch]:
         """Batches of an epoch of training, resumable in mid-epoch."""

@@ -112,7 +112,7 @@ class CompressedLSTM(nn.Module):
     def to_lstm(self) -> nn.LSTM:
         """A plain ``nn.LSTM`` with the composed weights."""
         lstm = nn.LSTM(
-            self.input_size, self.hidden_size, self.num_layers, self.bias, self.batch_first, self.dropout,
+            self.input_size, self.hidden_size, self.num_layers, self.bias, self.batch_first, self._dropout_in_force,
             self.bidirectional,
         )  # fmt: skip
         weights = {name: matrix.dense() for name, matrix in self._named_matrices()} | dict(self.biases.items())

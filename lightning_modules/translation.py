@@ -1,4 +1,4 @@
-"""Translation with LSTMs: an encoder, a decoder, and the global attention of Luong, Pham & Manning 2015 (arXiv 1508.04025).
+"""Translation with LSTMs: encoder, decoder and attention, as Luong, Pham & Manning 2015 have it (arXiv 1508.04025).
 
 The encoder reads the source in both directions, each with half of the hidden units, so that its last states, side by side,
 are the first state of the decoder. Attention comes after the decoder's last layer, and what it finds is not fed back as
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchmetrics import MeanMetric
 
+from lightning_modules.attention import GlobalAttention, Memory
 from lightning_modules.beam_search import beam_search
 from lightning_modules.lstm import CompressedLSTM, State
 from lightning_modules.settings import Method, TranslationModel, TranslationTraining
@@ -85,17 +86,6 @@ class PairBatch(Protocol):
         ...
 
 
-class Memory(NamedTuple):
-    """What the decoder attends to."""
-
-    keys_BSH: Tensor
-    """Encoder states as scores take them."""
-    values_BSH: Tensor
-    """Encoder states."""
-    padding_BS: Tensor
-    """Where there is none."""
-
-
 class ScaledEmbedding(nn.Embedding):
     """An embedding whose weights serve as those of a softmax too: small ones, multiplied by √E where they are looked up.
 
@@ -147,8 +137,7 @@ class Translator(Task):
             dropout=model.dropout,
             method=dense if model.compressed == "encoder" else method,
         )
-        self.keys = nn.Linear(model.hidden, model.hidden, bias=False) if model.attention == "general" else nn.Identity()
-        self.combine = nn.Linear(2 * model.hidden, model.embedding, bias=False)
+        self.attention = GlobalAttention(model.hidden, model.embedding, model.attention)
         self.softmax_bias = nn.Parameter(torch.zeros(len(target)))
         self.dropout = nn.Dropout(model.dropout)
         self._nats = MeanMetric().set_dtype(torch.float64)
@@ -158,16 +147,8 @@ class Translator(Task):
         """Read source sentences, the longest first: what the decoder attends to, and its first state."""
         embedded_SBE = self.dropout(self.source_embedding(source_SB))
         outputs, state = self.encoder(pack_padded_sequence(embedded_SBE, list(lengths)))
-        values_BSH = pad_packed_sequence(outputs, batch_first=True)[0]
-        steps_S = torch.arange(source_SB.shape[0], device=source_SB.device)
-        padding_BS = steps_S >= torch.tensor(lengths, device=source_SB.device)[:, None]
-        return Memory(self.keys(values_BSH), values_BSH, padding_BS), (_joined(state[0]), _joined(state[1]))
-
-    def attend(self, outputs_BTH: Tensor, memory: Memory) -> Tensor:
-        """The attentional states h̃ₜ = tanh(W [cₜ; hₜ]) of decoder states hₜ: (B, T, H) → (B, T, E), equations 5 and 7."""
-        scores_BTS = outputs_BTH @ memory.keys_BSH.mT
-        weights_BTS = scores_BTS.masked_fill(memory.padding_BS[:, None], -math.inf).softmax(-1)
-        return torch.tanh(self.combine(torch.cat([weights_BTS @ memory.values_BSH, outputs_BTH], dim=-1)))
+        encoded_BSH = pad_packed_sequence(outputs, batch_first=True)[0]
+        return self.attention.memory(encoded_BSH, lengths), (_joined(state[0]), _joined(state[1]))
 
     def predict(self, attentional_NE: Tensor) -> Tensor:
         """Log-probabilities of the next subword, (…, E) → (…, V)."""
@@ -175,14 +156,14 @@ class Translator(Task):
         return logits_NV.log_softmax(-1)
 
     def forward(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
-        """For all places of the targets: log-probabilities of what stands there, (N, V), and what stands there, (N,)."""
+        """Log-probabilities of all subwords at all places of the targets, (N, V), and those that stand there, (N,)."""
         memory, state = self.encode(batch.source_SB, batch.source_lengths)
         read_TBE = self.dropout(self.target_embedding(batch.target_TB[:-1]))
         packed = pack_padded_sequence(read_TBE, list(batch.target_lengths), enforce_sorted=False)
         outputs_BTH = pad_packed_sequence(self.decoder(packed, state)[0], batch_first=True)[0]
         steps_T = torch.arange(outputs_BTH.shape[1], device=outputs_BTH.device)
         there_BT = steps_T < torch.tensor(batch.target_lengths, device=outputs_BTH.device)[:, None]
-        return self.predict(self.attend(outputs_BTH, memory)[there_BT]), batch.target_TB[1:].T[there_BT]
+        return self.predict(self.attention(outputs_BTH, memory)[there_BT]), batch.target_TB[1:].T[there_BT]
 
     def training_step(self, batch: PairBatch, batch_index: int) -> dict[str, Tensor]:
         """Cross-entropy against the target, some of whose probability is spread evenly (label smoothing)."""
@@ -255,7 +236,7 @@ class Translator(Task):
         def step(last_N: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
             outputs_1NH, state = decoder(self.target_embedding(last_N)[None], state)
             outputs_BKH = outputs_1NH[0].unflatten(0, (len(lengths), -1))
-            return self.predict(self.attend(outputs_BKH, memory)).flatten(0, 1), state
+            return self.predict(self.attention(outputs_BKH, memory)).flatten(0, 1), state
 
         found = beam_search(
             step,

@@ -43,10 +43,10 @@ def log_probabilities(net, source, target):
         x_E = net.target_embedding.weight[token] * net.target_embedding.embedding_dim**0.5
         h_1H, state = decoder(x_E[None], state)
         h_H = h_1H[0]
-        w_HH = net.keys.weight if isinstance(net.keys, nn.Linear) else torch.eye(len(h_H))
+        w_HH = net.attention.keys.weight if isinstance(net.attention.keys, nn.Linear) else torch.eye(len(h_H))
         weights_S = torch.softmax(torch.stack([h_H @ w_HH @ memory_H for memory_H in encoded_SH]), 0)
         context_H = sum(weight * memory_H for weight, memory_H in zip(weights_S, encoded_SH, strict=True))
-        attentional_E = torch.tanh(net.combine.weight @ torch.cat([context_H, h_H]))
+        attentional_E = torch.tanh(net.attention.combine.weight @ torch.cat([context_H, h_H]))
         rows.append(torch.log_softmax(net.target_embedding.weight @ attentional_E + net.softmax_bias, 0))
     return torch.stack(rows)
 
