@@ -25,10 +25,11 @@ from inference.errors import InferenceError
 from inference.matrix_parts import TensorKind, TensorShape
 
 FORMAT = "lstm-doping bundle"
-VERSION = 1
-"""Raised when an older runtime could not read the file, or would compute something else from it."""
+VERSION = 2
+"""The newest that this runtime reads. Raised when an older runtime could not read the file, or would compute something else
+from it; a file that an older one can read keeps the older version."""
 
-NUMBERS: dict[TensorKind, npt.DTypeLike] = {"F32": "<f4", "U16": "<u2", "U32": "<u4"}
+NUMBERS: dict[TensorKind, npt.DTypeLike] = {"F32": "<f4", "I8": "<i1", "U16": "<u2", "U32": "<u4"}
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -61,7 +62,7 @@ def to_bytes(bundle: Bundle) -> bytes:
     length = int.from_bytes(laid_out[:8], "little")
     metadata = {
         "format": FORMAT,
-        "version": str(VERSION),
+        "version": str(version_of(bundle.description)),
         "sha256": _BLANK,
         "description": bundle.description.model_dump_json(),
     }
@@ -69,6 +70,11 @@ def to_bytes(bundle: Bundle) -> bytes:
     header = json.dumps({"__metadata__": metadata} | json.loads(laid_out[8 : 8 + length]), separators=(",", ":"))
     padded = header.encode() + b" " * (-len(header.encode()) % 8)
     return sealed(len(padded).to_bytes(8, "little") + padded + laid_out[8 + length :])
+
+
+def version_of(description: Description) -> int:
+    """The first version that can hold such a model: 2 has narrow values."""
+    return 2 if any(tensor.kind == "I8" for tensor in description.model.tensors().values()) else 1
 
 
 def write(bundle: Bundle, path: Path) -> None:
@@ -117,14 +123,16 @@ def from_bytes(data: bytes) -> Bundle:
     if metadata.get("format") != FORMAT:
         raise InferenceError("a safetensors file, but no bundle of this project; expected the file that export writes")
     version = metadata.get("version", "")
-    if version != str(VERSION):
+    if version not in map(str, range(1, VERSION + 1)):
         newer = version.isdecimal() and len(version) < 10 and int(version) > VERSION
         raise InferenceError(
-            f"format version {_shown(version)!r}, but this runtime reads {VERSION}; {_NEWER if newer else _DAMAGED}"
+            f"format version {_shown(version)!r}, but this runtime reads 1 to {VERSION}; {_NEWER if newer else _DAMAGED}"
         )
     if metadata.get("sha256") != checksum(data):
         raise InferenceError(f"the checksum does not match what is in the file; {_DAMAGED}")
     description = _description(metadata)
+    if version != str(version_of(description)):
+        raise InferenceError(f"format version {version} does not fit the model that is described; {_DAMAGED}")
     return Bundle(description, _tensors(data, description))
 
 

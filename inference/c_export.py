@@ -16,11 +16,11 @@ import numpy.typing as npt
 from inference.bundle import Bundle
 from inference.description import summary
 from inference.errors import InferenceError
-from inference.kernels import Dense, Matrix
+from inference.kernels import Matrix
 from inference.kernels.layout import Fields, fields
 from inference.language_model import LanguageModel
 from inference.runtime import runnable
-from inference.weights import Cell, cells
+from inference.weights import Cell, cells, table
 
 PACKAGE = Path(__file__).parent
 TEMPLATE = PACKAGE / "c_template"
@@ -33,7 +33,7 @@ EXPECTED_OUTPUTS = 16
 
 NUMBERS_A_LINE = 12
 
-C_TYPES = {"float32": "float", "uint16": "uint16_t", "uint32": "uint32_t", "int32": "int32_t"}
+C_TYPES = {"float32": "float", "int8": "int8_t", "uint16": "uint16_t", "uint32": "uint32_t", "int32": "int32_t"}
 
 
 def write_c(bundle: Bundle, folder: Path) -> None:
@@ -73,8 +73,13 @@ def _sizes(bundle: Bundle) -> str:
         "LAYERS": lstm.layers,
         "DIRECTIONS": directions,
         "HIDDEN": lstm.hidden_size,
+        "NARROW_EMBEDDING": int("embedding_scale" in bundle.tensors),
     }
-    comments = {"VOCABULARY": "tokens; 0: not a language model", "WORDS": "1: tokens are words, 0: characters"}
+    comments = {
+        "VOCABULARY": "tokens; 0: not a language model",
+        "WORDS": "1: tokens are words, 0: characters",
+        "NARROW_EMBEDDING": "1: int8 times a scale a token",
+    }
     lines = [
         f"#define MODEL_{name} {size}" + (f" /* {comments[name]} */" if name in comments else "")
         for name, size in sizes.items()
@@ -92,10 +97,13 @@ def _weights(bundle: Bundle) -> str:
     lines += ["", "static const doped_layer layers[MODEL_STATES] = {", *(f"    {layer}," for layer in layers), "};"]
     model = bundle.description.model
     if model.kind == "language_model":
-        arrays, softmax = _matrix(Dense(bundle.tensors["softmax.weight"]), "softmax")
+        arrays, softmax = _matrix(table(bundle.tensors, "softmax.weight"), "softmax")
         lines += [*arrays, f"static const doped_matrix softmax = {softmax};"]
         lines += _array("softmax_bias", bundle.tensors["softmax.bias"])
-        lines += _array("embedding", bundle.tensors["embedding"])
+        embedding = table(bundle.tensors, "embedding")
+        lines += _array("embedding", embedding.weight)
+        if embedding.weight_scale is not None:
+            lines += _array("embedding_scales", embedding.weight_scale)
         lines += [
             "",
             "const char *const model_tokens[MODEL_VOCABULARY] = {",

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from data.vocabulary import Level, Vocabulary
-from inference.matrix_parts import BYTES, Count, MatrixParts, Part, TensorShape, Width
+from inference.matrix_parts import BYTES, Count, MatrixParts, Part, TensorShape, Valued, Width
 
 
 class Lstm(Part):
@@ -85,7 +85,7 @@ class LstmModel(Part):
         return {f"lstm.{name}": shape for name, shape in self.lstm.tensors().items()}
 
 
-class LanguageModel(Part):
+class LanguageModel(Valued):
     """Embedding, LSTM, softmax over the vocabulary."""
 
     kind: Literal["language_model"] = "language_model"
@@ -108,8 +108,8 @@ class LanguageModel(Part):
         """``embedding``, ``softmax.weight``, ``softmax.bias``, and those of the LSTM under ``lstm.``."""
         words, lstm = len(self.tokens), self.lstm
         return {
-            "embedding": TensorShape(kind="F32", shape=(words, lstm.input_size)),
-            "softmax.weight": TensorShape(kind="F32", shape=(words, lstm.hidden_size)),
+            **self._values("embedding", (words, lstm.input_size), words),
+            **self._values("softmax.weight", (words, lstm.hidden_size), words),
             "softmax.bias": TensorShape(kind="F32", shape=(words,)),
             **{f"lstm.{name}": shape for name, shape in lstm.tensors().items()},
         }
@@ -175,6 +175,8 @@ def summary(description: Description) -> list[str]:
     ]
     if quality:
         lines.append(f"{quality.metric}: validation {quality.validation:.4g}, test {quality.test:.4g}")
+    if "narrowed" in origin:
+        lines.append(f"narrowed after that to {origin['narrowed']}")
     if "trial" in origin:
         lines.append(f"trial {origin['trial']} on {origin['task']}")
     return lines

@@ -21,6 +21,7 @@ _EXAMPLES = """\
 examples:
   python inference/export.py --from runs/kp_vs_pruning-quick --method doped_kp --factor 20 --out model.lstm
   python inference/export.py --from runs/kp_vs_pruning-quick/trials/0123456789ab --out model.lstm
+  python inference/export.py --from model.lstm --values int8 --out small.lstm
   python inference/export.py --from model.lstm --format c --out model_c
   python inference/export.py --from model.lstm --format onnx --out model.onnx"""
 
@@ -34,6 +35,10 @@ def _command(arguments: Sequence[str]) -> None:
     options = _parse(arguments)
     model = _source(options.source, options.method, options.factor)
     out = options.out
+    if options.values == "int8":
+        from inference.narrowing import narrow_and_measure
+
+        model = narrow_and_measure(model)
     if options.format == "bundle":
         bundle.write(model, out)
     elif options.format == "c":
@@ -66,6 +71,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--method", metavar="NAME", help="of a study: only models of this method, e.g. doped_kp")
     parser.add_argument("--factor", metavar="N", type=float, help="of a study: only models of this compression factor")
     parser.add_argument("--out", metavar="PATH", type=Path, required=True, help="file to write; with --format c, a folder")
+    parser.add_argument(
+        "--values",
+        choices=("float32", "int8"),
+        default="float32",
+        help="how weights are stored: int8 with a scale for each row takes about a quarter of the bytes; the error is "
+        "measured and said (default: %(default)s)",
+    )
     parser.add_argument("--format", choices=("bundle", "c", "onnx"), default="bundle", help="default: %(default)s")
     return parser.parse_args(arguments)
 

@@ -22,13 +22,16 @@ from inference.matrix_parts import (
     SparseParts,
     StructuredParts,
 )  # fmt: skip
+from inference.narrowing import narrow
 
 Random = np.random.Generator
 Alteration = Callable[[bytes, list[bytes], Random], bytes]
 
 
 def samples() -> list[Bundle]:
-    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs and a language model."""
+    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs and a language model, all
+    of them with values in float32 and in int8.
+    """
     random = np.random.default_rng(1)
     families: list[StructuredParts | None] = [
         None, DenseParts(), LowRankParts(rank=2), HybridParts(free_rows=3), KroneckerParts(left=(4, 2)),
@@ -43,7 +46,7 @@ def samples() -> list[Bundle]:
                     _lstm_bundle(random, family, pattern, layers=1 + len(made) % 2, bidirectional=len(made) % 3 == 0)
                 )
     made.append(_language_model_bundle(random, KroneckerParts(left=(4, 2)), "gates"))
-    return made
+    return made + [narrow(bundle) for bundle in made]
 
 
 def altered(files: list[bytes], random: Random) -> tuple[bytes, bool]:
@@ -118,7 +121,11 @@ def _edit_indices(data: bytes, _: list[bytes], random: Random) -> bytes:
     """An index of a sparse matrix, or some float, is an extreme one."""
     try:
         header = json.loads(data[8 : _data_start(data)])
-        spans = [value["data_offsets"] for key, value in header.items() if key.endswith((".columns", ".offsets", ".values"))]
+        spans = [
+            value["data_offsets"]
+            for key, value in header.items()
+            if key.endswith((".columns", ".offsets", ".values", "_scale"))
+        ]
         start, end = spans[random.integers(len(spans))]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return data

@@ -21,6 +21,7 @@ from inference.bundle import Bundle
 from inference.command_line import Parser, answer
 from inference.errors import InferenceError
 from inference.fuzz_cases import Random, altered, samples
+from inference.kernels.narrow import LARGEST
 from inference.language_model import LanguageModel
 from inference.runtime import runnable
 
@@ -104,5 +105,9 @@ def _kind(message: str) -> str:
 
 
 def _largest_weight(loaded: Bundle) -> float:
-    floats = (tensor for tensor in loaded.tensors.values() if tensor.dtype.kind == "f" and tensor.size)
-    return max(float(np.abs(tensor).max()) for tensor in floats)
+    """Of narrow values, the largest that they could be."""
+    return max(
+        float(np.abs(tensor).max(initial=0)) * (LARGEST if name.endswith("_scale") else 1)
+        for name, tensor in loaded.tensors.items()
+        if tensor.dtype.kind == "f"
+    )

@@ -17,6 +17,7 @@ from inference import description
 from inference.bundle import Bundle
 from inference.errors import InferenceError
 from inference.lstm import Floats, Lstm, State
+from inference.weights import table
 
 CHUNK = 256
 """Steps that are scored at once; changes memory and speed, not the result."""
@@ -62,8 +63,8 @@ class LanguageModel:
         self.bundle = bundle
         self.vocabulary = Vocabulary(described.level, described.tokens)
         self.lstm = Lstm(bundle, threads)
-        self._embedding_VH: Floats = bundle.tensors["embedding"]
-        self._softmax_VH: Floats = bundle.tensors["softmax.weight"]
+        self._embedding = table(bundle.tensors, "embedding")
+        self._softmax_VH: Floats = table(bundle.tensors, "softmax.weight").dense()  # BLAS has no narrow products
         self._bias_V: Floats = bundle.tensors["softmax.bias"]
 
     def forward(self, tokens_TB: npt.ArrayLike, state: State | None = None) -> tuple[Floats, State]:
@@ -131,7 +132,7 @@ class LanguageModel:
             logits_V = outputs_TBH[-1, 0] @ self._softmax_VH.T + self._bias_V
             token = _choose(logits_V, temperature, random)
             yield token
-            outputs_TBH, state = self.lstm.forward(self._embedding_VH[None, [token]], state)
+            outputs_TBH, state = self.lstm.forward(self._embedded([[token]]), state)
 
     def _prompt(self, prompt: str) -> TokenIds:
         level = self.vocabulary.level
@@ -150,10 +151,13 @@ class LanguageModel:
             raise InferenceError(
                 f"the tokens have shape {ids_TB.shape} and type {ids_TB.dtype}; expected whole numbers (steps, batch)"
             )
-        words = len(self._embedding_VH)
+        words = len(self._embedding.weight)
         if ids_TB.size and not 0 <= ids_TB.min() <= ids_TB.max() < words:
             raise InferenceError(f"a token has id {ids_TB.max()} or {ids_TB.min()}; expected ids from 0 to {words - 1}")
-        return self._embedding_VH[ids_TB.astype(np.int64)]
+        ids_TB = ids_TB.astype(np.int64)
+        scale = self._embedding.weight_scale
+        embedded: Floats = self._embedding.weight[ids_TB]
+        return embedded if scale is None else embedded * scale[ids_TB][..., None]
 
 
 def _log_softmax(logits_TV: Floats) -> npt.NDArray[np.float64]:

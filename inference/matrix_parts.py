@@ -15,9 +15,12 @@ Width = Annotated[int, Field(ge=1, le=1 << 20)]
 """Inputs or hidden units; a width beyond a million is taken for damage."""
 Count = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 
-TensorKind = Literal["F32", "U16", "U32"]
+TensorKind = Literal["F32", "I8", "U16", "U32"]
 """Types of numbers, by the names that safetensors gives them."""
-BYTES: dict[TensorKind, int] = {"F32": 4, "U16": 2, "U32": 4}
+BYTES: dict[TensorKind, int] = {"F32": 4, "I8": 1, "U16": 2, "U32": 4}
+
+ValueKind = Literal["float32", "int8"]
+"""How values are stored; int8 has a scale for each row (``inference.kernels.narrow``)."""
 
 
 class Part(BaseModel):
@@ -33,17 +36,30 @@ class TensorShape(Part):
     shape: tuple[int, ...]
 
 
-class DenseParts(Part):
+class Valued(Part):
+    """Base of parts whose values may be narrow."""
+
+    values: Annotated[ValueKind, Field(exclude_if=lambda kind: kind == "float32")] = "float32"
+    """How they are stored. Not written where it is float32: so files without narrow values are what they always were."""
+
+    def _values(self, name: str, shape: tuple[int, ...], rows: int) -> dict[str, TensorShape]:
+        """The tensor of values, and the scales of its rows if it is narrow."""
+        if self.values == "float32":
+            return {name: TensorShape(kind="F32", shape=shape)}
+        return {name: TensorShape(kind="I8", shape=shape), f"{name}_scale": TensorShape(kind="F32", shape=(rows,))}
+
+
+class DenseParts(Valued):
     """All m·n values."""
 
     kind: Literal["dense"] = "dense"
 
     def tensors(self, rows: int, columns: int) -> dict[str, TensorShape]:
         """``weight`` (m, n)."""
-        return {"weight": TensorShape(kind="F32", shape=(rows, columns))}
+        return self._values("weight", (rows, columns), rows)
 
 
-class LowRankParts(Part):
+class LowRankParts(Valued):
     """U V."""
 
     kind: Literal["low_rank"] = "low_rank"
@@ -52,14 +68,11 @@ class LowRankParts(Part):
 
     def tensors(self, rows: int, columns: int) -> dict[str, TensorShape]:
         """``u`` (m, r) and ``v`` (r, n)."""
-        return {
-            "u": TensorShape(kind="F32", shape=(rows, self.rank)),
-            "v": TensorShape(kind="F32", shape=(self.rank, columns)),
-        }
+        return self._values("u", (rows, self.rank), rows) | self._values("v", (self.rank, columns), self.rank)
 
 
-class HybridParts(Part):
-    """[A ; u₁ v₁ᵀ | u₂ v₂ᵀ], v₁ for the first n // 2 columns."""
+class HybridParts(Valued):
+    """[A ; u₁ v₁ᵀ | u₂ v₂ᵀ], v₁ for the first n // 2 columns; only A can be narrow."""
 
     kind: Literal["hybrid"] = "hybrid"
     free_rows: Annotated[int, Field(ge=0, le=1 << 22)]
@@ -70,13 +83,13 @@ class HybridParts(Part):
         if self.free_rows >= rows:
             raise ValueError(f"a hybrid matrix of {rows} rows cannot have {self.free_rows} free ones")
         return {
-            "a": TensorShape(kind="F32", shape=(self.free_rows, columns)),
+            **self._values("a", (self.free_rows, columns), self.free_rows),
             "u": TensorShape(kind="F32", shape=(rows - self.free_rows, 2)),
             "v": TensorShape(kind="F32", shape=(columns,)),
         }
 
 
-class KroneckerParts(Part):
+class KroneckerParts(Valued):
     """Σ_r B_r ⊗ C_r."""
 
     kind: Literal["kronecker"] = "kronecker"
@@ -90,13 +103,11 @@ class KroneckerParts(Part):
         (m1, n1) = self.left
         if rows % m1 or columns % n1:
             raise ValueError(f"left factors of {m1} x {n1} do not divide a matrix of {rows} x {columns}")
-        return {
-            "b": TensorShape(kind="F32", shape=(self.terms, m1, n1)),
-            "c": TensorShape(kind="F32", shape=(self.terms, rows // m1, columns // n1)),
-        }
+        (m2, n2) = rows // m1, columns // n1
+        return self._values("b", (self.terms, m1, n1), m1) | self._values("c", (self.terms, m2, n2), m2)
 
 
-class SparseParts(Part):
+class SparseParts(Valued):
     """Blocks of values with one column index each, in compressed rows of blocks (``inference.kernels.sparse``)."""
 
     pattern: Pattern = "unstructured"
@@ -111,7 +122,7 @@ class SparseParts(Part):
         if self.blocks > groups * columns:
             raise ValueError(f"a sparse matrix of {rows} x {columns} cannot have {self.blocks:,} blocks of {block}")
         return {
-            "values": TensorShape(kind="F32", shape=(self.blocks, block)),
+            **self._values("values", (self.blocks, block), rows),
             "columns": TensorShape(kind="U16" if columns <= 1 << 16 else "U32", shape=(self.blocks,)),
             "offsets": TensorShape(kind="U32", shape=(groups + 1,)),
         }

@@ -4,6 +4,7 @@ Structured parts become a few small ``MatMul`` and ``Gemm``. ONNX has no sparse 
 gathering the inputs of 82,000 nonzeros takes it 12 times as long as a dense product with that 2600 x 650 matrix. So a
 sparse part is stored as values and coordinates, 8 bytes a nonzero, which ``ScatterND`` writes out when the session is made
 (constant folding); from then on it costs time and memory of a dense matrix. Whoever wants the speed takes the kernels.
+Narrow values are widened: ONNX Runtime would do so itself, once, when the session is made.
 
 Legend of dimensions: B batch, I inputs, H hidden units, V vocabulary, S layers, M rows, N columns.
 """
@@ -18,8 +19,8 @@ import numpy.typing as npt
 
 from inference.bundle import Bundle
 from inference.errors import InferenceError
-from inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum
-from inference.weights import cells
+from inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum, widened
+from inference.weights import cells, table
 
 try:
     import onnx
@@ -60,14 +61,15 @@ def to_onnx(bundle: Bundle) -> onnx.ModelProto:
     graph = _Graph()
     if described.kind == "language_model":
         inputs = [_value("token", TensorProto.INT64, ["batch"])]
-        x = graph.add("Gather", graph.constant(bundle.tensors["embedding"], "embedding"), "token")
+        x = graph.add("Gather", graph.constant(table(bundle.tensors, "embedding").dense(), "embedding"), "token")
     else:
         inputs = [_value("x", TensorProto.FLOAT, ["batch", lstm.input_size])]
         x = "x"
     hidden, memory = [], []
     for index, cell in enumerate(cells(bundle)):
         h, c = (graph.add("Gather", part, graph.constant(np.int64(index), "index")) for part in ("h", "c"))
-        gates = graph.add("Add", _product(graph, cell.input, x), _product(graph, cell.recurrent, h))
+        input, recurrent = widened(cell.input), widened(cell.recurrent)
+        gates = graph.add("Add", _product(graph, input, x), _product(graph, recurrent, h))
         if cell.bias is not None:
             gates = graph.add("Add", gates, graph.constant(cell.bias, "bias"))
         x, c = _step(graph, gates, c)
@@ -77,7 +79,8 @@ def to_onnx(bundle: Bundle) -> onnx.ModelProto:
         axis = graph.constant(np.array([0]), "axis")
         graph.add("Concat", *(graph.add("Unsqueeze", part, axis) for part in parts), output=name, axis=0)
     if described.kind == "language_model":
-        weight, bias = (graph.constant(bundle.tensors[f"softmax.{part}"], part) for part in ("weight", "bias"))
+        weight = graph.constant(table(bundle.tensors, "softmax.weight").dense(), "weight")
+        bias = graph.constant(bundle.tensors["softmax.bias"], "bias")
         graph.add("Gemm", x, weight, bias, output="logits", transB=1)
         outputs = [_value("logits", TensorProto.FLOAT, ["batch", len(described.tokens)])]
     else:

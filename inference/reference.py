@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.bundle import Bundle
-from inference.weights import Cell, cells
+from inference.weights import Cell, cells, table
 
 Array = npt.NDArray[np.float64]
 
@@ -26,10 +26,10 @@ def lstm_outputs(bundle: Bundle, x_TBI: Array) -> Array:
 
 def logits(bundle: Bundle, tokens_TB: npt.NDArray[np.integer]) -> Array:
     """Logits of a language model, (steps, batch) → (steps, batch, vocabulary)."""
-    embedding_VH, softmax_VH, bias_V = (
-        bundle.tensors[name].astype(np.float64) for name in ("embedding", "softmax.weight", "softmax.bias")
+    embedding_VH, softmax_VH = (
+        table(bundle.tensors, name).dense().astype(np.float64) for name in ("embedding", "softmax.weight")
     )
-    return lstm_outputs(bundle, embedding_VH[tokens_TB]) @ softmax_VH.T + bias_V
+    return lstm_outputs(bundle, embedding_VH[tokens_TB]) @ softmax_VH.T + bundle.tensors["softmax.bias"]
 
 
 def _outputs(cell: Cell, x_TBI: Array) -> Array:

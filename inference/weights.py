@@ -15,6 +15,9 @@ from inference.errors import InferenceError
 from inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum
 from inference.matrix_parts import MatrixParts, StructuredParts
 
+LARGEST_SCALE = np.finfo(np.float32).max / 128
+"""Of a row of narrow values: one beyond that has values that are no float32."""
+
 FAMILIES: dict[str, type[Structured]] = {"dense": Dense, "low_rank": LowRank, "hybrid": Hybrid, "kronecker": Kronecker}
 """The class of each ``kind``; its fields are the tensors that the description demands."""
 
@@ -43,25 +46,37 @@ def cells(bundle: Bundle) -> list[Cell]:
     for name, tensor in bundle.tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise InferenceError(f"the tensor {name!r} has values that are not finite; export a model that has not diverged")
+        if name.endswith("_scale") and not (np.abs(tensor) <= LARGEST_SCALE).all():
+            raise InferenceError(f"the tensor {name!r} has scales beyond {LARGEST_SCALE:.3g}; the file is damaged")
     try:
         return list(_cells(bundle.description.model.lstm, bundle.tensors))
     except ValueError as error:
         raise InferenceError(f"{error}; the file is damaged, copy or export it again") from error
 
 
+def table(tensors: Tensors, name: str) -> Dense:
+    """A matrix beside the LSTM: an embedding, or the weight of a softmax."""
+    return Dense(tensors[name], tensors.get(f"{name}_scale"))
+
+
+def matrix(lstm: Lstm, tensors: Tensors, name: str) -> Matrix:
+    """One weight of an LSTM by its name.
+
+    Raises:
+        ValueError: the indices of a sparse matrix are not those of one.
+
+    """
+    within = f"lstm.{name}."
+    own = {key.removeprefix(within): tensor for key, tensor in tensors.items() if key.startswith(within)}
+    return _matrix(lstm.matrices[name], lstm.shapes()[name], own)
+
+
 def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
-    shapes = lstm.shapes()
-
-    def weight(name: str) -> Matrix:
-        within = f"lstm.{name}."
-        own = {key.removeprefix(within): tensor for key, tensor in tensors.items() if key.startswith(within)}
-        return _matrix(lstm.matrices[name], shapes[name], own)
-
     for suffix, _ in lstm.cells():
         yield Cell(
             suffix,
-            weight(f"weight_ih_{suffix}"),
-            weight(f"weight_hh_{suffix}"),
+            matrix(lstm, tensors, f"weight_ih_{suffix}"),
+            matrix(lstm, tensors, f"weight_hh_{suffix}"),
             tensors[f"lstm.bias_{suffix}"] if lstm.bias else None,
             reverse=suffix.endswith("_reverse"),
         )
@@ -72,7 +87,9 @@ def _matrix(parts: MatrixParts, shape: tuple[int, int], tensors: Tensors) -> Mat
     if not parts.sparse:
         assert structured
         return structured
-    arrays: dict[str, npt.NDArray[Any]] = {name: tensors[f"sparse.{name}"] for name in ("values", "columns", "offsets")}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        name.removeprefix("sparse."): tensor for name, tensor in tensors.items() if name.startswith("sparse.")
+    }
     sparse = Sparse(parts.sparse.pattern, shape, **arrays)
     _check_canonical(sparse)
     return Sum(structured, sparse) if structured else sparse

@@ -53,8 +53,14 @@ void model_run(model_state *state, int32_t steps, const model_input *inputs, flo
     float *const x = workspace;
     float *const y = x + (size_t)steps * INPUTS;
     float *const rest = y + (size_t)steps * WIDTH;
-    for (int32_t t = 0; t < steps; t++)
+    for (int32_t t = 0; t < steps; t++) {
+#if MODEL_NARROW_EMBEDDING
+        for (int k = 0; k < INPUTS; k++)
+            x[(size_t)t * INPUTS + k] = (float)embedding[(size_t)inputs[t] * INPUTS + k] * embedding_scales[inputs[t]];
+#else
         memcpy(x + (size_t)t * INPUTS, embedding + (size_t)inputs[t] * INPUTS, INPUTS * sizeof(float));
+#endif
+    }
     run_layers(state, steps, x, y, rest);
     doped_multiply(&softmax, steps, y, outputs, rest);
     for (int32_t t = 0; t < steps; t++)

@@ -20,10 +20,11 @@ B batch, H hidden units (M = 4 H).
 
 from inference.kernels.build import KernelError
 from inference.kernels.layer import Engine, Layer, multiply
-from inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum
+from inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum, widened
+from inference.kernels.narrow import narrowed
 from inference.kernels.sparse import PATTERNS, Pattern, Sparse
 
 __all__ = [
     "PATTERNS", "Dense", "Engine", "Hybrid", "KernelError", "Kronecker", "Layer", "LowRank", "Matrix", "Pattern", "Sparse",
-    "Structured", "Sum", "multiply",
+    "Structured", "Sum", "multiply", "narrowed", "widened",
 ]  # fmt: skip

@@ -25,12 +25,17 @@
 enum {
     LANES = 8,
     PANEL_FROM = 3, /* from so many vectors on, a panel costs less than one vector after the other */
-    PADDING = 16    /* floats that may be read behind an array of the workspace */
+    PADDING = 16,   /* floats that may be read behind an array of the workspace */
+    TILE = 2048,    /* floats of narrow values that are widened at a time; they stay in the first cache */
+    TILE_WIDTH = 64
 };
 
 typedef float lanes __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t lanes_mask __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+typedef uint32_t lanes_bits __attribute__((vector_size(32), aligned(1), may_alias));
+typedef uint32_t quad_bits __attribute__((vector_size(16), aligned(1), may_alias));
+typedef int32_t quad_mask __attribute__((vector_size(16)));
 
 /* The part of the work that a thread does. */
 typedef struct {
@@ -40,6 +45,25 @@ typedef struct {
 INLINE lanes load(const float *from) { return *(const lanes *)from; }
 INLINE void store(float *to, lanes value) { *(lanes *)to = value; }
 INLINE quad load4(const float *from) { return *(const quad *)from; }
+
+/* The narrow values at one place of each word of four, the first in memory being the first, as floats. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define SHIFT_UP(place) (8 * (place))
+#else
+#define SHIFT_UP(place) (24 - 8 * (place))
+#endif
+INLINE lanes widened(lanes_bits words, const int place) {
+    return __builtin_convertvector((lanes_mask)(words << SHIFT_UP(place)) >> 24, lanes);
+}
+INLINE quad widened4(quad_bits words, const int place) {
+    return __builtin_convertvector((quad_mask)(words << SHIFT_UP(place)) >> 24, quad);
+}
+
+/* The element of an array that is narrow if it has scales. */
+static const void *element(const void *array, ptrdiff_t index, const float *scales) {
+    return scales ? (const void *)((const int8_t *)array + index) : (const void *)((const float *)array + index);
+}
+static const float *from_row(const float *scales, ptrdiff_t row) { return scales ? scales + row : NULL; }
 
 static int minimum(int a, int b) { return a < b ? a : b; }
 static int padded(int count) { return (count + LANES - 1) / LANES * LANES; }
@@ -67,20 +91,22 @@ static void wait_for_all(share team) {
 /* ---- small dense products ------------------------------------------------------------------------------------------- */
 
 /* out (rows, width) = or += a (rows, depth) times v (depth, width), each with its own strides. v may be read, not used, up to the
- * next multiple of 8 columns. */
+ * next multiple of 8 columns. One of the factors may be narrow: a with a scale a row, and a_row or a_column 1; or v with a scale a
+ * column. */
 typedef struct {
-    const float *a;
+    const void *a;
     ptrdiff_t a_row, a_column;
-    const float *v;
+    const void *v;
     ptrdiff_t v_row;
     float *out;
     ptrdiff_t out_row;
     int rows, depth, width;
     int add;
+    const float *a_scales, *v_scales;
 } dense_product;
 
 INLINE void tile(const dense_product *p, int row, int column, const int rows, const int vectors) {
-    const float *a = p->a + row * p->a_row, *v = p->v + column;
+    const float *a = (const float *)p->a + row * p->a_row, *v = (const float *)p->v + column;
     const ptrdiff_t a_row = p->a_row, a_column = p->a_column, v_row = p->v_row;
     lanes sum[8][8] = {{{0}}};
     for (int d = 0; d < p->depth; d++, a += a_column, v += v_row) {
@@ -123,7 +149,7 @@ INLINE void tile(const dense_product *p, int row, int column, const int rows, co
         }                                                         \
     }
 
-static void multiply_dense(const dense_product *p) {
+static void multiply_floats(const dense_product *p) {
     int row = 0;
     if (p->width <= LANES)
         for (; row + 8 <= p->rows; row += 8)
@@ -134,8 +160,97 @@ static void multiply_dense(const dense_product *p) {
         ROWS_OF_TILES(1, 8)
 }
 
+/* The same with v narrow: widened a tile at a time. */
+static void multiply_narrow_v(const dense_product *p) {
+    float widened_tile[TILE];
+    for (int column = 0; column < p->width; column += TILE_WIDTH) {
+        const int width = minimum(TILE_WIDTH, p->width - column), stride = padded(width), deepest = TILE / stride;
+        for (int first = 0; first < p->depth; first += deepest) {
+            const int depth = minimum(deepest, p->depth - first);
+            for (int d = 0; d < depth; d++) {
+                const int8_t *v = (const int8_t *)p->v + (first + d) * p->v_row + column;
+                for (int k = 0; k < width; k++)
+                    widened_tile[d * stride + k] = (float)v[k] * p->v_scales[column + k];
+            }
+            dense_product part = {(const float *)p->a + first * p->a_column, p->a_row, p->a_column, widened_tile, stride,
+                                  p->out + column, p->out_row, p->rows, depth, width, p->add || first, NULL, NULL};
+            multiply_floats(&part);
+        }
+    }
+}
+
+/* The same with a narrow, stored by rows or by columns. */
+static void multiply_narrow_a(const dense_product *p) {
+    enum { ROWS = TILE / TILE_WIDTH };
+    float widened_tile[TILE];
+    for (int row = 0; row < p->rows; row += ROWS) {
+        const int rows = minimum(ROWS, p->rows - row);
+        for (int first = 0; first < p->depth; first += TILE_WIDTH) {
+            const int depth = minimum(TILE_WIDTH, p->depth - first);
+            const int8_t *a = (const int8_t *)p->a + row * p->a_row + first * p->a_column;
+            if (p->a_column == 1)
+                for (int i = 0; i < rows; i++)
+                    for (int d = 0; d < depth; d++)
+                        widened_tile[i * TILE_WIDTH + d] = (float)a[i * p->a_row + d] * p->a_scales[row + i];
+            else
+                for (int d = 0; d < depth; d++)
+                    for (int i = 0; i < rows; i++)
+                        widened_tile[d * ROWS + i] = (float)a[d * p->a_column + i] * p->a_scales[row + i];
+            dense_product part = {widened_tile, p->a_column == 1 ? TILE_WIDTH : 1, p->a_column == 1 ? 1 : ROWS,
+                                  (const float *)p->v + first * p->v_row, p->v_row, p->out + row * p->out_row, p->out_row,
+                                  rows, depth, p->width, p->add || first, NULL, NULL};
+            multiply_floats(&part);
+        }
+    }
+}
+
+static void multiply_dense(const dense_product *p) {
+    if (p->v_scales)
+        multiply_narrow_v(p);
+    else if (p->a_scales)
+        multiply_narrow_a(p);
+    else
+        multiply_floats(p);
+}
+
+INLINE float sum_of(lanes v) { return ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7])); }
+
+/* y += W x for one vector, W narrow. A load of 32 values is 8 words of four; so the x that they meet are sorted by their place in
+ * the word. */
+static void multiply_narrow_rows(const int8_t *weight, const float *scales, int rows, int columns, const float *x, float *y) {
+    float sorted[TILE];
+    for (int first = 0; first < columns; first += TILE) {
+        const int count = minimum(TILE, columns - first), whole = count / (4 * LANES) * 4 * LANES;
+        for (int n = 0; n < whole; n += 4 * LANES)
+            for (int k = 0; k < 4 * LANES; k++)
+                sorted[n + k % 4 * LANES + k / 4] = x[first + n + k];
+        for (int row = 0; row < rows; row += 4) {
+            const int some = minimum(4, rows - row);
+            const int8_t *w = weight + (ptrdiff_t)row * columns + first;
+            lanes sum[4] = {{0}};
+            for (int n = 0; n < whole; n += 4 * LANES)
+                for (int i = 0; i < 4; i++) {
+                    lanes_bits words = *(const lanes_bits *)(w + (ptrdiff_t)minimum(i, some - 1) * columns + n);
+                    for (int place = 0; place < 4; place++)
+                        sum[i] += widened(words, place) * load(sorted + n + place * LANES);
+                }
+            for (int i = 0; i < some; i++) {
+                float total = sum_of(sum[i]);
+                for (int k = whole; k < count; k++)
+                    total += (float)w[(ptrdiff_t)i * columns + k] * x[first + k];
+                y[row + i] += scales[row + i] * total;
+            }
+        }
+    }
+}
+
 /* y += W x for one vector: dot products of 4 rows at a time with x. */
-static void multiply_rows(const float *weight, int rows, int columns, const float *x, float *y) {
+static void multiply_rows(const void *matrix, const float *scales, int rows, int columns, const float *x, float *y) {
+    if (scales) {
+        multiply_narrow_rows(matrix, scales, rows, columns, x, y);
+        return;
+    }
+    const float *weight = matrix;
     int row = 0;
     for (; row + 4 <= rows; row += 4) {
         const float *w = weight + (ptrdiff_t)row * columns;
@@ -148,8 +263,7 @@ static void multiply_rows(const float *weight, int rows, int columns, const floa
                     sum[i][half] += load(w + (ptrdiff_t)i * columns + n + half * LANES) * values;
             }
         for (int i = 0; i < 4; i++) {
-            lanes both = sum[i][0] + sum[i][1];
-            float total = ((both[0] + both[4]) + (both[1] + both[5])) + ((both[2] + both[6]) + (both[3] + both[7]));
+            float total = sum_of(sum[i][0] + sum[i][1]);
             for (int k = n; k < columns; k++)
                 total += w[(ptrdiff_t)i * columns + k] * x[k];
             y[row + i] += total;
@@ -160,7 +274,7 @@ static void multiply_rows(const float *weight, int rows, int columns, const floa
         int n = 0;
         for (; n + LANES <= columns; n += LANES)
             sum += load(weight + (ptrdiff_t)row * columns + n) * load(x + n);
-        float total = ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+        float total = sum_of(sum);
         for (; n < columns; n++)
             total += weight[(ptrdiff_t)row * columns + n] * x[n];
         y[row] += total;
@@ -190,25 +304,26 @@ static void first_stage_of_vector(const doped_matrix *m, const float *x, float *
     if (m->kind == DOPED_KRONECKER) { /* T = X C^T, for all terms side by side: (left_columns, terms, padded rows of C) */
         int right_columns = m->columns / m->left_columns, width = m->terms * padded(m->rows / m->left_rows);
         int begin = start_of(team, m->left_columns, 4), end = end_of(team, m->left_columns, 4);
-        dense_product p = {x + begin * right_columns, right_columns, 1,   m->right, width, between + (ptrdiff_t)begin * width,
-                           width, end - begin, right_columns, width, 0};
+        dense_product p = {x + begin * right_columns, right_columns, 1, m->right, width, between + (ptrdiff_t)begin * width,
+                           width, end - begin, right_columns, width, 0, NULL, m->right_scales};
         multiply_dense(&p);
     } else if (m->kind == DOPED_KRONECKER_LEFT_FIRST) { /* P = B X: (left_rows, terms, columns of C) */
         int right_columns = m->columns / m->left_columns, rows = m->left_rows * m->terms;
         int begin = start_of(team, rows, 4), end = end_of(team, rows, 4);
-        dense_product p = {m->left + (ptrdiff_t)begin * m->left_columns, m->left_columns, 1, x, right_columns,
-                           between + (ptrdiff_t)begin * right_columns, right_columns, end - begin, m->left_columns,
-                           right_columns, 0};
+        dense_product p = {element(m->left, (ptrdiff_t)begin * m->left_columns, m->left_scales), m->left_columns, 1, x,
+                           right_columns, between + (ptrdiff_t)begin * right_columns, right_columns, end - begin,
+                           m->left_columns, right_columns, 0, from_row(m->left_scales, begin), NULL};
         multiply_dense(&p);
     } else if (m->kind == DOPED_LOW_RANK) {
         int begin = start_of(team, m->rank, 4), end = end_of(team, m->rank, 4);
         memset(between + begin, 0, sizeof(float) * (size_t)(end - begin));
-        multiply_rows(m->right + (ptrdiff_t)begin * m->columns, end - begin, m->columns, x, between + begin);
+        multiply_rows(element(m->right, (ptrdiff_t)begin * m->columns, m->right_scales), from_row(m->right_scales, begin),
+                      end - begin, m->columns, x, between + begin);
     } else if (m->kind == DOPED_HYBRID && team.index == 0) {
         int half = m->columns / 2;
         between[0] = between[1] = 0;
-        multiply_rows(m->right, 1, half, x, between);
-        multiply_rows(m->right + half, 1, m->columns - half, x + half, between + 1);
+        multiply_rows(m->right, NULL, 1, half, x, between);
+        multiply_rows((const float *)m->right + half, NULL, 1, m->columns - half, x + half, between + 1);
     }
 }
 
@@ -216,22 +331,28 @@ static void second_stage_of_vector(const doped_matrix *m, const float *x, const 
     if (m->kind == DOPED_DENSE || m->kind == DOPED_HYBRID) {
         int rows = m->kind == DOPED_DENSE ? m->rows : m->rank;
         int begin = start_of(team, rows, 4), end = end_of(team, rows, 4);
-        multiply_rows(m->weight + (ptrdiff_t)begin * m->columns, end - begin, m->columns, x, y + begin);
+        multiply_rows(element(m->weight, (ptrdiff_t)begin * m->columns, m->weight_scales),
+                      from_row(m->weight_scales, begin), end - begin, m->columns, x, y + begin);
     }
-    if (m->kind == DOPED_KRONECKER || m->kind == DOPED_KRONECKER_LEFT_FIRST) {
-        int right_rows = m->rows / m->left_rows;
-        int begin = start_of(team, m->left_rows, 4), end = end_of(team, m->left_rows, 4);
-        int right_first = m->kind == DOPED_KRONECKER;
-        int depth = m->terms * (right_first ? m->left_columns : m->columns / m->left_columns);
-        const float *scalars = right_first ? m->left : between, *vectors = right_first ? between : m->right;
-        dense_product p = {scalars + (ptrdiff_t)begin * depth, depth, 1, vectors, padded(right_rows),
-                           y + (ptrdiff_t)begin * right_rows, right_rows, end - begin, depth, right_rows, 1};
+    int begin = start_of(team, m->left_rows, 4), end = end_of(team, m->left_rows, 4);
+    if (m->kind == DOPED_KRONECKER) {
+        int depth = m->terms * m->left_columns, right_rows = m->rows / m->left_rows;
+        dense_product p = {element(m->left, (ptrdiff_t)begin * depth, m->left_scales), depth, 1, between, padded(right_rows),
+                           y + (ptrdiff_t)begin * right_rows, right_rows, end - begin, depth, right_rows, 1,
+                           from_row(m->left_scales, begin), NULL};
+        multiply_dense(&p);
+    } else if (m->kind == DOPED_KRONECKER_LEFT_FIRST) {
+        int depth = m->terms * (m->columns / m->left_columns), right_rows = m->rows / m->left_rows;
+        dense_product p = {between + (ptrdiff_t)begin * depth, depth, 1, m->right, padded(right_rows),
+                           y + (ptrdiff_t)begin * right_rows, right_rows, end - begin, depth, right_rows, 1, NULL,
+                           m->right_scales};
         multiply_dense(&p);
     } else if (m->kind == DOPED_LOW_RANK || m->kind == DOPED_HYBRID) {
         int first_row = m->kind == DOPED_HYBRID ? m->rank : 0, rows = m->rows - first_row;
-        int begin = start_of(team, rows, LANES), end = end_of(team, rows, LANES);
+        int first = start_of(team, rows, LANES), last = end_of(team, rows, LANES);
         int depth = m->kind == DOPED_HYBRID ? 2 : m->rank;
-        dense_product p = {between, 0, 1, m->left + begin, padded(rows), y + first_row + begin, 0, 1, depth, end - begin, 1};
+        dense_product p = {between, 0, 1, element(m->left, first, m->left_scales), padded(rows), y + first_row + first, 0,
+                           1, depth, last - first, 1, NULL, from_row(m->left_scales, first)};
         multiply_dense(&p);
     }
 }
@@ -242,28 +363,30 @@ static void first_stage_of_panel(const doped_matrix *m, const float *x, float *b
         int begin = start_of(team, m->left_columns, 1), end = end_of(team, m->left_columns, 1);
         for (int j = begin; j < end; j++)
             for (int term = 0; term < m->terms; term++) {
-                dense_product p = {m->right + term * stride, 1, (ptrdiff_t)m->terms * stride,
+                dense_product p = {element(m->right, term * stride, m->right_scales), 1, (ptrdiff_t)m->terms * stride,
                                    x + (ptrdiff_t)j * right_columns * LANES, LANES,
-                                   between + ((ptrdiff_t)j * m->terms + term) * right_rows * LANES, LANES,
-                                   right_rows, right_columns, LANES, 0};
+                                   between + ((ptrdiff_t)j * m->terms + term) * right_rows * LANES, LANES, right_rows,
+                                   right_columns, LANES, 0, from_row(m->right_scales, term * stride), NULL};
                 multiply_dense(&p);
             }
     } else if (m->kind == DOPED_KRONECKER_LEFT_FIRST) {
         int width = m->columns / m->left_columns * LANES, rows = m->left_rows * m->terms;
         int begin = start_of(team, rows, 4), end = end_of(team, rows, 4);
-        dense_product p = {m->left + (ptrdiff_t)begin * m->left_columns, m->left_columns, 1, x, width,
-                           between + (ptrdiff_t)begin * width, width, end - begin, m->left_columns, width, 0};
+        dense_product p = {element(m->left, (ptrdiff_t)begin * m->left_columns, m->left_scales), m->left_columns, 1, x,
+                           width, between + (ptrdiff_t)begin * width, width, end - begin, m->left_columns, width, 0,
+                           from_row(m->left_scales, begin), NULL};
         multiply_dense(&p);
     } else if (m->kind == DOPED_LOW_RANK) {
         int begin = start_of(team, m->rank, 8), end = end_of(team, m->rank, 8);
-        dense_product p = {m->right + (ptrdiff_t)begin * m->columns, m->columns, 1, x, LANES, between + begin * LANES, LANES,
-                           end - begin, m->columns, LANES, 0};
+        dense_product p = {element(m->right, (ptrdiff_t)begin * m->columns, m->right_scales), m->columns, 1, x, LANES,
+                           between + begin * LANES, LANES, end - begin, m->columns, LANES, 0,
+                           from_row(m->right_scales, begin), NULL};
         multiply_dense(&p);
     } else if (m->kind == DOPED_HYBRID && team.index == 0) {
         int half = m->columns / 2;
-        dense_product first = {m->right, 0, 1, x, LANES, between, LANES, 1, half, LANES, 0};
-        dense_product second = {m->right + half, 0, 1, x + (ptrdiff_t)half * LANES, LANES, between + LANES, LANES, 1,
-                                m->columns - half, LANES, 0};
+        dense_product first = {m->right, 0, 1, x, LANES, between, LANES, 1, half, LANES, 0, NULL, NULL};
+        dense_product second = {(const float *)m->right + half, 0, 1, x + (ptrdiff_t)half * LANES, LANES, between + LANES,
+                                LANES, 1, m->columns - half, LANES, 0, NULL, NULL};
         multiply_dense(&first);
         multiply_dense(&second);
     }
@@ -273,30 +396,34 @@ static void second_stage_of_panel(const doped_matrix *m, const float *x, const f
     if (m->kind == DOPED_DENSE || m->kind == DOPED_HYBRID) {
         int rows = m->kind == DOPED_DENSE ? m->rows : m->rank;
         int begin = start_of(team, rows, 8), end = end_of(team, rows, 8);
-        dense_product p = {m->weight + (ptrdiff_t)begin * m->columns, m->columns, 1, x, LANES, y + (ptrdiff_t)begin * LANES,
-                           LANES, end - begin, m->columns, LANES, 1};
+        dense_product p = {element(m->weight, (ptrdiff_t)begin * m->columns, m->weight_scales), m->columns, 1, x, LANES,
+                           y + (ptrdiff_t)begin * LANES, LANES, end - begin, m->columns, LANES, 1,
+                           from_row(m->weight_scales, begin), NULL};
         multiply_dense(&p);
     }
     if (m->kind == DOPED_KRONECKER) {
         int depth = m->left_columns * m->terms, width = m->rows / m->left_rows * LANES;
         int begin = start_of(team, m->left_rows, 4), end = end_of(team, m->left_rows, 4);
-        dense_product p = {m->left + (ptrdiff_t)begin * depth, depth, 1, between, width, y + (ptrdiff_t)begin * width, width,
-                           end - begin, depth, width, 1};
+        dense_product p = {element(m->left, (ptrdiff_t)begin * depth, m->left_scales), depth, 1, between, width,
+                           y + (ptrdiff_t)begin * width, width, end - begin, depth, width, 1,
+                           from_row(m->left_scales, begin), NULL};
         multiply_dense(&p);
     } else if (m->kind == DOPED_KRONECKER_LEFT_FIRST) {
         int depth = m->columns / m->left_columns * m->terms, right_rows = m->rows / m->left_rows;
         int begin = start_of(team, m->left_rows, 1), end = end_of(team, m->left_rows, 1);
         for (int i = begin; i < end; i++) {
             dense_product p = {m->right, 1, padded(right_rows), between + (ptrdiff_t)i * depth * LANES, LANES,
-                               y + (ptrdiff_t)i * right_rows * LANES, LANES, right_rows, depth, LANES, 1};
+                               y + (ptrdiff_t)i * right_rows * LANES, LANES, right_rows, depth, LANES, 1, m->right_scales,
+                               NULL};
             multiply_dense(&p);
         }
     } else if (m->kind == DOPED_LOW_RANK || m->kind == DOPED_HYBRID) {
         int first_row = m->kind == DOPED_HYBRID ? m->rank : 0, rows = m->rows - first_row;
         int begin = start_of(team, rows, 8), end = end_of(team, rows, 8);
         int depth = m->kind == DOPED_HYBRID ? 2 : m->rank;
-        dense_product p = {m->left + begin, 1, padded(rows), between, LANES, y + (ptrdiff_t)(first_row + begin) * LANES,
-                           LANES, end - begin, depth, LANES, 1};
+        dense_product p = {element(m->left, begin, m->left_scales), 1, padded(rows), between, LANES,
+                           y + (ptrdiff_t)(first_row + begin) * LANES, LANES, end - begin, depth, LANES, 1,
+                           from_row(m->left_scales, begin), NULL};
         multiply_dense(&p);
     }
 }
@@ -354,31 +481,56 @@ INLINE quad gathered(const float *x, four index) {
     return (quad){x[index.at[0]], x[index.at[1]], x[index.at[2]], x[index.at[3]]};
 }
 
-INLINE void slices_of_vector(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide) {
+/* Four entries from k on, 8 or 4 values each. Narrow ones come in fours, one entry's values at the same place of each word. */
+INLINE void four_entries(const doped_matrix *m, size_t k, const int narrow, lanes entries[4]) {
+    for (int i = 0; i < 4; i++)
+        entries[i] = narrow ? widened(*(const lanes_bits *)((const int8_t *)m->values + 8 * k), i)
+                            : load((const float *)m->values + 8 * (k + (size_t)i));
+}
+INLINE void four_entries4(const doped_matrix *m, size_t k, const int narrow, quad entries[4]) {
+    for (int i = 0; i < 4; i++)
+        entries[i] = narrow ? widened4(*(const quad_bits *)((const int8_t *)m->values + 4 * k), i)
+                            : load4((const float *)m->values + 4 * (k + (size_t)i));
+}
+
+INLINE void slices_of_vector(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide,
+                             const int narrow) {
+    const size_t at_once = narrow ? 4 : 1;
     for (int group = begin; group < end; group++) {
-        quad upper = {0}, lower = {0};
-        for (size_t k = m->offsets[group]; k < m->offsets[group + 1]; k++) {
-            upper += load4(m->values + 8 * k) * gathered(x, four_indices(m->indices, 8 * k, wide));
-            lower += load4(m->values + 8 * k + 4) * gathered(x, four_indices(m->indices, 8 * k + 4, wide));
-        }
+        quad sum[2] = {{0}}, entries[2][4];
+        for (size_t k = m->offsets[group]; k < m->offsets[group + 1]; k += at_once)
+            for (size_t half = 0; half < 2; half++) { /* the upper four rows, the lower four */
+                if (narrow)
+                    four_entries4(m, 2 * k + 4 * half, 1, entries[half]);
+                else
+                    entries[half][0] = load4((const float *)m->values + 8 * k + 4 * half);
+                for (size_t n = 0; n < at_once; n++)
+                    sum[half] += entries[half][n] * gathered(x, four_indices(m->indices, 8 * (k + n) + 4 * half, wide));
+            }
         int rows = minimum(8, m->rows - 8 * group), wide_order = m->rows > 1 << 16;
-        for (int i = 0; i < rows; i++)
-            y[one_index(m->order, (size_t)(8 * group + i), wide_order)] += i < 4 ? upper[i] : lower[i - 4];
+        for (int i = 0; i < rows; i++) {
+            float total = sum[i / 4][i % 4];
+            y[one_index(m->order, (size_t)(8 * group + i), wide_order)] += total * (narrow ? m->value_scales[8 * group + i] : 1);
+        }
     }
 }
 
-INLINE void row_blocks_of_vector(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide) {
+INLINE void row_blocks_of_vector(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide,
+                                 const int narrow) {
     for (int group = begin; group < end; group++) {
-        lanes sum[4] = {{0}};
+        lanes sum[4] = {{0}}, entries[4];
         size_t k = m->offsets[group], stop = m->offsets[group + 1];
         for (; k + 4 <= stop; k += 4) {
             four index = four_indices(m->indices, k, wide);
+            four_entries(m, k, narrow, entries);
             for (int i = 0; i < 4; i++)
-                sum[i] += x[index.at[i]] * load(m->values + 8 * (k + (size_t)i));
+                sum[i] += x[index.at[i]] * entries[i];
         }
-        for (; k < stop; k++)
-            sum[0] += x[one_index(m->indices, k, wide)] * load(m->values + 8 * k);
+        for (; !narrow && k < stop; k++)
+            sum[0] += x[one_index(m->indices, k, wide)] * load((const float *)m->values + 8 * k);
         lanes total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        if (narrow)
+            total *= load(m->value_scales + 8 * group);
         int rows = minimum(8, m->rows - 8 * group);
         if (rows == LANES)
             store(y + 8 * group, load(y + 8 * group) + total);
@@ -388,98 +540,133 @@ INLINE void row_blocks_of_vector(const doped_matrix *m, const float *x, float *y
     }
 }
 
-INLINE void gate_blocks_of_vector(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide) {
+INLINE void gate_blocks_of_vector(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide,
+                                  const int narrow) {
     int units = m->rows / 4;
     for (int unit = begin; unit < end; unit++) {
-        quad sum[4] = {{0}};
+        quad sum[4] = {{0}}, entries[4];
         size_t k = m->offsets[unit], stop = m->offsets[unit + 1];
         for (; k + 4 <= stop; k += 4) {
             four index = four_indices(m->indices, k, wide);
+            four_entries4(m, k, narrow, entries);
             for (int i = 0; i < 4; i++)
-                sum[i] += x[index.at[i]] * load4(m->values + 4 * (k + (size_t)i));
+                sum[i] += x[index.at[i]] * entries[i];
         }
-        for (; k < stop; k++)
-            sum[0] += x[one_index(m->indices, k, wide)] * load4(m->values + 4 * k);
+        for (; !narrow && k < stop; k++)
+            sum[0] += x[one_index(m->indices, k, wide)] * load4((const float *)m->values + 4 * k);
         quad total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        if (narrow)
+            total *= load4(m->value_scales + 4 * unit);
         for (int gate = 0; gate < 4; gate++)
             y[gate * units + unit] += total[gate];
     }
 }
 
-INLINE void slices_of_panel(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide) {
+/* The values of some entries from k on, entry after entry, as floats: where they are; or four widened into a buffer. */
+INLINE const float *values_from(const doped_matrix *m, size_t k, const int block, const int narrow, float *buffer) {
+    if (!narrow)
+        return (const float *)m->values + (size_t)block * k;
+    for (int place = 0; place < 4; place++) {
+        if (block == 8)
+            store(buffer + 8 * place, widened(*(const lanes_bits *)((const int8_t *)m->values + 8 * k), place));
+        else
+            *(quad *)(buffer + 4 * place) = widened4(*(const quad_bits *)((const int8_t *)m->values + 4 * k), place);
+    }
+    return buffer;
+}
+
+INLINE void slices_of_panel(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide,
+                            const int narrow) {
+    const size_t at_once = narrow ? 4 : 1;
     for (int group = begin; group < end; group++) {
+        float buffer[32];
         lanes sum[8] = {{0}};
-        for (size_t k = m->offsets[group]; k < m->offsets[group + 1]; k++)
-            for (int i = 0; i < 8; i++)
-                sum[i] += m->values[8 * k + (size_t)i] * load(x + LANES * (size_t)one_index(m->indices, 8 * k + (size_t)i, wide));
+        for (size_t k = m->offsets[group]; k < m->offsets[group + 1]; k += at_once) {
+            const float *values = values_from(m, k, 8, narrow, buffer);
+            for (size_t n = 0; n < 8 * at_once; n++)
+                sum[n % 8] += values[n] * load(x + LANES * (size_t)one_index(m->indices, 8 * k + n, wide));
+        }
         int rows = minimum(8, m->rows - 8 * group), wide_order = m->rows > 1 << 16;
         for (int i = 0; i < rows; i++) {
             float *to = y + LANES * (size_t)one_index(m->order, (size_t)(8 * group + i), wide_order);
-            store(to, load(to) + sum[i]);
+            store(to, load(to) + sum[i] * (narrow ? m->value_scales[8 * group + i] : 1));
         }
     }
 }
 
-INLINE void row_blocks_of_panel(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide) {
+INLINE void row_blocks_of_panel(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide,
+                                const int narrow) {
+    const size_t at_once = narrow ? 4 : 1;
     for (int group = begin; group < end; group++) {
+        float buffer[32];
         lanes sum[8] = {{0}};
-        for (size_t k = m->offsets[group]; k < m->offsets[group + 1]; k++) {
-            lanes values = load(x + LANES * (size_t)one_index(m->indices, k, wide));
-            for (int i = 0; i < 8; i++)
-                sum[i] += m->values[8 * k + (size_t)i] * values;
+        for (size_t k = m->offsets[group]; k < m->offsets[group + 1]; k += at_once) {
+            const float *values = values_from(m, k, 8, narrow, buffer);
+            for (size_t n = 0; n < at_once; n++) {
+                lanes inputs = load(x + LANES * (size_t)one_index(m->indices, k + n, wide));
+                for (int i = 0; i < 8; i++)
+                    sum[i] += values[8 * n + (size_t)i] * inputs;
+            }
         }
         int rows = minimum(8, m->rows - 8 * group);
         for (int i = 0; i < rows; i++) {
             float *to = y + (ptrdiff_t)(8 * group + i) * LANES;
-            store(to, load(to) + sum[i]);
+            store(to, load(to) + sum[i] * (narrow ? m->value_scales[8 * group + i] : 1));
         }
     }
 }
 
-INLINE void gate_blocks_of_panel(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide) {
+INLINE void gate_blocks_of_panel(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide,
+                                 const int narrow) {
     int units = m->rows / 4;
     for (int unit = begin; unit < end; unit++) {
-        lanes sum[4] = {{0}}, other[4] = {{0}};
+        float buffer[16];
+        lanes sum[2][4] = {{{0}}};
         size_t k = m->offsets[unit], stop = m->offsets[unit + 1];
-        for (; k + 2 <= stop; k += 2) {
-            lanes values = load(x + LANES * (size_t)one_index(m->indices, k, wide));
-            lanes others = load(x + LANES * (size_t)one_index(m->indices, k + 1, wide));
-            for (int i = 0; i < 4; i++) {
-                sum[i] += m->values[4 * k + (size_t)i] * values;
-                other[i] += m->values[4 * k + 4 + (size_t)i] * others;
+        for (; k + 4 <= stop; k += 4) {
+            const float *values = values_from(m, k, 4, narrow, buffer);
+            for (size_t n = 0; n < 4; n++) {
+                lanes inputs = load(x + LANES * (size_t)one_index(m->indices, k + n, wide));
+                for (size_t i = 0; i < 4; i++)
+                    sum[n % 2][i] += values[4 * n + i] * inputs;
             }
         }
-        for (; k < stop; k++)
-            for (int i = 0; i < 4; i++)
-                sum[i] += m->values[4 * k + (size_t)i] * load(x + LANES * (size_t)one_index(m->indices, k, wide));
+        for (; !narrow && k < stop; k++)
+            for (size_t i = 0; i < 4; i++)
+                sum[0][i] += ((const float *)m->values)[4 * k + i] * load(x + LANES * (size_t)one_index(m->indices, k, wide));
         for (int gate = 0; gate < 4; gate++) {
             float *to = y + ((ptrdiff_t)gate * units + unit) * LANES;
-            store(to, load(to) + (sum[gate] + other[gate]));
+            lanes total = sum[0][gate] + sum[1][gate];
+            store(to, load(to) + total * (narrow ? m->value_scales[4 * unit + gate] : 1));
         }
     }
 }
 
 static void sparse_product(const doped_matrix *m, const float *x, float *y, int panel, share team) {
     share next = {team.index + 1, team.count};
-    int wide = m->columns > 1 << 16;
-#define BOTH_WIDTHS(function)                                  \
-    do {                                                       \
-        int begin = first_group(m, team), end = first_group(m, next); \
-        if (wide)                                              \
-            function(m, x, y, begin, end, 1);                  \
-        else                                                   \
-            function(m, x, y, begin, end, 0);                  \
+    int begin = first_group(m, team), end = first_group(m, next);
+    int wide = m->columns > 1 << 16, narrow = m->value_scales != NULL;
+#define SPECIALIZED(function)                      \
+    do {                                           \
+        if (wide && narrow)                        \
+            function(m, x, y, begin, end, 1, 1);   \
+        else if (wide)                             \
+            function(m, x, y, begin, end, 1, 0);   \
+        else if (narrow)                           \
+            function(m, x, y, begin, end, 0, 1);   \
+        else                                       \
+            function(m, x, y, begin, end, 0, 0);   \
     } while (0)
     switch (m->pattern * 2 + panel) {
-    case DOPED_UNSTRUCTURED * 2: BOTH_WIDTHS(slices_of_vector); break;
-    case DOPED_UNSTRUCTURED * 2 + 1: BOTH_WIDTHS(slices_of_panel); break;
-    case DOPED_ROWS * 2: BOTH_WIDTHS(row_blocks_of_vector); break;
-    case DOPED_ROWS * 2 + 1: BOTH_WIDTHS(row_blocks_of_panel); break;
-    case DOPED_GATES * 2: BOTH_WIDTHS(gate_blocks_of_vector); break;
-    case DOPED_GATES * 2 + 1: BOTH_WIDTHS(gate_blocks_of_panel); break;
+    case DOPED_UNSTRUCTURED * 2: SPECIALIZED(slices_of_vector); break;
+    case DOPED_UNSTRUCTURED * 2 + 1: SPECIALIZED(slices_of_panel); break;
+    case DOPED_ROWS * 2: SPECIALIZED(row_blocks_of_vector); break;
+    case DOPED_ROWS * 2 + 1: SPECIALIZED(row_blocks_of_panel); break;
+    case DOPED_GATES * 2: SPECIALIZED(gate_blocks_of_vector); break;
+    case DOPED_GATES * 2 + 1: SPECIALIZED(gate_blocks_of_panel); break;
     default: break;
     }
-#undef BOTH_WIDTHS
+#undef SPECIALIZED
 }
 
 /* y += W x, of a vector (columns) or a panel (columns, 8). */

@@ -5,8 +5,10 @@
  * Nothing here allocates, keeps state of its own, or fails: whoever fills the structures answers for shapes and indices.
  * With -fopenmp a layer can run on several threads; without, `threads` is ignored.
  *
- * All values are float32. Matrices are stored row after row unless said otherwise. "Padded" is rounded up to a multiple
- * of 8; what fills it is zero.
+ * Matrices are stored row after row unless said otherwise. "Padded" is rounded up to a multiple of 8; what fills it is zero.
+ *
+ * Values are float32, or narrow: int8 times a scale of their row, a float32. An array whose scales are NULL is float32. Narrow
+ * values are widened in registers, or two thousand at a time on the stack (8 KB), and never all at once.
  */
 #ifndef DOPED_LSTM_H
 #define DOPED_LSTM_H
@@ -44,14 +46,21 @@ enum doped_pattern {
                                H = rows / 4; an entry is one index and 4 values */
 };
 
-/* W = M + S; fields that its kind and pattern do not name are 0. */
+/* W = M + S; fields that its kind and pattern do not name are 0.
+ *
+ * Scales of narrow arrays: weight_scales has one a row of `weight`. left_scales has one a row of `left`; with DOPED_LOW_RANK, one a
+ * column of it (a row of U). right_scales has one a row of V, or one a column of `right` (a row of C), for each term. `left` and
+ * `right` of DOPED_HYBRID are always float32. value_scales has as many a group as an entry has values; where values are narrow, the
+ * entries of a group come in fours (what fills up has values 0), and the values of four entries lie as [place in an entry][entry]. */
 typedef struct {
     int32_t rows, columns;
     int32_t kind; /* enum doped_kind */
     int32_t terms, left_rows, left_columns, rank;
-    const float *weight, *left, *right;
+    const void *weight, *left, *right;
+    const float *weight_scales, *left_scales, *right_scales;
     int32_t pattern; /* enum doped_pattern */
-    const float *values;
+    const void *values;
+    const float *value_scales;
     const void *indices;
     const uint32_t *offsets;
     const void *order;

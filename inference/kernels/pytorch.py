@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum
+from inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum, widened
 from inference.kernels.sparse import ROWS_OF_BLOCK, Array, Sparse
 
 
@@ -21,6 +21,7 @@ class TorchMatrix:
     """A matrix of which PyTorch computes products without writing it out."""
 
     def __init__(self, matrix: Matrix):
+        matrix = widened(matrix)
         parts = (matrix.structured, matrix.sparse) if isinstance(matrix, Sum) else (matrix,)
         self._products = [_SparseProduct(part) if isinstance(part, Sparse) else _StructuredProduct(part) for part in parts]
 
@@ -40,7 +41,7 @@ class _StructuredProduct:
 
     def __init__(self, matrix: Structured):
         self._matrix = matrix
-        self._tensors = {name: _tensor(array) for name, array in vars(matrix).items()}
+        self._tensors = {name: _tensor(array) for name, array in vars(matrix).items() if array is not None}
 
     def __call__(self, x_BN: Tensor) -> Tensor:
         tensors = self._tensors

@@ -9,13 +9,15 @@ Legend: M rows, N columns, G groups of rows that form blocks, P rows of a block,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
+Values = npt.NDArray[Any]
+"""Float32, or int8 where there are scales."""
 Pattern = Literal["unstructured", "rows", "gates"]
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 
@@ -30,9 +32,10 @@ class Sparse:
     Attributes:
         pattern: what a block is.
         shape: (m, n).
-        values: (blocks, rows of a block), float32.
+        values: (blocks, rows of a block); float32, or int8 with scales.
         columns: (blocks,), the column of each block.
         offsets: (groups of rows + 1,); blocks of group g are offsets[g] to offsets[g + 1] − 1.
+        values_scale: (m,), what the values of each row are multiplied with, if they are int8.
 
     Raises:
         ValueError: if the arrays do not describe such a matrix: wrong shapes or types, a column that is not there, offsets
@@ -42,17 +45,23 @@ class Sparse:
 
     pattern: Pattern
     shape: tuple[int, int]
-    values: Array
+    values: Values
     columns: npt.NDArray[Any]
     offsets: npt.NDArray[Any]
+    values_scale: Array | None = None
 
     def __post_init__(self) -> None:
         if self.pattern not in PATTERNS:
             raise ValueError(f"pattern {self.pattern!r}; expected one of {', '.join(PATTERNS)}")
         groups, block = _groups(self.pattern, self.shape[0]), ROWS_OF_BLOCK[self.pattern]
         blocks = len(self.columns)
-        if self.values.shape != (blocks, block) or self.values.dtype != np.float32:
-            raise ValueError(f"values are {self.values.dtype} {self.values.shape}; expected float32 {(blocks, block)}")
+        scale, kind = self.values_scale, np.float32 if self.values_scale is None else np.int8
+        if self.values.shape != (blocks, block) or self.values.dtype != kind:
+            raise ValueError(
+                f"values are {self.values.dtype} {self.values.shape}; expected {kind.__name__} {(blocks, block)}"
+            )
+        if scale is not None and (scale.shape != self.shape[:1] or scale.dtype != np.float32):
+            raise ValueError(f"the scales are {scale.dtype} {scale.shape}; expected float32 {self.shape[:1]}")
         if self.columns.ndim != 1 or self.columns.dtype.kind not in "ui":
             raise ValueError(f"columns are {self.columns.dtype} {self.columns.shape}; expected one whole number per block")
         if self.offsets.shape != (groups + 1,) or self.offsets.dtype.kind not in "ui":
@@ -82,16 +91,29 @@ class Sparse:
         """The matrix written out, (m, n)."""
         blocks_GNP = np.zeros((len(self.offsets) - 1, self.shape[1], ROWS_OF_BLOCK[self.pattern]), np.float32)
         # Added, not assigned: a column may come twice in a row, and then the kernels add.
-        np.add.at(blocks_GNP, (self.groups(), self.columns.astype(np.int64)), self.values)
+        np.add.at(blocks_GNP, (self.groups(), self.columns.astype(np.int64)), self.widened().values)
         blocks_GPN = blocks_GNP.swapaxes(1, 2)
         if self.pattern == "gates":
             return np.ascontiguousarray(blocks_GPN.swapaxes(0, 1)).reshape(self.shape)
         return np.ascontiguousarray(blocks_GPN.reshape(-1, self.shape[1])[: self.shape[0]])
 
+    def widened(self) -> Sparse:
+        """The same matrix with its values in float32."""
+        if self.values_scale is None:
+            return self
+        return replace(
+            self, values=self.values * by_group(self.values_scale, self.pattern)[self.groups()], values_scale=None
+        )
+
     def groups(self) -> npt.NDArray[np.int64]:
         """The group of rows of each block, (blocks,)."""
         offsets = self.offsets.astype(np.int64)
         return np.repeat(np.arange(len(offsets) - 1), offsets[1:] - offsets[:-1])
+
+
+def by_group(per_row_M: Array, pattern: Pattern) -> Array:
+    """A number a row in the order of the blocks, (m,) → (groups, rows of a block); rows beyond the matrix have 0."""
+    return _blocks(per_row_M[:, None], pattern)[:, :, 0]
 
 
 def _groups(pattern: Pattern, rows: int) -> int:
