@@ -15,10 +15,11 @@
 #include <omp.h>
 #endif
 
-#if defined(__GNUC__) && !defined(__clang__)
 /* All functions that take vectors are inlined, so no calling convention is at stake. */
-#pragma GCC diagnostic ignored "-Wpsabi"
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wunknown-warning-option" /* older ones do not know the next one */
 #endif
+#pragma GCC diagnostic ignored "-Wpsabi"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -643,6 +644,8 @@ INLINE void gate_blocks_of_panel(const doped_matrix *m, const float *x, float *y
 }
 
 static void sparse_product(const doped_matrix *m, const float *x, float *y, int panel, share team) {
+    if (m->pattern == DOPED_NO_SPARSE)
+        return;
     share next = {team.index + 1, team.count};
     int begin = first_group(m, team), end = first_group(m, next);
     int wide = m->columns > 1 << 16, narrow = m->value_scales != NULL;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse
 
-from inference.kernels import PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum
+from inference.kernels import PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, narrowed
 
 FAMILIES = ("dense", "kronecker", "low_rank", "hybrid")
 
@@ -16,7 +16,9 @@ def written_out(matrix: Matrix) -> np.ndarray:
         return written_out(matrix.structured) + written_out(matrix.sparse)
     if isinstance(matrix, Sparse):
         return _written_out_sparse(matrix)
-    arrays = {name: array.astype(np.float64) for name, array in vars(matrix).items()}
+    arrays = {name: array.astype(np.float64) for name, array in vars(matrix).items() if array is not None}
+    for name in [name for name in arrays if name.endswith("_scale")]:
+        arrays[name.removesuffix("_scale")] *= arrays.pop(name)[:, None]
     if isinstance(matrix, Kronecker):
         return sum(np.kron(b, c) for b, c in zip(arrays["b"], arrays["c"], strict=True))
     if isinstance(matrix, LowRank):
@@ -38,7 +40,7 @@ def _written_out_sparse(matrix: Sparse) -> np.ndarray:
                 if row < matrix.shape[0]:
                     rows.append(row)
                     columns.append(int(matrix.columns[block]))
-                    values.append(float(value))
+                    values.append(float(value) * (1 if matrix.values_scale is None else float(matrix.values_scale[row])))
     return scipy.sparse.coo_array((values, (rows, columns)), shape=matrix.shape).toarray()
 
 
@@ -80,7 +82,9 @@ def random_sparse(generator, pattern, rows, columns, density):
 
 
 def random_matrix(generator, kind, rows, columns, scale=1.0):
-    """A matrix by the name of its family, its pattern, or both with a plus between."""
+    """A matrix by the name of its family, its pattern, or both with a plus between; ``int8 `` before it makes it narrow."""
+    if kind.startswith("int8 "):
+        return narrowed(random_matrix(generator, kind.removeprefix("int8 "), rows, columns, scale))
     made = [
         random_sparse(generator, part, rows, columns, 0.1)
         if part in PATTERNS

@@ -16,25 +16,51 @@ static float *numbers(size_t count) {
     return array;
 }
 
+/* Values of an array, float32 or, where there are scales for them, narrow. */
+static void *values_of(size_t count, const float *scales) {
+    if (!scales)
+        return numbers(count);
+    signed char *array = malloc(count ? count : 1);
+    for (size_t k = 0; k < count; k++)
+        array[k] = (signed char)((int)below(255) - 127);
+    return array;
+}
+
+/* So many scales for narrow values that are as large as the others. */
+static float *scales_of(size_t count, int narrow) {
+    float *scales = narrow ? numbers(count) : NULL;
+    for (size_t k = 0; narrow && k < count; k++)
+        scales[k] /= 127;
+    return scales;
+}
+
 static int padded(int n) { return (n + 7) / 8 * 8; }
 
-static doped_matrix made(int kind, int pattern, int left_rows, int right_rows, int left_columns, int right_columns) {
+static doped_matrix made(int kind, int pattern, int left_rows, int right_rows, int left_columns, int right_columns,
+                         int narrow) {
     int rows = left_rows * right_rows, columns = left_columns * right_columns;
-    doped_matrix m = {rows, columns, kind, 0, 0, 0, 0, NULL, NULL, NULL, pattern, NULL, NULL, NULL, NULL};
-    if (kind == DOPED_DENSE)
-        m.weight = numbers((size_t)rows * columns);
+    doped_matrix m = {rows, columns, kind, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, pattern, NULL, NULL, NULL, NULL, NULL};
+    if (kind == DOPED_DENSE) {
+        m.weight_scales = scales_of(rows, narrow);
+        m.weight = values_of((size_t)rows * columns, m.weight_scales);
+    }
     if (kind == DOPED_KRONECKER || kind == DOPED_KRONECKER_LEFT_FIRST) {
         m.terms = 1 + below(3), m.left_rows = left_rows, m.left_columns = left_columns;
-        m.left = numbers((size_t)left_rows * left_columns * m.terms);
-        m.right = numbers((size_t)right_columns * m.terms * padded(right_rows));
+        m.left_scales = scales_of((size_t)left_rows * m.terms, narrow);
+        m.right_scales = scales_of((size_t)m.terms * padded(right_rows), narrow);
+        m.left = values_of((size_t)left_rows * left_columns * m.terms, m.left_scales);
+        m.right = values_of((size_t)right_columns * m.terms * padded(right_rows), m.right_scales);
     }
     if (kind == DOPED_LOW_RANK) {
         m.rank = 1 + below(20);
-        m.left = numbers((size_t)m.rank * padded(rows)), m.right = numbers((size_t)m.rank * columns);
+        m.left_scales = scales_of(padded(rows), narrow), m.right_scales = scales_of(m.rank, narrow);
+        m.left = values_of((size_t)m.rank * padded(rows), m.left_scales);
+        m.right = values_of((size_t)m.rank * columns, m.right_scales);
     }
     if (kind == DOPED_HYBRID) {
         m.rank = below(rows);
-        m.weight = numbers((size_t)m.rank * columns), m.right = numbers((size_t)columns);
+        m.weight_scales = scales_of(m.rank, narrow), m.right = numbers((size_t)columns);
+        m.weight = values_of((size_t)m.rank * columns, m.weight_scales);
         m.left = numbers((size_t)2 * padded(rows - m.rank));
     }
     if (pattern) {
@@ -42,7 +68,7 @@ static doped_matrix made(int kind, int pattern, int left_rows, int right_rows, i
         uint32_t *offsets = malloc((groups + 1) * sizeof *offsets);
         offsets[0] = 0;
         for (int g = 0; g < groups; g++)
-            offsets[g + 1] = offsets[g] + below(8);
+            offsets[g + 1] = offsets[g] + (narrow ? 4 * below(3) : below(8));
         size_t entries = offsets[groups], per = pattern == DOPED_UNSTRUCTURED ? 8 : 1;
         uint16_t *indices = malloc((entries * per + 1) * sizeof *indices), *order = malloc(rows * sizeof *order);
         indices = realloc(indices, entries * per ? entries * per * sizeof *indices : 1);
@@ -50,23 +76,26 @@ static doped_matrix made(int kind, int pattern, int left_rows, int right_rows, i
             indices[k] = (uint16_t)below(columns);
         for (int r = 0; r < rows; r++)
             order[r] = (uint16_t)(rows - 1 - r);
-        m.values = numbers(entries * block), m.indices = indices, m.offsets = offsets, m.order = order;
+        m.value_scales = scales_of((size_t)groups * block, narrow);
+        m.values = values_of(entries * block, m.value_scales), m.indices = indices, m.offsets = offsets, m.order = order;
     }
     return m;
 }
 
 static void release(doped_matrix *m) {
     free((void *)m->weight), free((void *)m->left), free((void *)m->right);
-    free((void *)m->values), free((void *)m->indices), free((void *)m->offsets), free((void *)m->order);
+    free((void *)m->weight_scales), free((void *)m->left_scales), free((void *)m->right_scales);
+    free((void *)m->value_scales), free((void *)m->values), free((void *)m->indices), free((void *)m->offsets), free((void *)m->order);
 }
 
 int main(void) {
     float worst = 0;
     for (int round = 0; round < 300; round++) {
-        int kind = round % 6, pattern = round / 6 % 4, units = 1 + below(5), more = 1 + below(4);
+        int kind = round % 6, pattern = round / 6 % 4, narrow = round / 24 % 2, units = 1 + below(5), more = 1 + below(4);
         int hidden = units * more, a = 1 + below(6), b = 1 + below(6), steps = below(20), batch = 1 + below(20);
         int left = kind == DOPED_KRONECKER_LEFT_FIRST ? 4 * units : 4, right = 4 * hidden / left, inputs = a * b;
-        doped_layer layer = {made(kind, pattern, left, right, a, b), made(kind, pattern, left, right, units, more),
+        doped_layer layer = {made(kind, pattern, left, right, a, b, narrow),
+                             made(kind, pattern, left, right, units, more, narrow),
                              numbers(4 * hidden), round % 2};
         float *x = numbers((size_t)steps * batch * inputs), *y = numbers((size_t)steps * batch * hidden);
         float *h = numbers((size_t)batch * hidden), *c = numbers((size_t)batch * hidden);

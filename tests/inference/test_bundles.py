@@ -12,6 +12,7 @@ from inference import bundle
 from inference.bundle import Bundle
 from inference.errors import InferenceError
 from inference.from_training import export, to_bundle
+from inference.narrowing import narrow
 from inference.runtime import load, runnable
 from lightning_modules.lstm import CompressedLSTM
 from lightning_modules.settings import Method
@@ -32,6 +33,49 @@ def test_the_file_weighs_what_the_size_says_plus_a_header_and_biases(method, tmp
         biases = sum(4 * bias.numel() for bias in model.biases.values()) // 2
         assert len(data) == header + biases + model.size().bytes
         assert header < 2000 + 700 * len(model.matrices)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_narrow_file_weighs_what_its_size_says(method):
+    for lstm in lstms():
+        model = to_bundle(compressed(lstm, method))
+        small = narrow(model)
+        data = bundle.to_bytes(small)
+        header = 8 + int.from_bytes(data[:8], "little")
+        biases = sum(tensor.nbytes for name, tensor in small.tensors.items() if "bias" in name)
+        assert len(data) == header + biases + small.description.sizes.bytes
+        assert small.description.sizes.values == model.description.sizes.values
+        assert small.description.sizes.bytes < model.description.sizes.bytes
+
+
+def test_narrow_weights_take_little_more_than_a_byte_each():
+    model = to_bundle(CompressedLSTM.from_lstm(torch.nn.LSTM(200, 200), Method(name="kp", factor=20)))
+    sizes = narrow(model).description.sizes
+    assert sizes.values <= sizes.bytes < 1.15 * sizes.values
+    doped = to_bundle(CompressedLSTM.from_lstm(torch.nn.LSTM(200, 200), Method(name="doped_kp", factor=20, pattern="gates")))
+    assert narrow(doped).description.sizes.bytes < 0.45 * doped.description.sizes.bytes
+
+
+def test_files_without_narrow_values_are_what_they_were_before_there_were_any(small):
+    data = bundle.to_bytes(small)
+    assert data.count(b'"version":"1"') == 1
+    assert b"float32" not in data[: 8 + int.from_bytes(data[:8], "little")]
+    narrow_data = bundle.to_bytes(narrow(small))
+    assert narrow_data.count(b'"version":"2"') == 1
+    assert bundle.from_bytes(narrow_data).description == narrow(small).description
+    for file, right, wrong in ((narrow_data, b"2", b"1"), (data, b"1", b"2")):
+        changed = with_metadata(file, b'"version":"' + right, b'"version":"' + wrong)
+        assert "does not fit the model that is described" in refusal(changed)
+
+
+def test_scales_that_lead_beyond_float32_are_refused(small):
+    narrowed = narrow(small)
+    name = "lstm.weight_hh_l0.sparse.values_scale"
+    scales = narrowed.tensors[name].copy()
+    scales[0] = 1e37
+    assert "has scales beyond 2.66e+36" in refusal(resealed(narrowed, **{name: scales}))
+    scales[0] = np.nan
+    assert "not finite" in refusal(resealed(narrowed, **{name: scales}))
 
 
 def test_at_a_real_width_the_header_is_nothing():
@@ -117,9 +161,9 @@ def test_foreign_files_are_refused():
 
 
 def test_a_newer_format_asks_for_an_update(small):
-    newer = with_metadata(bundle.to_bytes(small), b'"version":"1"', b'"version":"2"')
+    newer = with_metadata(bundle.to_bytes(small), b'"version":"1"', b'"version":"3"')
     assert refusal(newer) == (
-        "format version '2', but this runtime reads 1; it was written by a newer version of this project; update, or "
+        "format version '3', but this runtime reads 1 to 2; it was written by a newer version of this project; update, or "
         "export the model again"
     )
 

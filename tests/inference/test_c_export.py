@@ -12,6 +12,7 @@ from models import METHODS, compressed, language_model, lstms
 
 from inference.c_export import EXPECTED_STEPS, KERNELS, TEMPLATE, _string, write_c
 from inference.from_training import to_bundle
+from inference.narrowing import narrow
 from inference.runtime import runnable
 
 STRICT = "-O1 -Werror -Wpedantic"
@@ -88,6 +89,21 @@ def test_words_and_several_layers(make, tmp_path):
 
 
 @needs_gcc
+@pytest.mark.parametrize("method", ["dense", "doped_kp/unstructured", "doped_lmf/rows", "doped_hmd/gates"])
+def test_narrow_weights_stay_narrow_and_compute_the_same(method, make, tmp_path):
+    model = narrow(to_bundle(*language_model(method)))
+    write_c(model, tmp_path)
+    assert "static const int8_t embedding[" in (tmp_path / "weights.h").read_text()
+    assert max(differences(make(tmp_path, f"CFLAGS={SANITIZED}", "ARCH="))) < 1e-4
+
+
+@pytest.mark.skipif(not shutil.which("clang"), reason="no clang")
+def test_clang_compiles_it_as_well(language_model_bundle, make, tmp_path):
+    write_c(narrow(language_model_bundle), tmp_path)
+    assert max(differences(make(tmp_path, "CC=clang", "CFLAGS=-O2 -Werror"))) < 1e-4
+
+
+@needs_gcc
 def test_a_changed_weight_fails_the_check(language_model_bundle, make, tmp_path):
     write_c(language_model_bundle, tmp_path)
     weights = tmp_path / "weights.h"
@@ -99,7 +115,8 @@ def test_a_changed_weight_fails_the_check(language_model_bundle, make, tmp_path)
 @needs_arm
 @pytest.mark.parametrize("method", ["doped_kp/unstructured", "doped_kp/gates", "doped_hmd/rows", "lmf"])
 def test_a_64_bit_arm_computes_the_same(method, make, tmp_path):
-    write_c(to_bundle(*language_model(method)), tmp_path)
+    model = to_bundle(*language_model(method))
+    write_c(narrow(model) if method.startswith("doped") else model, tmp_path)
     settings = (f"CC={ARM[0]}", "ARCH=", f"RUN={ARM[1]} -L /usr/aarch64-linux-gnu", "CFLAGS=-O2 -Werror")
     assert max(differences(make(tmp_path, *settings))) < 1e-4
 

@@ -1,5 +1,6 @@
 """From a study's folder to text on the terminal: the commands export.py and run.py on a real, tiny training."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -131,6 +132,23 @@ def test_a_bundle_can_be_exported_further(exported, tmp_path):
     assert (tmp_path / "c" / "Makefile").exists()
 
 
+def test_an_export_with_narrow_values_says_what_they_cost(exported, text, tmp_path, capsys):
+    small = tmp_path / "small.lstm"
+    assert export("--from", exported, "--values", "int8", "--out", small) == 0
+    said = capsys.readouterr().out
+    costs = re.search(r"narrowed after that to int8: (\S+) bits a token before, (\S+) after", said)
+    before, after = map(float, costs.groups())
+    assert abs(after - before) < 0.02
+    assert small.stat().st_size < 0.8 * exported.stat().st_size
+    scores = [load(path).score(text.read_text()).bits for path in (exported, small)]
+    assert scores[0] != scores[1]
+    assert abs(scores[0] - scores[1]) < 0.02
+    assert run(small) == 0
+    assert "narrowed after that to int8: " in capsys.readouterr().out
+    assert export("--from", small, "--format", "c", "--out", tmp_path / "c") == 0
+    assert "int8_t" in (tmp_path / "c" / "weights.h").read_text()
+
+
 def test_the_scripts_work_from_any_folder(exported, tmp_path):
     for script, arguments in (("run.py", [exported]), ("export.py", ["--help"]), ("fuzz.py", ["--count", "5"])):
         command = [sys.executable, str(ROOT / "inference" / script), *map(str, arguments)]
@@ -157,6 +175,7 @@ def test_mistakes_of_an_export_are_one_line(study, exported, tmp_path, capsys):
         (["--from", tmp_path], "holds neither trials nor a trial.json"),
         (["--from", exported, "--method", "kp"], "choose among the trials of a study"),
         (["--from", exported, "--format", "exe"], "invalid choice: 'exe'"),
+        (["--from", exported, "--values", "int4"], "invalid choice: 'int4'"),
         ([], "the following arguments are required: --from"),
     ]
     for arguments, message in cases:

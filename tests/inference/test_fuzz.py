@@ -40,7 +40,17 @@ def test_the_samples_cover_every_family_and_pattern():
     for sample in samples():
         for matrix in sample.description.model.lstm.matrices.values():
             kinds.add(
-                (matrix.structured.kind if matrix.structured else None, matrix.sparse.pattern if matrix.sparse else None)
+                (
+                    matrix.structured.kind if matrix.structured else None,
+                    matrix.sparse.pattern if matrix.sparse else None,
+                    (matrix.structured or matrix.sparse).values,
+                )
             )
     families, patterns = (None, "dense", "low_rank", "hybrid", "kronecker"), (None, "unstructured", "rows", "gates")
-    assert kinds == {(family, pattern) for family in families for pattern in patterns} - {(None, None)}
+    assert kinds == {
+        (family, pattern, values)
+        for family in families
+        for pattern in patterns
+        for values in ("float32", "int8")
+        if family or pattern
+    }

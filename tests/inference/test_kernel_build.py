@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 DRIVER = Path(__file__).with_name("kernels_driver.c")
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 
+needs_clang = pytest.mark.skipif(shutil.which("clang") is None, reason="there is no clang")
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 
 
@@ -22,6 +23,13 @@ needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no 
 def test_the_source_compiles_without_a_warning(flags, tmp_path):
     subprocess.run(["gcc", *STRICT, *flags, "-c", SOURCE, "-o", tmp_path / "kernels.o"], check=True)
     subprocess.run(["gcc", *STRICT, "-fsyntax-only", "-x", "c", HEADER], check=True)
+
+
+@needs_clang
+def test_clang_compiles_it_without_a_warning_and_it_computes_the_same(tmp_path):
+    subprocess.run(["clang", *STRICT, "-O2", "-c", SOURCE, "-o", tmp_path / "kernels.o"], check=True)
+    done = subprocess.run([_driver(["clang", "-O2"], tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @needs_gcc

@@ -11,18 +11,19 @@ from kernel_references import (
     written_out,
 )
 
-from inference.kernels import PATTERNS, Kronecker, Layer, Sparse, Sum, multiply
+from inference.kernels import PATTERNS, Dense, Kronecker, Layer, Sparse, Sum, multiply, narrowed
 from inference.kernels.layout import fields, stored_bytes
 from inference.kernels.native import kernels
 
 KINDS = [*FAMILIES, *PATTERNS, *(f"kronecker+{pattern}" for pattern in PATTERNS), "low_rank+gates", "hybrid+unstructured"]
+NARROW = [f"int8 {kind}" for kind in (*FAMILIES, *PATTERNS, "kronecker+gates")]
 ENGINES = ["c", "torch"]
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS + NARROW)
 @given(units=st.integers(1, 40), columns=st.integers(1, 70), batch=st.integers(0, 33), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=25, deadline=None)
 def test_a_product_is_that_of_the_matrix_written_out(kind, engine, units, columns, batch, seed):
@@ -49,7 +50,17 @@ def test_kronecker_products_of_rectangular_factors_and_several_terms(engine, lef
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("kind", ["dense", "kronecker+gates", "low_rank+rows", "hybrid+unstructured"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "dense",
+        "kronecker+gates",
+        "low_rank+rows",
+        "hybrid+unstructured",
+        "int8 kronecker+unstructured",
+        "int8 low_rank+rows",
+    ],
+)
 @pytest.mark.parametrize("steps", [0, 1, 7, 8, 9, 35])
 def test_a_layer_is_a_plain_loop_over_its_steps(kind, steps, threads):
     generator = np.random.default_rng(steps)
@@ -123,10 +134,12 @@ def test_activations_of_what_is_not_finite():
 
 
 @pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_nan_reaches_exactly_the_rows_that_depend_on_it(pattern, batch):
+def test_nan_reaches_exactly_the_rows_that_depend_on_it(pattern, narrow, batch):
     generator = np.random.default_rng(3)
     matrix = random_sparse(generator, pattern, 52, 30, 0.1)
+    matrix = narrowed(matrix) if narrow else matrix
     for column in (5, 13):  # in column 0 also empty rows, which share a slice with longer ones
         x = np.ones((batch, 30), np.float32)
         x[-1, column] = np.nan
@@ -164,7 +177,54 @@ def test_columns_beyond_65536_take_32_bits():
             assert matrix.columns.dtype == kind
             for batch in (1, 8):
                 x = generator.normal(size=(batch, columns)).astype(np.float32)
+                for stored in (matrix, narrowed(matrix)):  # 1 and 2 are whole numbers of 127ths of 2, or nearly
+                    np.testing.assert_allclose(multiply(stored, x, "c"), x @ stored.dense().T, rtol=1e-4, atol=1e-4)
                 np.testing.assert_allclose(multiply(matrix, x, "c"), x @ weight.T, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize(("left", "right"), [((70, 33), (40, 75)), ((33, 70), (75, 40)), ((9, 4500), (8, 1))])
+def test_narrow_factors_larger_than_what_is_widened_at_a_time(left, right, batch):
+    generator = np.random.default_rng(9)
+    matrix = narrowed(Kronecker(*(generator.normal(size=(2, *shape)).astype(np.float32) for shape in (left, right))))
+    x = generator.normal(size=(batch, matrix.shape[1])).astype(np.float32)
+    np.testing.assert_allclose(multiply(matrix, x, "c"), x @ written_out(matrix).T, rtol=1e-4, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", [*FAMILIES, *PATTERNS])
+def test_narrow_values_are_the_nearest_127ths_of_the_largest_of_their_row(kind):
+    generator = np.random.default_rng(10)
+    matrix = random_matrix(generator, kind, 36, 21)
+    narrow = narrowed(matrix)
+    scales = {name: scale for name, scale in vars(narrow).items() if name.endswith("_scale")}
+    assert scales
+    for name, scale in scales.items():
+        values, numbers = (getattr(of, name.removesuffix("_scale")) for of in (matrix, narrow))
+        assert numbers.dtype == np.int8
+        assert np.abs(numbers).max() == 127
+        if kind not in PATTERNS:
+            np.testing.assert_allclose(numbers * scale[:, None], values, atol=0.5001 * scale.max())
+            np.testing.assert_allclose(scale, np.abs(values).max(axis=(0, 2) if values.ndim == 3 else 1) / 127, rtol=1e-6)
+    if kind in (*PATTERNS, "dense"):
+        off_M = np.abs(narrow.dense() - matrix.dense()).max(axis=1)
+        assert (off_M <= 0.5001 * np.abs(matrix.dense()).max(axis=1) / 127).all()
+    assert stored_bytes(narrow) < stored_bytes(matrix)
+    again = narrowed(narrow)
+    assert all(np.array_equal(value, getattr(again, name)) for name, value in vars(narrow).items() if "_scale" not in name)
+
+
+def test_a_row_of_zeros_stays_one():
+    matrix = np.ones((8, 40), np.float32)
+    matrix[2] = 0
+    for narrow in (narrowed(Dense(matrix)), narrowed(Sparse.pack(matrix, "gates"))):
+        np.testing.assert_allclose(narrow.dense(), matrix, rtol=1e-6)
+
+
+def test_narrow_values_without_their_scales_are_refused():
+    with pytest.raises(ValueError, match=r"weight is int8 \(2, 3\); expected float32"):
+        Dense(np.ones((2, 3), np.int8))
+    with pytest.raises(ValueError, match=r"the scales of weight are float32 \(3,\); expected float32 \(2,\)"):
+        Dense(np.ones((2, 3), np.int8), np.ones(3, np.float32))
 
 
 def test_slices_weigh_no_more_than_compressed_rows():
@@ -186,6 +246,11 @@ def test_slices_weigh_no_more_than_compressed_rows():
         ({"offsets": np.array([0, 1, 1, 1, 3], np.uint32)}, "offsets must rise from 0 to 2"),
         ({"values": np.ones((3, 1), np.float32)}, "values are float32 (3, 1); expected float32 (2, 1)"),
         ({"shape": (3, 5)}, "expected 4 whole numbers"),
+        ({"values": np.ones((2, 1), np.int8)}, "values are int8 (2, 1); expected float32 (2, 1)"),
+        (
+            {"values": np.ones((2, 1), np.int8), "values_scale": np.ones(2, np.float32)},
+            "the scales are float32 (2,); expected float32 (4,)",
+        ),
     ],
 )
 def test_a_sparse_matrix_that_would_lead_out_of_bounds_is_refused(change, message):

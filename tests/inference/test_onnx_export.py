@@ -11,7 +11,9 @@ from models import METHODS, compressed, language_model, lstms
 
 from inference.errors import InferenceError
 from inference.from_training import to_bundle
+from inference.narrowing import narrow
 from inference.onnx_export import to_onnx, write_onnx
+from inference.runtime import runnable
 from lightning_modules.lstm import CompressedLSTM
 from lightning_modules.settings import Method
 
@@ -58,6 +60,14 @@ def test_a_language_model_a_step_at_a_time(method, tmp_path):
     np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     assert tuple(json.loads(properties["tokens"])) == vocabulary.tokens
+
+
+def test_narrow_values_are_widened():
+    trained, vocabulary = language_model("doped_kp/gates")
+    small = narrow(to_bundle(trained, vocabulary))
+    tokens_TB = np.arange(24).reshape(8, BATCH) % len(vocabulary)
+    logits, _ = run(to_onnx(small), "token", tokens_TB, [np.zeros((2, BATCH, 20), np.float32)] * 2)
+    np.testing.assert_allclose(logits, runnable(small).forward(tokens_TB)[0], atol=1e-4)
 
 
 def test_the_file_stays_small():
