@@ -106,29 +106,39 @@ typedef struct {
     const float *a_scales, *v_scales;
 } dense_product;
 
+/* GCC would load a vector anew for each product that it is in, and loads are what bounds them. This is no instruction. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__AVX__)
+#define IN_REGISTER(vector) __asm__("" : "+x"(vector))
+#else
+#define IN_REGISTER(vector) (void)(vector)
+#endif
+
 INLINE void tile(const dense_product *p, int row, int column, const int rows, const int vectors) {
     const float *a = (const float *)p->a + row * p->a_row, *v = (const float *)p->v + column;
     const ptrdiff_t a_row = p->a_row, a_column = p->a_column, v_row = p->v_row;
     lanes sum[8][8] = {{{0}}};
     for (int d = 0; d < p->depth; d++, a += a_column, v += v_row) {
-        lanes values[8];
-        for (int k = 0; k < vectors; k++)
-            values[k] = load(v + k * LANES);
-        for (int i = 0; i < rows; i++)
-            for (int k = 0; k < vectors; k++)
-                sum[i][k] += a[i * a_row] * values[k];
+        for (int k = 0; k < vectors; k++) {
+            lanes values = load(v + k * LANES);
+            IN_REGISTER(values);
+            for (int i = 0; i < rows; i++)
+                sum[i][k] += a[i * a_row] * values;
+        }
     }
+    const int left = p->width - column - (vectors - 1) * LANES; /* of the last vector */
     for (int i = 0; i < rows; i++) {
         float *out = p->out + (row + i) * p->out_row + column;
         for (int k = 0; k < vectors; k++, out += LANES) {
-            int left = p->width - column - k * LANES;
-            if (left >= LANES) {
+            if (k + 1 < vectors || left >= LANES) {
                 if (p->add)
                     sum[i][k] += load(out);
                 store(out, sum[i][k]);
             } else {
-                for (int lane = 0; lane < left; lane++)
-                    out[lane] = (p->add ? out[lane] : 0) + sum[i][k][lane];
+                float rest[LANES];
+                if (p->add)
+                    sum[i][k] += load(out);
+                store(rest, sum[i][k]);
+                memcpy(out, rest, sizeof(float) * (size_t)left);
             }
         }
     }
@@ -541,21 +551,46 @@ INLINE void row_blocks_of_vector(const doped_matrix *m, const float *x, float *y
     }
 }
 
+/* Each of two numbers in four lanes. */
+INLINE lanes pair(float a, float b) { return (lanes){a, a, a, a, b, b, b, b}; }
+
 INLINE void gate_blocks_of_vector(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide,
                                   const int narrow) {
     int units = m->rows / 4;
     for (int unit = begin; unit < end; unit++) {
-        quad sum[4] = {{0}}, entries[4];
+        lanes sum[4] = {{0}};
         size_t k = m->offsets[unit], stop = m->offsets[unit + 1];
-        for (; k + 4 <= stop; k += 4) {
+        for (; narrow && k + 8 <= stop; k += 8) {
+            four low = four_indices(m->indices, k, wide), high = four_indices(m->indices, k + 4, wide);
+            if (narrow) {
+                lanes_bits words = *(const lanes_bits *)((const int8_t *)m->values + 4 * k);
+                for (int i = 0; i < 4; i++)
+                    sum[i] += pair(x[low.at[i]], x[high.at[i]]) * widened(words, i);
+            } else {
+                const float *values = (const float *)m->values + 4 * k;
+                sum[0] += pair(x[low.at[0]], x[low.at[1]]) * load(values);
+                sum[1] += pair(x[low.at[2]], x[low.at[3]]) * load(values + 8);
+                sum[2] += pair(x[high.at[0]], x[high.at[1]]) * load(values + 16);
+                sum[3] += pair(x[high.at[2]], x[high.at[3]]) * load(values + 24);
+            }
+        }
+        for (; !narrow && k + 4 <= stop; k += 4) {
+            four index = four_indices(m->indices, k, wide);
+            const float *values = (const float *)m->values + 4 * k;
+            sum[0] += pair(x[index.at[0]], x[index.at[1]]) * load(values);
+            sum[1] += pair(x[index.at[2]], x[index.at[3]]) * load(values + 8);
+        }
+        lanes both = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        quad total = (quad){both[0], both[1], both[2], both[3]} + (quad){both[4], both[5], both[6], both[7]};
+        if (narrow && k < stop) {
+            quad entries[4];
             four index = four_indices(m->indices, k, wide);
             four_entries4(m, k, narrow, entries);
             for (int i = 0; i < 4; i++)
-                sum[i] += x[index.at[i]] * entries[i];
+                total += x[index.at[i]] * entries[i];
         }
         for (; !narrow && k < stop; k++)
-            sum[0] += x[one_index(m->indices, k, wide)] * load4((const float *)m->values + 4 * k);
-        quad total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            total += x[one_index(m->indices, k, wide)] * load4((const float *)m->values + 4 * k);
         if (narrow)
             total *= load4(m->value_scales + 4 * unit);
         for (int gate = 0; gate < 4; gate++)
