@@ -20,6 +20,10 @@ LANES = 8
 NO_STRUCTURE, DENSE, KRONECKER, KRONECKER_LEFT_FIRST, LOW_RANK, HYBRID = range(6)
 """``enum doped_kind``."""
 
+LEFT_FIRST_FROM = 1.2
+"""How many times the multiply–adds of left first the other order may have: its loops are wider. Measured, (50 x 26) ⊗ (52 x 25):
+with 4 % more multiply–adds it takes 10 % less time for a vector, 20 % less for a panel."""
+
 PATTERN_NUMBERS = {"unstructured": 1, "rows": 2, "gates": 3}
 """``enum doped_pattern``."""
 
@@ -59,7 +63,7 @@ def _kronecker(matrix: Kronecker) -> Fields:
     (terms, m1, n1), (_, m2, n2) = matrix.b.shape, matrix.c.shape
     shape: Fields = {"terms": terms, "left_rows": m1, "left_columns": n1}
     b_scale, c_scale = matrix.b_scale, None if matrix.c_scale is None else _padded(matrix.c_scale)
-    if n1 * m2 * (n2 + m1) <= m1 * n2 * (n1 + m2):
+    if n1 * m2 * (n2 + m1) <= LEFT_FIRST_FROM * m1 * n2 * (n1 + m2):
         left_IJR, right_LRK = matrix.b.transpose(1, 2, 0), matrix.c.transpose(2, 0, 1)
         scales = _scales(left_scales=b_scale, right_scales=None if c_scale is None else np.tile(c_scale, terms))
         return shape | {"kind": KRONECKER, "left": _laid_out(left_IJR), "right": _padded(right_LRK)} | scales

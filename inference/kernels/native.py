@@ -72,6 +72,7 @@ class NativeLayer:
         self._layer.input, self._layer.recurrent = (matrix.structure[0] for matrix in self._matrices)
         self._layer.bias = ffi.NULL if self._bias is None else ffi.cast("float *", self._bias.ctypes.data)
         self._layer.reverse = reverse
+        self._floats = ffi.typeof("float[]")  # looked up once: a call takes microseconds in all
         self._spare: list[tuple[int, Any]] = []
 
     def run(self, x_TBI: Array, h_BH: Array, c_BH: Array) -> Array:
@@ -86,11 +87,8 @@ class NativeLayer:
         if room != batch:
             size = library.doped_workspace(self._layer, batch, self._threads)
             workspace = ffi.from_buffer("float[]", aligned(np.zeros(size, np.float32)))
-        from_buffer = ffi.from_buffer
-        library.doped_run(
-            self._layer, steps, batch, from_buffer("float[]", x_TBI), from_buffer("float[]", h_BH),
-            from_buffer("float[]", c_BH), from_buffer("float[]", y_TBH), workspace, self._threads,
-        )  # fmt: skip
+        x, h, c, y = (ffi.from_buffer(self._floats, array) for array in (x_TBI, h_BH, c_BH, y_TBH))
+        library.doped_run(self._layer, steps, batch, x, h, c, y, workspace, self._threads)
         self._spare.append((batch, workspace))
         return y_TBH
 
