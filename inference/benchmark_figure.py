@@ -15,14 +15,16 @@ PAPER = (2.5, 5.5)
 
 SERIES = [
     ("doped_kp", "gates", "doped KP, gates", "C0", "-"), ("doped_kp", "rows", "doped KP, rows", "C2", "-"),
-    ("doped_kp", "unstructured", "doped KP, unstructured", "C3", "-"), ("pruned", "gates", "pruned, gates", "C0", "--"),
-    ("pruned", "rows", "pruned, rows", "C2", "--"), ("pruned", "unstructured", "pruned, unstructured", "C3", "--"),
+    ("doped_kp", "unstructured", "doped KP, single values", "C3", "-"), ("pruned", "gates", "pruned, gates", "C0", "--"),
+    ("pruned", "rows", "pruned, rows", "C2", "--"), ("pruned", "unstructured", "pruned, single values", "C3", "--"),
+    ("kp", "", "KP alone", "0.4", "-"), ("lmf", "", "LMF", "0.4", "--"), ("hmd", "", "HMD", "0.4", ":"),
 ]  # fmt: skip
+"""Engine, pattern, label, color, line; other doped methods are in the table."""
 
 
 def draw(rows: list[dict[str, Any]], folder: Path) -> None:
     """Write ``inference_benchmark.png`` and ``.svg``: a column a width, a row a mode."""
-    shown = [row for row in rows if row["batch"] == 1 and row["threads"] == 1]
+    shown = [row for row in rows if row["batch"] == 1 and row["threads"] == 1 and row["values"] == "float32"]
     widths, modes = sorted({row["hidden"] for row in shown}), ["generating", "scoring"]
     figure, axes = plt.subplots(
         2, len(widths), figsize=(3.2 * len(widths) + 2.4, 6), sharex=True, squeeze=False, layout="constrained"
@@ -46,7 +48,12 @@ def draw(rows: list[dict[str, Any]], folder: Path) -> None:
                 axis.set_xlabel("compression factor (values)")
             if column == 0:
                 axis.set_ylabel("speed-up over the\nfastest dense engine")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=9)
+    figure.legend(
+        *max((axis.get_legend_handles_labels() for axis in axes.flat), key=lambda found: len(found[0])),
+        loc="outside right center",
+        frameon=False,
+        fontsize=9,
+    )
     for kind in ("png", "svg"):
         figure.savefig(folder / f"inference_benchmark.{kind}", dpi=130)
     plt.close(figure)

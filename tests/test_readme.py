@@ -57,6 +57,7 @@ def test_the_table_of_speed_ups(hidden, mode, label):
         (results.hidden == hidden)
         & (results["mode"] == mode)
         & (results.engine == "doped_kp")
+        & (results["values"] == "float32")
         & (results.factor == 20)
         & (results.batch == 1)
         & (results.threads == 1)

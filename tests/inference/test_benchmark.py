@@ -1,6 +1,8 @@
 import csv
+import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +16,16 @@ DENSE = {"ONNX Runtime", "nn.LSTM", "nn.LSTMCell", "own dense kernel", "BLAS pro
 
 
 def test_the_ratio_is_against_the_fastest_dense_engine_of_the_cell():
-    rows = measure(48, threads=1, factors=[4.0], rounds=1, quick=True)
     for mode in ("generating", "scoring"):
-        cell = [row for row in rows if row["mode"] == mode]
-        dense = {row["engine"]: row["median_us"] for row in cell if row["factor"] == 1}
+        cell = measure(48, factors=[4.0], rounds=1, quick=True, cell=(1, 1, mode))
+        assert {row["mode"] for row in cell} == {mode}
+        dense = {row["engine"]: row["median_us"] for row in cell if row["factor"] == 1 and row["values"] == "float32"}
         assert dense.keys() == DENSE
         assert {row["dense_engine"] for row in cell} == {min(dense, key=dense.__getitem__)}
         for row in cell:
             assert row["speedup"] == pytest.approx(min(dense.values()) / row["median_us"], rel=0.02, abs=5e-4)
         patterns = {(row["engine"], row["pattern"]) for row in cell if row["engine"] not in DENSE}
+        assert {row["engine"] for row in cell if row["values"] == "int8"} == {"dense", "doped_kp"}
         assert {("doped_kp", "gates"), ("doped_kp", "rows"), ("doped_kp", "unstructured"), ("pruned", "gates")} <= patterns
 
 
@@ -39,11 +42,26 @@ def test_a_layer_that_computes_something_else_is_not_timed():
         compressed(matrix, np.ones(64, np.float32), np.ones((3, 1, 16), np.float32), threads=1)
 
 
-def test_the_command_writes_a_table_and_a_figure(tmp_path):
+def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_stopped(tmp_path):
     command = [sys.executable, "inference/benchmark.py", "--quick", "--hidden", "24", "--factors", "3", "--rounds", "1"]
-    subprocess.run([*command, "--out", tmp_path], cwd=ROOT, check=True, capture_output=True)
-    with (tmp_path / "inference_benchmark.csv").open() as file:
+    command += ["--out", tmp_path]
+    on_one_core = partial(os.sched_setaffinity, 0, [min(os.sched_getaffinity(0))])
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, preexec_fn=on_one_core)
+    path = tmp_path / "inference_benchmark.csv"
+    whole = path.read_text().splitlines(keepends=True)
+    with path.open() as file:
         rows = list(csv.DictReader(file))
+    first = sum(row["mode"] == "generating" for row in rows)
+    path.write_text("".join(whole[: 1 + first]))  # as if it had been stopped after the first cell
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, preexec_fn=on_one_core)
+    assert "[1/" not in done.stdout
+    assert "[2/" in done.stdout
+    again = path.read_text().splitlines(keepends=True)
+    assert again[: 1 + first] == whole[: 1 + first]
+    assert len(again) == len(whole)
+    other = subprocess.run([*command, "--rounds", "2"], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert other.returncode == 1
+    assert "has rows of another benchmark (python inference/benchmark.py --hidden 24 --factors 3" in other.stderr
     assert {row["mode"] for row in rows} == {"generating", "scoring"}
     assert all(row["hardware"] and row["commit"] and row["versions"] and row["command"] for row in rows)
     assert (tmp_path / "inference_benchmark.png").stat().st_size > 10_000
