@@ -59,8 +59,8 @@ def narrow_and_measure(bundle: Bundle) -> Bundle:
 def difference(before: Bundle, after: Bundle) -> str:
     """What narrowing does to a model's results, in words.
 
-    A language model continues an empty text; how well the narrow one predicts it, against the one that wrote it, is their
-    Kullback–Leibler divergence: what narrowing costs on text like its own. An LSTM alone gets random inputs.
+    A language model writes a text; how much worse the narrow one predicts it estimates their Kullback–Leibler divergence:
+    what narrowing costs on text like its own. An LSTM alone gets random inputs.
     """
     wide, narrow = runnable(before), runnable(after)
     if isinstance(wide, LanguageModel) and isinstance(narrow, LanguageModel):

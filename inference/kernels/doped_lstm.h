@@ -48,10 +48,11 @@ enum doped_pattern {
 
 /* W = M + S; fields that its kind and pattern do not name are 0.
  *
- * Scales of narrow arrays: weight_scales has one a row of `weight`. left_scales has one a row of `left`; with DOPED_LOW_RANK, one a
- * column of it (a row of U). right_scales has one a row of V, or one a column of `right` (a row of C), for each term. `left` and
- * `right` of DOPED_HYBRID are always float32. value_scales has as many a group as an entry has values; where values are narrow, the
- * entries of a group come in fours (what fills up has values 0), and the values of four entries lie as [place in an entry][entry]. */
+ * Scales of narrow arrays: weight_scales has one a row of `weight`. left_scales has one a row of `left` (with left first, of each
+ * term); with DOPED_LOW_RANK, one a column of it, that is a row of U. right_scales has one a row of V; with DOPED_KRONECKER, one a
+ * column of `right`, (terms, padded rows of C); with left first, one a row of C, padded. `left` and `right` of DOPED_HYBRID are
+ * always float32. value_scales has, for each group, as many as an entry has values; where values are narrow, the entries of a
+ * group come in fours (what fills up has values 0), and the values of four entries lie as [place in an entry][entry]. */
 typedef struct {
     int32_t rows, columns;
     int32_t kind; /* enum doped_kind */
