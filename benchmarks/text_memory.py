@@ -29,7 +29,7 @@ if __name__ == "__main__":
 
 SMALL = 2
 """Megabytes of the text that is compared with."""
-STEPS = 100
+STEPS = 50
 """Optimizer steps that are trained."""
 
 
@@ -47,12 +47,14 @@ def write_text(path: Path, megabytes: int) -> None:
 def measure(path: Path, level: str) -> dict[str, Any]:
     """Load a text, read all batches of an epoch, train for some steps; seconds of each, and peak memory in MB."""
     import pytorch_lightning as pl
+    import torch
 
     from lightning_modules.settings import Method
     from sweeps.train import quiet_lightning
     from tasks.language_model import LanguageModelTask
 
     quiet_lightning()
+    torch.set_num_threads(1)
     task = LanguageModelTask.model_validate(
         {
             "data": {"corpus": "text", "path": str(path), "level": level, "max_vocabulary": 10_000},
