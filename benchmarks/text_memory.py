@@ -2,8 +2,8 @@
 
     python benchmarks/text_memory.py [--megabytes 2000] [--folder DIR] [--out results/text_memory.csv]
 
-The text is made up: numbers drawn from Zipf's law, so that it has millions of different words, as real text of that size
-has. The small text has 2 MB. Every measurement is a process of its own, which tells its peak memory (resident, files
+The text is made up: numbers drawn from Zipf's law, and new words up to the end, so that it has about two million different
+ones, as real text of that size has. The small text has 2 MB. Every measurement is a process of its own, which tells its peak memory (resident, files
 included): the first one finds an empty cache, the second one the tokens of the first. ``DIR`` (by default a temporary
 folder) gets the texts and the cache, about twice the size of the text.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import resource
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +31,23 @@ if __name__ == "__main__":
 
 SMALL = 2
 """Megabytes of the text that is compared with."""
+LEVELS = ("word", "character")
 STEPS = 50
 """Optimizer steps that are trained."""
 
 
 def write_text(path: Path, megabytes: int) -> None:
-    """Write a text of about so many megabytes, in lines of 20 words."""
+    """Write a text of about so many megabytes: 100,000 lines again and again, a new word in every tenth of them."""
     import numpy as np
 
-    generator = np.random.default_rng(0)
+    words = np.random.default_rng(0).zipf(1.3, size=(100_000, 20)).tolist()
+    lines = [f"{' '.join(map(str, line))}\n" for line in words]
     with path.open("w", encoding="ascii") as file:
-        while file.tell() < megabytes * 1_000_000:
-            words = generator.zipf(1.3, size=(5_000, 20)).tolist()
-            file.write("".join(f"{' '.join(map(str, line))}\n" for line in words))
+        for turn in itertools.count():
+            for number in range(0, len(lines), 10):
+                if file.tell() >= megabytes * 1_000_000:
+                    return
+                file.write(f"{turn}-{number} {''.join(lines[number : number + 10])}")
 
 
 def measure(path: Path, level: str) -> dict[str, Any]:
@@ -92,6 +98,7 @@ def main() -> None:
     """Measure a small and a large text, at both levels, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=2000, help="size of the large text (default: %(default)s)")
+    parser.add_argument("--levels", nargs="+", choices=LEVELS, default=LEVELS, help="default: both")
     parser.add_argument("--folder", type=Path, help="where the text and the cache go (default: a temporary folder)")
     parser.add_argument("--out", type=Path, help="also write the table as CSV")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
@@ -100,7 +107,7 @@ def main() -> None:
         print(json.dumps(measure(Path(options.one[0]), options.one[1])))
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        rows = _rows(Path(folder), options.megabytes)
+        rows = _rows(Path(folder), options.megabytes, options.levels)
     if options.out:
         with options.out.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
@@ -108,11 +115,11 @@ def main() -> None:
             writer.writerows(rows)
 
 
-def _rows(folder: Path, megabytes: int) -> list[dict[str, Any]]:
+def _rows(folder: Path, megabytes: int, levels: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
     for size in (SMALL, megabytes):
         write_text(folder / f"{size}.txt", size)
-    for level in ("word", "character"):
+    for level in levels:
         small = None
         for size, cache in ((SMALL, "none"), (megabytes, "empty"), (megabytes, "filled")):
             command = [sys.executable, __file__, "--one", str(folder / f"{size}.txt"), level]

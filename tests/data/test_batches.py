@@ -77,9 +77,9 @@ def test_several_processes_read_lanes_side_by_side(
         parts.append(list(StreamBatches(torch.arange(size), lanes, length, shared=True)))
         not_shared = list(StreamBatches(torch.arange(size), lanes, length))
         assert [batch.tokens_TB.tolist() for batch in not_shared] == [batch.tokens_TB.tolist() for batch in alone]
-    for expected, *given in zip(whole, *parts, strict=True):
-        assert torch.equal(torch.cat([batch.tokens_TB for batch in given], dim=1), expected.tokens_TB)
-        assert torch.equal(torch.cat([batch.targets_TB for batch in given], dim=1), expected.targets_TB)
+    for expected, *read in zip(whole, *parts, strict=True):
+        assert torch.equal(torch.cat([batch.tokens_TB for batch in read], dim=1), expected.tokens_TB)
+        assert torch.equal(torch.cat([batch.targets_TB for batch in read], dim=1), expected.targets_TB)
 
 
 def test_an_iteration_that_was_left_is_started_anew() -> None:

@@ -107,7 +107,7 @@ def test_a_data_set_that_is_nowhere_says_where_it_was_looked_for() -> None:
 
 
 def test_a_name_is_asked_for() -> None:
-    with pytest.raises(DataError, match="the corpus hub needs the name of a data set; give one, e.g. --set"):
+    with pytest.raises(DataError, match="the corpus hub needs the name of a data set; give one"):
         load(Corpus(corpus="hub"))
 
 
