@@ -69,6 +69,8 @@ def train(model: PlainLanguageModel, regime: Regime, text: Tensor, validation: T
             optimizer.param_groups[0]["lr"] /= regime.decay
         state = None
         for tokens_TB, targets_TB in _batches(text, regime.batch_size, regime.sequence_length):
+            if len(course.losses) == steps:
+                return course
             logits, state = model(tokens_TB, state)
             state = (state[0].detach(), state[1].detach())
             loss = F.cross_entropy(logits.flatten(0, 1), targets_TB.flatten())
@@ -77,8 +79,6 @@ def train(model: PlainLanguageModel, regime: Regime, text: Tensor, validation: T
             nn.utils.clip_grad_norm_(parameters, regime.clip)
             optimizer.step()
             course.losses.append(loss.item())
-            if len(course.losses) == steps:
-                break
         course.validations[len(course.losses)] = perplexity(model, validation)
     return course
 

@@ -1,12 +1,12 @@
 """The dense language model against ``plain_language_model``, which shares nothing with it: loss by loss.
 
-    LSTM_DATA=DIR python benchmarks/reference_run.py [--out results]
+    LSTM_DATA=DIR python benchmarks/reference_run.py [--runs ptb_small=4648 ptb_medium=300] [--out results]
 
-Zaremba's small model for two epochs of the Penn Treebank, and his medium one, with its dropout, for its first steps. Both
-sides start with the same weights and the same random state; ours goes through the Lightning ``Trainer``.
+Zaremba's small model for two epochs of the Penn Treebank (of 2,324 steps), and his medium one, with its dropout, for its
+first steps. Both sides start with the same weights and the same random state; ours goes through the Lightning ``Trainer``.
 
-Writes ``reference_run.csv``, a line a step with the mean loss in nats a word of both sides, and their perplexities on the
-validation split at the end of an epoch (and of the run); and a figure of it.
+Writes ``reference_run.csv``, a line a step with the mean loss in nats a word of both sides, and at the end of an epoch their
+perplexities on the validation split; and a figure of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import csv
 import itertools
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,10 @@ if __name__ == "__main__":
 
 import pytorch_lightning as pl
 import torch
+from matplotlib.figure import Figure
 
+from analysis.figures import drawing
 from benchmarks.plain_language_model import Course, PlainLanguageModel, Regime, train
-from data import DataError
 from data.datamodule import TextDataModule
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.lstm import CompressedLSTM
@@ -39,8 +39,7 @@ from sweeps.named_tasks import written_out
 from sweeps.train import quiet_lightning
 from tasks.language_model import LanguageModelTask
 
-RUNS = {"ptb_small": 2 * 2324, "ptb_medium": 300}
-"""The named tasks, and the steps of each; 2,324 are an epoch of the small one."""
+RUNS = ["ptb_small=4648", "ptb_medium=300"]
 SEED = 1
 COLUMNS = ("task", "step", "loss", "reference_loss", "validation", "reference_validation")
 
@@ -79,8 +78,6 @@ def _train_ours(model: LanguageModel, data: TextDataModule, steps: int) -> Cours
             default_root_dir=folder,
         )
         trainer.fit(model, data)
-        if steps not in recorder.course.validations:
-            trainer.validate(model, data.val_dataloader(), verbose=False)
     return recorder.course
 
 
@@ -118,43 +115,58 @@ def rows(name: str, ours: Course, reference: Course) -> list[dict[str, Any]]:
     ]
 
 
-def summary(name: str, ours: Course, reference: Course) -> list[str]:
+def summary(name: str, ours: Course, reference: Course) -> str:
     """What a run showed, in words."""
-    furthest = max(abs(a - b) for a, b in zip(ours.losses, reference.losses, strict=True))
-    together = sum(
-        1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(ours.losses, reference.losses, strict=True))
-    )
-    lines = [
-        f"{name}: {len(ours.losses)} steps, {together} of them bit for bit; losses differ by {furthest:.2g} nats at most"
-    ]
+    pairs = list(zip(ours.losses, reference.losses, strict=True))
+    equal = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    text = f"{name}: the first {equal} of {len(pairs)} losses are equal bit for bit, "
+    text += f"the largest difference is {max(abs(a - b) for a, b in pairs):.2g} nats"
     for step, perplexity in ours.validations.items():
-        lines.append(
-            f"  after step {step}: validation perplexity {perplexity:.3f}, reference {reference.validations[step]:.3f}"
-        )
-    return lines
+        text += f"; after step {step} validation perplexity {perplexity:.3f}, reference {reference.validations[step]:.3f}"
+    return text
+
+
+def draw(table: Sequence[dict[str, Any]], stem: Path) -> list[Path]:
+    """Draw the losses of both sides to ``stem.png`` and ``stem.svg``, a panel a task; returns the paths."""
+    tasks = list(dict.fromkeys(row["task"] for row in table))
+    with drawing.style():
+        figure = Figure(figsize=(0.4 + 2.9 * len(tasks), 2.3), layout="constrained")
+        for axes, name in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
+            of_task = [row for row in table if row["task"] == name]
+            steps = [int(row["step"]) for row in of_task]
+            expected, actual = ([float(row[key]) for row in of_task] for key in ("reference_loss", "loss"))
+            furthest = max(abs(a - b) for a, b in zip(actual, expected, strict=True))
+            axes.set_title(f"{name}, largest difference {furthest:.2g}", loc="left", weight="bold")
+            axes.plot(steps, expected, color="#56B4E9", linewidth=3, label="plain loop over nn.LSTM")
+            axes.plot(steps, actual, color="#000000", linewidth=0.8, label="ours, dense")
+            axes.set_xlabel("Step")
+            axes.legend(frameon=False)
+        figure.axes[0].set_ylabel("Loss, nats a word")
+        return drawing.save(figure, stem)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run all comparisons and write the table and the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", nargs="+", default=RUNS, metavar="TASK=STEPS", help=f"default: {' '.join(RUNS)}")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     quiet_lightning()
     table: list[dict[str, Any]] = []
-    for name, steps in RUNS.items():
-        began = time.monotonic()
+    for name, _, steps in (run.partition("=") for run in options.runs):
         try:
-            courses = compare(LanguageModelTask.model_validate(written_out(name)), steps)
-        except DataError as error:
+            courses = compare(LanguageModelTask.model_validate(written_out(name)), int(steps))
+        except ValueError as error:
             print(error, file=sys.stderr)
             return 2
-        print("\n".join(summary(name, *courses)), f"\n  {time.monotonic() - began:.0f} s", flush=True)
+        print(summary(name, *courses), flush=True)
         table += rows(name, *courses)
     options.out.mkdir(parents=True, exist_ok=True)
     with (options.out / "reference_run.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(table)
+    draw(table, options.out / "reference_run")
     return 0
 
 

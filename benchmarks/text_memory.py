@@ -3,9 +3,9 @@
     python benchmarks/text_memory.py [--megabytes 2000] [--folder DIR] [--out results/text_memory.csv]
 
 The text is made up: numbers drawn from Zipf's law, and new words up to the end, so that it has about two million different
-ones, as real text of that size has. The small text has 2 MB. Every measurement is a process of its own, which tells its peak memory (resident, files
-included): the first one finds an empty cache, the second one the tokens of the first. ``DIR`` (by default a temporary
-folder) gets the texts and the cache, about twice the size of the text.
+ones, as real text of that size has. The small text has 2 MB. Every measurement is a process of its own, which tells its peak
+memory (resident, files included): the first one finds an empty cache, the second one the tokens of the first. ``DIR`` (by
+default a temporary folder) gets the texts and the cache, together up to three times the size of the text.
 """
 
 from __future__ import annotations
