@@ -22,8 +22,8 @@ def load(dataset: str, revision: str | None, /, **options: Any) -> Any:
 def found(dataset: str, revision: str | None, /, **options: Any) -> tuple[Any, str]:
     """A data set as ``datasets.load_dataset`` has it, and in words where it was found.
 
-    It is that of the hub; where the hub cannot be reached, its copy in the cache. If ``dataset`` is a folder, it is read from
-    there as the hub is, without asking the network.
+    It is that of the hub; where the hub cannot be reached, its copy in the cache. If ``dataset`` is a folder, its files are
+    read as those of the hub are, without asking the network.
 
     Raises:
         HubError: it is neither on the hub nor in the cache, or the hub cannot be reached.

@@ -86,7 +86,8 @@ def read(published: Published, corpus: Corpus) -> RawCorpus:
         except HubError as error:
             raise DataError(
                 f"no {published.name}: {where_looked(published.folder)}, and the hub ({published.hub.name}): {error}; "
-                f"put {files} into a folder and name it as path (or put them into $LSTM_DATA/{published.folder}), or go online"
+                f"put {files} into a folder and name it as path (or put them into $LSTM_DATA/{published.folder}), "
+                "or go online"
             ) from error
         lines, source = [str(text).removesuffix("\n").split("\n") for text in raw[:3]], raw.source
     else:

@@ -12,7 +12,7 @@ import datasets.load
 import pytest
 from datasets import Dataset
 
-from data import hub
+from data import hub, hub_text
 from data.corpus import load
 from data.errors import DataError
 from data.settings import Corpus, HubText
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def texts(corpus: Corpus) -> dict[str, str]:
-    raw = hub.read_corpus(corpus)
+    raw = hub_text.read_corpus(corpus)
     return {name: str(getattr(raw, name)) for name in ROWS}
 
 
@@ -58,8 +58,8 @@ def test_a_folder_and_the_hub_give_the_same(folder: Path, monkeypatch: pytest.Mo
     assert texts(from_folder) == TEXT
     asked: list[Any] = []
 
-    def load_dataset(name: str, config: str | None, *, split: list[str], revision: str | None) -> list[Dataset]:
-        asked.append((name, config, split, revision))
+    def load_dataset(path: str, *, name: str | None, split: list[str], revision: str | None) -> list[Dataset]:
+        asked.append((path, name, split, revision))
         return [Dataset.from_dict({"story": ROWS[part]}) for part in split]
 
     monkeypatch.setattr(datasets.load, "load_dataset", load_dataset)
@@ -67,8 +67,8 @@ def test_a_folder_and_the_hub_give_the_same(folder: Path, monkeypatch: pytest.Mo
     online = settings(config="short", revision="abc123")
     assert texts(online) == TEXT
     assert asked == [("owner/tales", "short", ["train", "validation", "test"], "abc123")]
-    assert hub.read_corpus(online).source == "owner/tales (short, abc123) on the Hugging Face hub"
-    assert hub.read_corpus(from_folder).source == str(folder)
+    assert hub_text.read_corpus(online).source == "owner/tales (short, abc123) on the Hugging Face hub"
+    assert hub_text.read_corpus(from_folder).source == str(folder)
     assert load(online).data_hash == load(from_folder).data_hash
 
 
