@@ -23,7 +23,7 @@ from data.settings import Corpus
 from data.tokens import BLOCK, Ids, TokenFile, Tokens, write_tokens
 from data.vocabulary import Level, Vocabulary, token_pieces
 
-LARGE = 100_000_000
+LARGE = 20_000_000
 """Characters; the tokens of a larger text are kept in the cache, not in memory."""
 LARGEST_VOCABULARY = 1_000_000
 """Tokens of a vocabulary that is not told its size."""
@@ -114,14 +114,17 @@ def _from_cache(raw: RawCorpus, corpus: Corpus, fingerprint: str) -> TokenizedCo
         made = _tokenized(
             raw, corpus, lambda name, pieces, vocabulary: write_tokens(folder / name, pieces, _smallest_type(vocabulary))
         )
-        about = {"data_hash": made.data_hash, "vocabulary": made.vocabulary.to_json()}
+        lengths = [len(made.train), len(made.validation), len(made.test)]
+        about = {"data_hash": made.data_hash, "lengths": lengths, "vocabulary": made.vocabulary.to_json()}
         (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
     folder = cache.kept(key, f"the tokens of {raw.source}", fill)
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         vocabulary = Vocabulary.from_json(about["vocabulary"])
-        train, validation, test = (TokenFile(folder / name, _smallest_type(vocabulary)) for name in SPLITS)
+        train, validation, test = splits = [TokenFile(folder / name, _smallest_type(vocabulary)) for name in SPLITS]
+        if [len(split) for split in splits] != about["lengths"]:
+            raise ValueError("a file is not whole")
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{folder} in the cache is damaged ({error}); delete it") from error
     return TokenizedCorpus(vocabulary, train, validation, test, raw.source, about["data_hash"])

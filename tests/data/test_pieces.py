@@ -213,11 +213,12 @@ def test_counts_that_cannot_be_written_are_one_line(tmp_path: Path, monkeypatch:
         list(counts.count([["a", "b", "c"], ["d", "e", "f"], ["g"]]))
 
 
-def test_a_damaged_entry_is_named(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize("file", ["about.json", "train", "test"])
+def test_a_damaged_entry_is_named(tmp_path: Path, cache: Path, file: str) -> None:
     asked = settings(write(tmp_path / "text.txt", LINES))
     load(asked)
     (entry,) = (folder for folder in cache.iterdir() if folder.is_dir())
-    (entry / "about.json").unlink()
+    (entry / file).write_bytes((entry / file).read_bytes()[:50])
     _load.cache_clear()
     with pytest.raises(DataError, match=rf"{entry} in the cache is damaged \(.*\); delete it"):
         load(asked)
