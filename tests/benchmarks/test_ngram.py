@@ -69,7 +69,7 @@ def test_probabilities_are_a_distribution_after_any_context(
 
 def test_it_is_a_distribution_on_real_text_too() -> None:
     from data.corpus import load
-    from lightning_modules.settings import Corpus
+    from data.settings import Corpus
 
     corpus = load(Corpus(limit=50_000))
     size = len(corpus.vocabulary)
