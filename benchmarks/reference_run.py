@@ -57,9 +57,9 @@ def compare(task: LanguageModelTask, steps: int) -> tuple[Course, Course]:
     model.lstm = CompressedLSTM.from_lstm(plain.lstm, Method())
     ours = _train_ours(model, data, steps)
     torch.manual_seed(SEED)
-    texts = [torch.as_tensor(data.train_tokens[:]), torch.as_tensor(data.validation_tokens[:])]
+    text, validation = torch.from_numpy(data.train_tokens[:]), torch.from_numpy(data.validation_tokens[:])
     numbers = {name: getattr(regime, name) for name in Regime.__dataclass_fields__}
-    return ours, train(plain, Regime(**numbers), *texts, steps)
+    return ours, train(plain, Regime(**numbers), text, validation, steps)
 
 
 def _train_ours(model: LanguageModel, data: TextDataModule, steps: int) -> Course:
