@@ -53,14 +53,12 @@ def write_text(path: Path, megabytes: int) -> None:
 def measure(path: Path, level: str) -> dict[str, Any]:
     """Load a text, read all batches of an epoch, train for some steps; seconds of each, and peak memory in MB."""
     import pytorch_lightning as pl
-    import torch
 
     from lightning_modules.settings import Method
     from sweeps.train import quiet_lightning
     from tasks.language_model import LanguageModelTask
 
     quiet_lightning()
-    torch.set_num_threads(1)
     task = LanguageModelTask.model_validate(
         {
             "data": {"corpus": "text", "path": str(path), "level": level, "max_vocabulary": 10_000},
@@ -123,7 +121,7 @@ def _rows(folder: Path, megabytes: int, levels: Sequence[str]) -> list[dict[str,
         small = None
         for size, cache in ((SMALL, "none"), (megabytes, "empty"), (megabytes, "filled")):
             command = [sys.executable, __file__, "--one", str(folder / f"{size}.txt"), level]
-            environment = {**os.environ, "LSTM_CACHE": str(folder / "cache")}
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "LSTM_CACHE": str(folder / "cache")}
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
             measured = json.loads(done.stdout)
             small = small or measured["peak_mb"]
