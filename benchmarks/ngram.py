@@ -129,8 +129,8 @@ def report(name: str, level: str, path: str | None, largest: int) -> None:
     print(f"| order | validation, bits a {level} | test, bits a {level} |\n|---:|---:|---:|")
     rows = []
     for order in range(1, largest + 1):
-        model = KneserNey(corpus.train.tolist(), order, len(corpus.vocabulary))
-        rows.append((model.bits(corpus.validation.tolist()), order, model.bits(corpus.test.tolist())))
+        model = KneserNey(corpus.train[:].tolist(), order, len(corpus.vocabulary))
+        rows.append((model.bits(corpus.validation[:].tolist()), order, model.bits(corpus.test[:].tolist())))
         print(f"| {order} | {rows[-1][0]:.4f} | {rows[-1][2]:.4f} |", flush=True)
     validation, order, test = min(rows)
     print(f"\nbest on validation: order {order}, {validation:.4f} bits; test {test:.4f} bits", end="")

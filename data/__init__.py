@@ -1,4 +1,4 @@
-"""Corpora: text that ships with Python, the Penn Treebank, or the user's own, as Lightning data modules.
+"""Corpora: text that ships with Python, published ones, those of the hub, or the user's own, as Lightning data modules.
 
 ``build(Corpus(corpus="embedded", level="character"), StreamTraining(batch_size=32))`` gives what ``Trainer.fit`` takes as
 its ``datamodule``, with ``vocabulary``, ``data_hash`` and ``source`` for whoever builds a model or writes a row.

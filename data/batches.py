@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from data.errors import DataError
+from data.processes import place
+from data.tokens import Tokens
 
 
 class TextBatch(NamedTuple):
@@ -30,34 +34,48 @@ class StreamBatches:
     is left out: the last ``(tokens - 1) % lanes`` targets. With one lane nothing is, and every token but the first is
     predicted exactly once, whatever the length.
 
+    Where several processes train together and the stream is ``shared``, it is cut into so many lanes for each of them:
+    each reads its own, and a step takes as many tokens as there are processes times more.
+
     It is to be given to a Lightning ``Trainer`` as a data loader, with ``limit_train_batches`` left alone. Its state
     is kept in checkpoints, so a training stopped in mid-epoch goes on at exactly the next batch.
     """
 
-    def __init__(self, tokens: Tensor, lanes: int, length: int) -> None:
-        """Cut ``tokens``, integers of shape (tokens,), at least ``lanes + 1`` of them."""
-        steps = (len(tokens) - 1) // lanes
-        assert steps > 0, "the stream is shorter than one time step"
+    def __init__(self, tokens: Tokens, lanes: int, length: int, shared: bool = False) -> None:
+        """Cut ``tokens``, at least ``lanes + 1`` of them; where shared, ``processes * lanes + 1``."""
         self.length = length
-        # Time first and contiguous, so that a batch is a view and costs no copy.
-        self._tokens_TB = tokens[: steps * lanes].view(lanes, steps).t().contiguous()
-        self._targets_TB = tokens[1 : steps * lanes + 1].view(lanes, steps).t().contiguous()
+        self._tokens = tokens
+        self._lanes = lanes
+        self._shared = shared
         self._given = 0
         self._resume_at = 0
+        assert self._steps > 0, "the stream is shorter than one time step"
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return -(-len(self._tokens_TB) // self.length)
+        return -(-self._steps // self.length)
 
     def __iter__(self) -> Iterator[TextBatch]:
         """Give the batches of an epoch, or those that remain of the one whose state was loaded."""
         # This runs at the first `next`, not at `iter`: Lightning may call `iter` twice before it asks for a batch.
         self._given, self._resume_at = self._resume_at, 0
         while self._given < len(self):
-            now = slice(self._given * self.length, (self._given + 1) * self.length)
-            starts = self._given == 0
+            start = self._given * self.length
             self._given += 1
-            yield TextBatch(self._tokens_TB[now], self._targets_TB[now], starts)
+            yield self._batch(start, min(start + self.length, self._steps))
+
+    def _batch(self, start: int, stop: int) -> TextBatch:
+        first = place()[0] * self._lanes if self._shared else 0
+        begins = [lane * self._steps for lane in range(first, first + self._lanes)]
+        lanes = [self._tokens[begin + start : begin + stop + 1] for begin in begins]
+        # Time first and contiguous: tokens and targets are two views of one tensor.
+        tokens_TB = torch.from_numpy(np.stack(lanes, axis=1))
+        return TextBatch(tokens_TB[:-1], tokens_TB[1:], starts=start == 0)
+
+    @property
+    def _steps(self) -> int:
+        """Time steps of an epoch. Asked for each time: who else trains is only known once the training is under way."""
+        return (len(self._tokens) - 1) // (self._lanes * (place()[1] if self._shared else 1))
 
     def state_dict(self) -> dict[str, int]:
         """How many batches of the epoch were given out, and what identifies the epoch."""
@@ -80,5 +98,4 @@ class StreamBatches:
         self._resume_at = state["given"] % len(self)
 
     def _shape(self) -> dict[str, int]:
-        steps, lanes = self._tokens_TB.shape
-        return {"steps": steps, "lanes": lanes, "length": self.length}
+        return {"steps": self._steps, "lanes": self._lanes, "length": self.length}

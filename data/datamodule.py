@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datasets.arrow_dataset import Dataset
-from datasets.dataset_dict import DatasetDict
-from torch import Tensor
+from typing import Any
 
 from data.batches import StreamBatches, TextBatch
 from data.corpus import TokenizedCorpus
@@ -16,12 +14,13 @@ from lightning_modules.settings import StreamTraining
 class TextDataModule(TaskData):
     """A tokenized corpus, served for training in parallel lanes and for evaluation as one stream.
 
+    Its vocabulary is saved in every checkpoint, so that a trained model can be used without its corpus.
+
     Attributes:
         vocabulary: tokens and their ids.
         data_hash: SHA-256 of the content, see :class:`data.corpus.TokenizedCorpus`.
         source: one line that says where the text came from.
-        splits: train, validation and test as data sets in memory, one column ``token``.
-        train_tokens, validation_tokens, test_tokens: their int64 ids, of shape (tokens,).
+        train_tokens, validation_tokens, test_tokens: their ids, in memory or in a file.
 
     """
 
@@ -29,7 +28,7 @@ class TextDataModule(TaskData):
         """Serve a corpus in batches of ``training.batch_size`` lanes by ``training.sequence_length`` time steps.
 
         Validation and test run over the whole stream in one lane, ``evaluation_length`` time steps at once; that
-        number changes memory and speed, not the result.
+        number changes memory and speed, not the result. So they do in each of several processes that train together.
 
         Raises:
             DataError: a split is too short.
@@ -39,15 +38,7 @@ class TextDataModule(TaskData):
         self.vocabulary = corpus.vocabulary
         self.data_hash = corpus.data_hash
         self.source = corpus.source
-        self.splits = DatasetDict(
-            {
-                name: Dataset.from_dict({"token": tokens}).with_format("torch")
-                for name, tokens in (("train", corpus.train), ("validation", corpus.validation), ("test", corpus.test))
-            }
-        )
-        self.train_tokens, self.validation_tokens, self.test_tokens = (
-            self._tokens(name) for name in ("train", "validation", "test")
-        )
+        self.train_tokens, self.validation_tokens, self.test_tokens = corpus.train, corpus.validation, corpus.test
         needed = training.batch_size * training.sequence_length + 1
         if len(self.train_tokens) < needed:
             raise DataError(
@@ -63,7 +54,7 @@ class TextDataModule(TaskData):
 
     def train_dataloader(self) -> StreamBatches:
         """Batches of an epoch of training, resumable in mid-epoch."""
-        return StreamBatches(self.train_tokens, self._training.batch_size, self._training.sequence_length)
+        return StreamBatches(self.train_tokens, self._training.batch_size, self._training.sequence_length, shared=True)
 
     def val_dataloader(self) -> StreamBatches:
         """The whole validation split as one stream."""
@@ -82,6 +73,6 @@ class TextDataModule(TaskData):
         lanes = min(self._training.batch_size, len(self.validation_tokens) - 1)
         return next(iter(StreamBatches(self.validation_tokens, lanes, self._training.sequence_length)))
 
-    def _tokens(self, split: str) -> Tensor:
-        tokens: Tensor = self.splits[split][:]["token"]
-        return tokens
+    def state_dict(self) -> dict[str, Any]:
+        """What is saved in checkpoints, under the name of this class."""
+        return {"vocabulary": self.vocabulary.to_json()}

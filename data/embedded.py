@@ -17,7 +17,7 @@ import platform
 from collections.abc import Mapping
 
 from data.errors import DataError
-from data.raw import RawCorpus
+from data.raw import RawCorpus, Text
 from data.settings import Corpus
 
 VALIDATION_TOPICS = ("booleans", "comparisons", "objects", "raise")
@@ -55,7 +55,7 @@ def read(corpus: Corpus) -> RawCorpus:
             f"pydoc_data.topics of Python {version} splits into {len(train)} / {len(validation)} / {len(test)} "
             f"characters, expected {SHORTEST_SPLIT} or more each; use another Python, or the corpus text"
         )
-    return RawCorpus(train, validation, test, source=f"pydoc_data.topics of Python {version}")
+    return RawCorpus(Text.of(train), Text.of(validation), Text.of(test), source=f"pydoc_data.topics of Python {version}")
 
 
 def deduplicate(topics: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import torch
 
 from data.errors import DataError
+from data.processes import place
 
 ExampleT = TypeVar("ExampleT")
 BatchT = TypeVar("BatchT")
@@ -43,7 +44,7 @@ class ExampleBatches(Generic[ExampleT, BatchT]):
 
     def __len__(self) -> int:
         """Batches in an epoch, of this process."""
-        rank, processes = _place()
+        rank, processes = place()
         batches = -(-len(self._examples) // self._batch_size)
         return batches // processes if self._shuffle_seed is not None else len(range(rank, batches, processes))
 
@@ -51,7 +52,7 @@ class ExampleBatches(Generic[ExampleT, BatchT]):
         """Give the batches of an epoch, or those that remain of the one whose state was loaded."""
         # This runs at the first `next`, not at `iter`: Lightning may call `iter` twice before it asks for a batch.
         self._given, self._resume_at = self._resume_at, 0
-        rank, processes = _place()
+        rank, processes = place()
         order = self._order()
         while self._given < len(self):
             start = (self._given * processes + rank) * self._batch_size
@@ -89,10 +90,3 @@ class ExampleBatches(Generic[ExampleT, BatchT]):
 
     def _shape(self) -> dict[str, int]:
         return {"examples": len(self._examples), "batch_size": self._batch_size}
-
-
-def _place() -> tuple[int, int]:
-    """Rank of this process among those that train together, and how many they are."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1

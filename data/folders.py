@@ -8,6 +8,12 @@ from pathlib import Path
 from data.errors import DataError
 
 
+def where_looked(name: str) -> str:
+    """In words, that ``local_folder`` has found no folder of this name."""
+    root = os.environ.get("LSTM_DATA")
+    return f"{root} (LSTM_DATA) has no {name}/" if root else "neither path nor LSTM_DATA names a folder"
+
+
 def local_folder(path: str | None, name: str, files: str) -> Path | None:
     """The folder ``path``, or else the one called ``name`` in $LSTM_DATA; None if there is neither.
 

@@ -6,6 +6,7 @@ import http.client
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 
@@ -14,7 +15,15 @@ class HubError(Exception):
 
 
 def load(dataset: str, revision: str | None, /, **options: Any) -> Any:
-    """Load a data set as ``datasets.load_dataset`` does; from the cache where the hub cannot be reached.
+    """Load a data set as ``datasets.load_dataset`` does, see :func:`found`."""
+    return found(dataset, revision, **options)[0]
+
+
+def found(dataset: str, revision: str | None, /, **options: Any) -> tuple[Any, str]:
+    """A data set as ``datasets.load_dataset`` has it, and in words where it was found.
+
+    It is that of the hub; where the hub cannot be reached, its copy in the cache. If ``dataset`` is a folder, its files are
+    read as those of the hub are, without asking the network.
 
     Raises:
         HubError: it is neither on the hub nor in the cache, or the hub cannot be reached.
@@ -24,18 +33,22 @@ def load(dataset: str, revision: str | None, /, **options: Any) -> Any:
     import datasets.load
     import huggingface_hub.constants
 
+    local = Path(dataset).is_dir()
     # Without this, datasets tries again for half a minute where there is no network.
-    online = not huggingface_hub.constants.HF_HUB_OFFLINE and reachable(huggingface_hub.constants.ENDPOINT)
+    online = not local and not huggingface_hub.constants.HF_HUB_OFFLINE and reachable(huggingface_hub.constants.ENDPOINT)
     before = datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE
     if not online:
         datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
     try:
-        return datasets.load.load_dataset(dataset, revision=revision, **options)
+        data = datasets.load.load_dataset(dataset, revision=None if local else revision, **options)
     except Exception as error:  # the hub's client raises errors of many unrelated classes
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0] if online else "cannot be reached"
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0] if online or local else "cannot be reached"
         raise HubError(reason) from error
     finally:
         datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE = before
+    if local:
+        return data, "in a folder"
+    return data, "on the Hugging Face hub" if online else "in the cache, as the Hugging Face hub cannot be reached"
 
 
 def reachable(url: str, timeout: float = 5.0) -> bool:

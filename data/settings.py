@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from lightning_modules.settings import Settings
+from lightning_modules.settings import Settings, added_later
+
+
+class HubText(Settings):
+    """A text data set of the Hugging Face hub, and where its text stands in it."""
+
+    name: str
+    """Its name on the hub, ``owner/name``."""
+    config: str | None = None
+    """Which of its configurations, where it has several."""
+    column: str = "text"
+    """The column with the text; a row is a line, or several."""
+    train: str = "train"
+    """Split to train on; parts of splits are written as ``datasets`` has them, e.g. ``train[:90%]``."""
+    validation: str = "validation"
+    """Split to validate on."""
+    test: str = "test"
+    """Split to test on."""
+    revision: str = "main"
+    """Branch, or better a commit: then it can never be another text."""
 
 
 class Corpus(Settings):
     """Text to model."""
 
-    corpus: Literal["embedded", "ptb", "text"] = "embedded"
-    """``embedded`` comes with Python, ``ptb`` is the Penn Treebank, ``text`` is the user's own."""
+    corpus: Literal["embedded", "ptb", "wikitext2", "hub", "text"] = "embedded"
+    """``embedded`` comes with Python, ``ptb`` is the Penn Treebank, ``wikitext2`` WikiText-2, ``hub`` any text data set of
+    the Hugging Face hub, ``text`` the user's own."""
     level: Literal["character", "word"] = "character"
     """What a token is."""
     path: str | None = None
-    """Folder of ``ptb.{train,valid,test}.txt`` for ``ptb`` (else the hub is asked), file or folder for ``text``."""
+    """Folder of ``ptb.{train,valid,test}.txt`` for ``ptb``, of ``{train,valid,test}.txt`` for ``wikitext2``, of the files of
+    the data set for ``hub`` (else the hub is asked); file or folder for ``text``."""
     limit: PositiveInt | None = None
     """Use only the first so many tokens of the training split."""
+    hub: HubText | None = added_later(None)
+    """The data set of ``hub``."""
+    max_vocabulary: Annotated[int, Field(ge=2)] | None = added_later(None)
+    """Keep only the most frequent so many tokens of the training split, ``<unk>`` included; by default all."""
 
 
 class LabelledText(Settings):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Literal
 
 from data.errors import DataError
@@ -21,15 +23,41 @@ UNKNOWN = "<unk>"
 """Stands for every token that the training split does not have; the Penn Treebank has it in its text, too."""
 
 
+LONGEST_WORD = 1_000_000
+"""Characters; a longer one is no word but a text without blanks."""
+
+
 def tokenize(text: str, level: Level) -> list[str]:
     """Cut a text into characters, line ends included, or into words, with ``<eos>`` for each line end.
 
     Words are what stands between white space. A last line without a line end counts as ended.
     """
+    return [token for tokens in token_pieces([text] if text else [], level) for token in tokens]
+
+
+def token_pieces(pieces: Iterable[str], level: Level) -> Iterator[Sequence[str]]:
+    """The tokens of a text in pieces, none of them empty; they may end in the middle of a word.
+
+    Raises:
+        DataError: a word is longer than ``LONGEST_WORD``.
+
+    """
     if level == "character":
-        return list(text)
-    lines = text.removesuffix("\n").split("\n") if text else []
-    return [token for line in lines for token in (*line.split(), END_OF_LINE)]
+        yield from pieces
+        return
+    begun, piece, lines = "", "\n", 0  # the beginning of a word that may go on in the next piece
+    for piece in pieces:
+        words = (begun + piece.replace("\n", f" {END_OF_LINE} ")).split()
+        begun = "" if piece[-1].isspace() else words.pop()
+        lines += piece.count("\n")
+        if len(begun) > LONGEST_WORD:
+            raise DataError(
+                f"line {lines + 1} has a word of more than {LONGEST_WORD:,} characters ({begun[:20]}…); "
+                "expected words with white space between them: use the level character, or break the text"
+            )
+        yield words
+    if piece[-1] != "\n":
+        yield [begun, END_OF_LINE] if begun else [END_OF_LINE]
 
 
 class Vocabulary:
@@ -49,9 +77,17 @@ class Vocabulary:
     @classmethod
     def of(cls, tokens: Iterable[str], level: Level) -> Vocabulary:
         """Collect the vocabulary of a token stream: the most frequent first, equals in alphabetical order."""
-        counts = Counter(tokens)
-        known = sorted(counts, key=lambda token: (-counts[token], token))
-        return cls(level, known if UNKNOWN in counts else [*known, UNKNOWN])
+        return cls.of_counts(Counter(tokens).items(), level)
+
+    @classmethod
+    def of_counts(cls, counts: Iterable[tuple[str, int]], level: Level, size: int | None = None) -> Vocabulary:
+        """The vocabulary of tokens with their counts; with ``size``, the most frequent so many only, ``<unk>`` included."""
+
+        def rank(count: tuple[str, int]) -> tuple[int, str]:
+            return -count[1], count[0]
+
+        known = [token for token, _ in (heapq.nsmallest(size, counts, rank) if size else sorted(counts, key=rank))]
+        return cls(level, known if UNKNOWN in known else [*known[: size and size - 1], UNKNOWN])
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -71,8 +107,7 @@ class Vocabulary:
         """Ids of tokens, of shape (len(tokens),); those not in the vocabulary become ``<unk>``."""
         import numpy as np
 
-        unknown = self.unknown
-        return np.fromiter((self._ids.get(token, unknown) for token in tokens), np.int64, count=len(tokens))
+        return np.fromiter(map(self._ids.get, tokens, repeat(self.unknown)), np.int64, count=len(tokens))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ids: characters joined, or words with a space between them and ``<eos>`` as a line end."""

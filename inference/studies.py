@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from data import DataError
-from data.corpus import load as load_corpus
+from data.vocabulary import Vocabulary
 from inference.bundle import Bundle
 from inference.description import Quality
 from inference.errors import InferenceError
@@ -20,13 +19,15 @@ from sweeps.trial import Trial
 from tasks.language_model import LanguageModelTask
 
 CHECKPOINT = "model.ckpt"
+SAVED_DATA = "TextDataModule"
+"""Where Lightning puts what the data module saves in a checkpoint."""
 
 
 def trial_bundle(folder: Path) -> Bundle:
     """The bundle of a finished trial, from the ``trial.json``, ``row.json`` and ``model.ckpt`` of its folder.
 
     Raises:
-        InferenceError: a file is missing or damaged, or the corpus is not there any more, whose vocabulary is needed.
+        InferenceError: a file is missing or damaged.
 
     """
     trial, row = _trial(folder), _finished(folder)
@@ -40,16 +41,17 @@ def trial_bundle(folder: Path) -> Bundle:
     if not isinstance(task, LanguageModelTask):
         raise InferenceError(f"trial {trial.id} is of the task {task.name}; only language models can be exported yet")
     try:
-        corpus = load_corpus(task.data)
-    except DataError as error:
-        raise InferenceError(f"the vocabulary of trial {trial.id} comes from its corpus: {error}") from error
-    if corpus.data_hash != trial.data_hash:
-        raise InferenceError(
-            f"{corpus.source} has changed since trial {trial.id} was trained on it; bring the old text back"
-        )
-    model = LanguageModel(task.model, task.training, trial.method, len(corpus.vocabulary), task.data.level)
-    try:
-        model.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if SAVED_DATA not in saved:
+            raise InferenceError(
+                f"{shown(checkpoint)} was saved by a version that did not keep the vocabulary; "
+                "delete row.json there and run the study again"
+            )
+        vocabulary = Vocabulary.from_json(saved[SAVED_DATA]["vocabulary"])
+        model = LanguageModel(task.model, task.training, trial.method, len(vocabulary), task.data.level)
+        model.load_state_dict(saved["state_dict"])
+    except InferenceError:
+        raise
     except Exception as error:  # a torn file can raise anything
         first_line = str(error).partition("\n")[0]
         raise InferenceError(f"{shown(checkpoint)} is not the trained model of trial {trial.id}: {first_line}") from error
@@ -63,7 +65,7 @@ def trial_bundle(folder: Path) -> Bundle:
         "trained_with": row.versions,
         "trained_at_commit": row.commit,
     }
-    return to_bundle(model, corpus.vocabulary, Quality(metric=row.metric, validation=row.validation, test=row.test), origin)
+    return to_bundle(model, vocabulary, Quality(metric=row.metric, validation=row.validation, test=row.test), origin)
 
 
 def best_trial(folder: Path, method: str | None, factor: float | None) -> Path:

@@ -81,7 +81,9 @@ class Task(pl.LightningModule, ABC):
         if settings.optimizer == "sgd":
             optimizer = SGD(self.parameters(), lr=settings.learning_rate)
         else:
-            optimizer = AdamW(self.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+            # A fused one would unscale gradients by itself, which Lightning does not clip then.
+            fused = self.trainer.precision == "32-true"
+            optimizer = AdamW(self.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fused)
         # Not `estimated_stepping_batches`: asked for here, it makes Lightning forget where in the epoch a checkpoint was.
         steps_an_epoch = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
         total = settings.epochs * steps_an_epoch

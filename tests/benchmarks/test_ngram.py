@@ -69,11 +69,11 @@ def test_probabilities_are_a_distribution_after_any_context(
 
 def test_it_is_a_distribution_on_real_text_too() -> None:
     from data.corpus import load
-    from lightning_modules.settings import Corpus
+    from data.settings import Corpus
 
     corpus = load(Corpus(limit=50_000))
     size = len(corpus.vocabulary)
-    model = KneserNey(corpus.train.tolist(), 6, size)
+    model = KneserNey(corpus.train[:].tolist(), 6, size)
     for start in (0, 1000, 5000):
         context = corpus.validation[start : start + 5].tolist()
         assert sum(model.probability(context, token) for token in range(size)) == pytest.approx(1)

@@ -62,6 +62,26 @@ def test_a_state_is_resumed_at_the_next_batch(case: tuple[int, int, int], data: 
     assert len(list(resumed)) == len(loader)  # the epoch after is whole again
 
 
+@pytest.mark.parametrize(
+    ("size", "lanes", "length", "processes"), [(150, 2, 7, 3), (61, 4, 5, 2), (40, 1, 100, 2), (9, 2, 1, 4)]
+)
+def test_several_processes_read_lanes_side_by_side(
+    size: int, lanes: int, length: int, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its own lanes of the stream cut into as many for each; what is not shared is the same for all."""
+    whole = list(StreamBatches(torch.arange(size), processes * lanes, length))
+    alone = list(StreamBatches(torch.arange(size), lanes, length))
+    parts = []
+    for rank in range(processes):
+        monkeypatch.setattr("data.batches.place", lambda rank=rank: (rank, processes))
+        parts.append(list(StreamBatches(torch.arange(size), lanes, length, shared=True)))
+        not_shared = list(StreamBatches(torch.arange(size), lanes, length))
+        assert [batch.tokens_TB.tolist() for batch in not_shared] == [batch.tokens_TB.tolist() for batch in alone]
+    for expected, *read in zip(whole, *parts, strict=True):
+        assert torch.equal(torch.cat([batch.tokens_TB for batch in read], dim=1), expected.tokens_TB)
+        assert torch.equal(torch.cat([batch.targets_TB for batch in read], dim=1), expected.targets_TB)
+
+
 def test_an_iteration_that_was_left_is_started_anew() -> None:
     loader = StreamBatches(torch.arange(30), 1, 5)
     next(iter(loader))

@@ -36,7 +36,7 @@ class TinyText(pl.LightningDataModule):
         self.batch_size, self.length, self.evaluation_length = batch_size, length, evaluation_length
 
     def train_dataloader(self) -> StreamBatches:
-        return StreamBatches(stream(700), self.batch_size, self.length)
+        return StreamBatches(stream(700), self.batch_size, self.length, shared=True)
 
     def val_dataloader(self) -> StreamBatches:
         return StreamBatches(stream(211, seed=1), 1, self.evaluation_length)
