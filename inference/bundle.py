@@ -73,8 +73,9 @@ def to_bytes(bundle: Bundle) -> bytes:
 
 
 def version_of(description: Description) -> int:
-    """The first version that can hold such a model: 2 has narrow values."""
-    return 2 if any(tensor.kind == "I8" for tensor in description.model.tensors().values()) else 1
+    """The first version that can hold such a model: 2 has narrow values, and classifiers."""
+    narrow = any(tensor.kind == "I8" for tensor in description.model.tensors().values())
+    return 2 if narrow or description.model.kind == "classifier" else 1
 
 
 def write(bundle: Bundle, path: Path) -> None:

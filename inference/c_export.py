@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.bundle import Bundle
+from inference.classifier import Classifier
 from inference.description import summary
 from inference.errors import InferenceError
 from inference.kernels import Matrix
@@ -40,9 +41,11 @@ def write_c(bundle: Bundle, folder: Path) -> None:
     """Write the sources to a folder, which is made if need be.
 
     Raises:
-        InferenceError: the folder cannot be written, or a value is not finite.
+        InferenceError: the folder cannot be written, a value is not finite, or the model is a classifier.
 
     """
+    if bundle.description.model.kind == "classifier":
+        raise InferenceError("a classifier cannot be written as C yet; run the bundle with inference.runtime")
     files = {
         "sizes.h": _sizes(bundle),
         "weights.h": _weights(bundle),
@@ -154,6 +157,7 @@ def _expected(bundle: Bundle) -> str:
     """Inputs of the demo, and what Python computes from them."""
     random = np.random.default_rng(0)
     model = runnable(bundle)
+    assert not isinstance(model, Classifier)
     if isinstance(model, LanguageModel):
         inputs = np.arange(EXPECTED_STEPS) % len(model.vocabulary)
         outputs, _ = model.forward(inputs[:, None])

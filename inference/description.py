@@ -115,7 +115,43 @@ class LanguageModel(Valued):
         }
 
 
-Model = Annotated[LstmModel | LanguageModel, Field(discriminator="kind")]
+class Classifier(Valued):
+    """Embedding, LSTM, attention over its outputs, softmax over the labels."""
+
+    kind: Literal["classifier"] = "classifier"
+    lstm: Lstm
+    """Its layers."""
+    tokens: Annotated[tuple[str, ...], Field(min_length=1, max_length=1 << 24)]
+    """Words; the place of one is its id."""
+    labels: Annotated[tuple[str, ...], Field(min_length=2, max_length=1 << 16)]
+    """What a text can be told to be."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Classifier:
+        "".join((*self.tokens, *self.labels)).encode()  # half a surrogate pair is no text
+        Vocabulary("word", self.tokens)
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("a label stands twice; expected distinct labels")
+        return self
+
+    @property
+    def features(self) -> int:
+        """Width D of the LSTM's outputs, both directions together."""
+        return self.lstm.hidden_size * (2 if self.lstm.bidirectional else 1)
+
+    def tensors(self) -> dict[str, TensorShape]:
+        """``embedding``, ``attention``, ``softmax.weight``, ``softmax.bias``, and those of the LSTM under ``lstm.``."""
+        words, labels = len(self.tokens), len(self.labels)
+        return {
+            **self._values("embedding", (words, self.lstm.input_size), words),
+            "attention": TensorShape(kind="F32", shape=(self.features,)),
+            **self._values("softmax.weight", (labels, self.features), labels),
+            "softmax.bias": TensorShape(kind="F32", shape=(labels,)),
+            **{f"lstm.{name}": shape for name, shape in self.lstm.tensors().items()},
+        }
+
+
+Model = Annotated[LstmModel | LanguageModel | Classifier, Field(discriminator="kind")]
 
 
 class Sizes(Part):
@@ -167,7 +203,13 @@ def summary(description: Description) -> list[str]:
     model, sizes, quality, origin = description.model, description.sizes, description.quality, description.origin
     lstm = model.lstm
     layers = f"{lstm.layers} x {lstm.hidden_size}{' in both directions' if lstm.bidirectional else ''}"
-    kind = "LSTM" if model.kind == "lstm" else f"language model of {len(model.tokens):,} {model.level}s, LSTM"
+    match model:
+        case LanguageModel():
+            kind = f"language model of {len(model.tokens):,} {model.level}s, LSTM"
+        case Classifier():
+            kind = f"classifier of texts by {len(model.labels):,} labels, {len(model.tokens):,} words, LSTM"
+        case _:
+            kind = "LSTM"
     lines = [
         f"{kind} {layers}, {description.method}",
         f"LSTM weights: {sizes.values:,} values ({sizes.factor:.4g}x fewer than dense), {sizes.bytes:,} bytes, "

@@ -8,7 +8,7 @@ A user who compressed a trained ``nn.LSTM`` exports it so::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from inference.bundle import Bundle
 from inference.errors import InferenceError
 from inference.kernels.sparse import Sparse as Packed
 from inference.weights import cells
+from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.lstm import CompressedLSTM
 from lightning_modules.matrices import Doped, Matrix, Sparse
@@ -35,47 +36,59 @@ from lightning_modules.matrices.low_rank import LowRank
 from sweeps.machine import commit, versions
 
 Arrays = dict[str, npt.NDArray[Any]]
+Exportable = CompressedLSTM | LanguageModel | IntentClassifier
+"""What can be exported."""
 Described = tuple[matrix_parts.MatrixParts, Arrays]
 
 
 def export(
-    model: CompressedLSTM | LanguageModel,
+    model: Exportable,
     path: Path,
     vocabulary: Vocabulary | None = None,
     quality: description.Quality | None = None,
     origin: Mapping[str, str] | None = None,
+    labels: Sequence[str] = (),
 ) -> Bundle:
     """Write a model to one file, and return what was written.
 
     Args:
-        model: a compressed LSTM, or a language model.
+        model: a compressed LSTM, a language model, or a classifier.
         path: the file to write.
-        vocabulary: that of the language model's data; none for an LSTM.
+        vocabulary: that of the model's data; none for an LSTM.
         quality: how good the model is, where that was measured.
         origin: where it comes from, for its readers.
+        labels: those that a classifier can tell, in the order of its logits.
 
     Raises:
-        InferenceError: the file cannot be written, the vocabulary does not fit the model, a weight is not finite, or the
+        InferenceError: the file cannot be written, vocabulary or labels do not fit the model, a weight is not finite, or the
             packed weights do not weigh what the model's ``size()`` says.
 
     """
-    described = to_bundle(model, vocabulary, quality, origin)
+    described = to_bundle(model, vocabulary, quality, origin, labels)
     bundle.write(described, path)
     return described
 
 
 @torch.no_grad()
 def to_bundle(
-    model: CompressedLSTM | LanguageModel,
+    model: Exportable,
     vocabulary: Vocabulary | None = None,
     quality: description.Quality | None = None,
     origin: Mapping[str, str] | None = None,
+    labels: Sequence[str] = (),
 ) -> Bundle:
     """The bundle of a model, not yet written; arguments and errors are those of :func:`export`."""
-    kind, tensors = _language_model(model, vocabulary) if isinstance(model, LanguageModel) else _lstm_model(model)
+    kind: description.LanguageModel | description.Classifier | description.LstmModel
+    match model:
+        case LanguageModel():
+            kind, tensors = _language_model(model, vocabulary)
+        case IntentClassifier():
+            kind, tensors = _classifier(model, vocabulary, labels)
+        case _:
+            kind, tensors = _lstm_model(model)
     size = model.size()
     _check_size(kind.lstm.weight_bytes(), size)
-    lstm = model.lstm if isinstance(model, LanguageModel) else model
+    lstm = model if isinstance(model, CompressedLSTM) else model.lstm
     dense = sum(dense_size(matrix.shape).values for matrix in lstm.weight_matrices())
     described = description.Description(
         model=kind,
@@ -90,10 +103,7 @@ def to_bundle(
 
 
 def _language_model(model: LanguageModel, vocabulary: Vocabulary | None) -> tuple[description.LanguageModel, Arrays]:
-    words = model.embedding.num_embeddings
-    if vocabulary is None or len(vocabulary) != words:
-        given = "no vocabulary" if vocabulary is None else f"a vocabulary of {len(vocabulary):,} tokens"
-        raise InferenceError(f"{given} was given for a language model of {words:,} tokens; give that of its training data")
+    vocabulary = _fitting(vocabulary, model)
     lstm, tensors = _lstm(model.lstm)
     arrays = {
         "embedding": _array(model.embedding.weight),
@@ -102,6 +112,33 @@ def _language_model(model: LanguageModel, vocabulary: Vocabulary | None) -> tupl
         **tensors,
     }
     return description.LanguageModel(lstm=lstm, level=vocabulary.level, tokens=vocabulary.tokens), arrays
+
+
+def _classifier(
+    model: IntentClassifier, vocabulary: Vocabulary | None, labels: Sequence[str]
+) -> tuple[description.Classifier, Arrays]:
+    vocabulary = _fitting(vocabulary, model)
+    classes = model.softmax.out_features
+    if len(labels) != classes:
+        raise InferenceError(f"{len(labels)} labels were given for a classifier that tells {classes}; give those it learned")
+    lstm, tensors = _lstm(model.lstm)
+    arrays = {
+        "embedding": _array(model.embedding.weight),
+        "attention": _array(model.attention.weight[0]),
+        "softmax.weight": _array(model.softmax.weight),
+        "softmax.bias": _array(model.softmax.bias),
+        **tensors,
+    }
+    return description.Classifier(lstm=lstm, tokens=vocabulary.tokens, labels=tuple(labels)), arrays
+
+
+def _fitting(vocabulary: Vocabulary | None, model: LanguageModel | IntentClassifier) -> Vocabulary:
+    """The vocabulary, if it is one of as many tokens as the model has."""
+    words = model.embedding.num_embeddings
+    if vocabulary is None or len(vocabulary) != words:
+        given = "no vocabulary" if vocabulary is None else f"a vocabulary of {len(vocabulary):,} tokens"
+        raise InferenceError(f"{given} was given for a model of {words:,} tokens; give that of its training data")
+    return vocabulary
 
 
 def _lstm_model(model: CompressedLSTM) -> tuple[description.LstmModel, Arrays]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from inference import bundle
 from inference.bundle import Bundle
-from inference.description import Description, LanguageModel, Lstm, LstmModel, Model, Sizes
+from inference.description import Classifier, Description, LanguageModel, Lstm, LstmModel, Model, Sizes
 from inference.errors import InferenceError
 from inference.kernels.sparse import Pattern, Sparse
 from inference.matrix_parts import (
@@ -29,8 +29,8 @@ Alteration = Callable[[bytes, list[bytes], Random], bytes]
 
 
 def samples() -> list[Bundle]:
-    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs and a language model, all
-    of them with values in float32 and in int8.
+    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs, a language model and a
+    classifier, all of them with values in float32 and in int8.
     """
     random = np.random.default_rng(1)
     families: list[StructuredParts | None] = [
@@ -46,6 +46,7 @@ def samples() -> list[Bundle]:
                     _lstm_bundle(random, family, pattern, layers=1 + len(made) % 2, bidirectional=len(made) % 3 == 0)
                 )
     made.append(_language_model_bundle(random, KroneckerParts(left=(4, 2)), "gates"))
+    made.append(_classifier_bundle(random, KroneckerParts(left=(4, 2)), "unstructured"))
     return made + [narrow(bundle) for bundle in made]
 
 
@@ -189,6 +190,12 @@ def _language_model_bundle(random: Random, family: StructuredParts, pattern: Pat
     lstm = _lstm(family, pattern, layers=2, bidirectional=False, inputs=6)
     tokens = ("\n", " ", "a", '"sha256":"', "é", "<unk>")
     return _bundle(random, LanguageModel(lstm=lstm, level="character", tokens=tokens), pattern)
+
+
+def _classifier_bundle(random: Random, family: StructuredParts, pattern: Pattern) -> Bundle:
+    lstm = _lstm(family, pattern, layers=1, bidirectional=True, inputs=6)
+    tokens = ("to", "from", "fly", "é", "<unk>")
+    return _bundle(random, Classifier(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)
 
 
 def _lstm(family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool, inputs: int) -> Lstm:

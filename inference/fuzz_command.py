@@ -18,6 +18,7 @@ import numpy as np
 
 from inference import bundle, reference
 from inference.bundle import Bundle
+from inference.classifier import Classifier
 from inference.command_line import Parser, answer
 from inference.errors import InferenceError
 from inference.fuzz_cases import Random, altered, samples
@@ -85,6 +86,9 @@ def attempt(data: bytes, is_sealed: bool, random: Random) -> str:
         tokens_TB = random.integers(0, len(model.vocabulary), (9, 2))
         outputs, _ = model.forward(tokens_TB)
         expected = reference.logits(loaded, tokens_TB)
+    elif isinstance(model, Classifier):
+        words_T = random.integers(0, len(model.vocabulary), 9)
+        outputs, expected = model.forward(words_T), reference.class_logits(loaded, words_T)
     else:
         x_TBI = random.standard_normal((9, 2, model.input_size))
         outputs, _ = model.forward(x_TBI)

@@ -17,7 +17,7 @@ from inference import description
 from inference.bundle import Bundle
 from inference.errors import InferenceError
 from inference.lstm import Floats, Lstm, State
-from inference.weights import table
+from inference.weights import rows, table
 
 CHUNK = 256
 """Steps that are scored at once; changes memory and speed, not the result."""
@@ -154,10 +154,7 @@ class LanguageModel:
         words = len(self._embedding.weight)
         if ids_TB.size and not 0 <= ids_TB.min() <= ids_TB.max() < words:
             raise InferenceError(f"a token has id {ids_TB.max()} or {ids_TB.min()}; expected ids from 0 to {words - 1}")
-        ids_TB = ids_TB.astype(np.int64)
-        scale = self._embedding.weight_scale
-        embedded: Floats = self._embedding.weight[ids_TB]
-        return embedded if scale is None else embedded * scale[ids_TB][..., None]
+        return rows(self._embedding, ids_TB.astype(np.int64))
 
 
 def _log_softmax(logits_TV: Floats) -> npt.NDArray[np.float64]:

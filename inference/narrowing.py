@@ -8,21 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.bundle import Bundle
+from inference.classifier import Classifier
 from inference.description import Description
 from inference.kernels import Matrix, Sparse, Sum, narrowed
 from inference.language_model import LanguageModel
+from inference.lstm import Lstm
 from inference.matrix_parts import MatrixParts
 from inference.runtime import runnable
 from inference.weights import cells, matrix, table
 
 WRITTEN = 2000
 """Tokens that a language model writes, to be predicted before and after."""
+TEXTS, WORDS = 1000, 12
+"""Random texts that are classified before and after."""
 STEPS, BATCH = 100, 4
 """Random inputs of an LSTM alone."""
 
 
 def narrow(bundle: Bundle) -> Bundle:
-    """The bundle with its weights in int8, a scale a row; those of a language model's embedding and softmax, too.
+    """The bundle with its weights in int8, a scale a row; those of an embedding and a softmax, too.
 
     Biases stay float32, and so do u and v of hybrid matrices.
 
@@ -41,7 +45,7 @@ def narrow(bundle: Bundle) -> Bundle:
     lstm = lstm.model_copy(update={"matrices": parts})
     sizes = bundle.description.sizes.model_copy(update={"bytes": lstm.weight_bytes()})
     update: dict[str, Any] = {"lstm": lstm}
-    if model.kind == "language_model":
+    if model.kind != "lstm":
         update["values"] = "int8"
         for name in ("embedding", "softmax.weight"):
             arrays = _tensors(narrowed(table(bundle.tensors, name)))
@@ -67,8 +71,13 @@ def difference(before: Bundle, after: Bundle) -> str:
         text = wide.generate(wide.vocabulary.tokens[0], WRITTEN)
         bits = [model.score(text).bits for model in (wide, narrow)]
         return f"{bits[0]:.4f} bits a token before, {bits[1]:.4f} after, on {WRITTEN:,} tokens that it wrote itself before"
-    assert not isinstance(wide, LanguageModel)
-    assert not isinstance(narrow, LanguageModel)
+    if isinstance(wide, Classifier) and isinstance(narrow, Classifier):
+        words_ET = np.random.default_rng(0).integers(0, len(wide.vocabulary), (TEXTS, WORDS))
+        both = [[model.forward(words_T) for words_T in words_ET] for model in (wide, narrow)]
+        alike = sum(int(one.argmax() == other.argmax()) for one, other in zip(*both, strict=True))
+        return f"the same label for {alike:,} of {TEXTS:,} texts of random words"
+    assert isinstance(wide, Lstm)
+    assert isinstance(narrow, Lstm)
     x_TBI = np.random.default_rng(0).standard_normal((STEPS, BATCH, wide.input_size)).astype(np.float32)
     expected, outputs = wide.forward(x_TBI)[0], narrow.forward(x_TBI)[0]
     off = outputs - expected

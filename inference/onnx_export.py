@@ -56,6 +56,8 @@ def to_onnx(bundle: Bundle) -> onnx.ModelProto:
     """The model of :func:`write_onnx`."""
     described = bundle.description.model
     lstm = described.lstm
+    if described.kind == "classifier":
+        raise InferenceError("a classifier cannot be written as ONNX yet; run the bundle with inference.runtime")
     if lstm.bidirectional:
         raise InferenceError("a bidirectional LSTM has no single step to export; run the bundle, or export it to C")
     graph = _Graph()

@@ -32,6 +32,18 @@ def logits(bundle: Bundle, tokens_TB: npt.NDArray[np.integer]) -> Array:
     return lstm_outputs(bundle, embedding_VH[tokens_TB]) @ softmax_VH.T + bundle.tensors["softmax.bias"]
 
 
+def class_logits(bundle: Bundle, words_T: npt.NDArray[np.integer]) -> Array:
+    """Logits of the labels of one text, (words,) → (labels,)."""
+    embedding_VI, softmax_CD = (
+        table(bundle.tensors, name).dense().astype(np.float64) for name in ("embedding", "softmax.weight")
+    )
+    outputs_TD = lstm_outputs(bundle, embedding_VI[words_T][:, None])[:, 0]
+    scores_T = outputs_TD @ bundle.tensors["attention"].astype(np.float64)
+    weights_T = np.exp(scores_T - scores_T.max())
+    logits_C: Array = weights_T / weights_T.sum() @ outputs_TD @ softmax_CD.T + bundle.tensors["softmax.bias"]
+    return logits_C
+
+
 def _outputs(cell: Cell, x_TBI: Array) -> Array:
     input_MI, recurrent_MH = (matrix.dense().astype(np.float64) for matrix in (cell.input, cell.recurrent))
     bias_M = 0.0 if cell.bias is None else cell.bias.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The command ``python inference/run.py``: a bundle tells of itself, scores a text, or writes one."""
+"""The command ``python inference/run.py``: a bundle tells of itself, scores a text, writes one, or classifies it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference import bundle
+from inference.classifier import Classifier
 from inference.command_line import Parser, answer
 from inference.description import summary
 from inference.errors import InferenceError
 from inference.language_model import LanguageModel
+from inference.lstm import Lstm
 from inference.runtime import runnable
+
+LABELS_SHOWN = 5
 
 _EXAMPLES = """\
 examples:
   python inference/run.py model.lstm                              what it is, how large, how good
   python inference/run.py model.lstm --score my.txt
-  python inference/run.py model.lstm --generate "The " --length 300 --temperature 0.7"""
+  python inference/run.py model.lstm --generate "The " --length 300 --temperature 0.7
+  python inference/run.py intents.lstm --classify "show me flights from boston to denver"
+  python inference/run.py intents.lstm --classify -               a text a line, from standard input"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,13 +36,16 @@ def _command(arguments: Sequence[str]) -> None:
     options = _parse(arguments)
     loaded = bundle.read(options.bundle)
     model = runnable(loaded, options.threads)
-    if options.score is None and options.generate is None:
+    if options.score is None and options.generate is None and options.classify is None:
         print("\n".join(summary(loaded.description)))
         return
+    if options.classify is not None:
+        if not isinstance(model, Classifier):
+            raise InferenceError(f"{options.bundle} holds {_kind(model)}, no classifier; --classify needs one")
+        _classify(model, options.classify)
+        return
     if not isinstance(model, LanguageModel):
-        raise InferenceError(
-            f"{options.bundle} holds an LSTM, no language model: run it from Python, inference.runtime.load"
-        )
+        raise InferenceError(f"{options.bundle} holds {_kind(model)}, no language model; --score and --generate need one")
     if options.score is not None:
         score = model.score(_text(options.score))
         unknown = f", {score.unknown:,} of them unknown" if score.unknown else ""
@@ -50,6 +59,22 @@ def _command(arguments: Sequence[str]) -> None:
         print(model.generate(options.generate, options.length, options.temperature, options.seed))
 
 
+def _classify(model: Classifier, text: str) -> None:
+    """Print the likeliest labels of a text; or, for ``-``, the likeliest one of each line of standard input."""
+    if text == "-":
+        for line in sys.stdin:
+            label, probability = model.classify(line)[0]
+            print(f"{label}\t{probability:.4f}\t{line.rstrip()}", flush=True)
+        return
+    for label, probability in model.classify(text)[:LABELS_SHOWN]:
+        print(f"{probability:7.2%}  {label}")
+
+
+def _kind(model: LanguageModel | Classifier | Lstm) -> str:
+    names = {LanguageModel: "a language model", Classifier: "a classifier", Lstm: "an LSTM (run it from Python)"}
+    return names[type(model)]
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="run.py",
@@ -61,6 +86,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the file")
     parser.add_argument("--score", metavar="FILE", type=Path, help="predict this UTF-8 text and say how well")
     parser.add_argument("--generate", metavar="PROMPT", help="go on with this text")
+    parser.add_argument("--classify", metavar="TEXT", help="tell the label of this text; -: of every line of standard input")
     parser.add_argument("--length", metavar="N", type=int, default=200, help="tokens to write (default: %(default)s)")
     parser.add_argument(
         "--temperature",

@@ -4,8 +4,9 @@
     >>> model.score(text).bits
     >>> model.generate("The ", length=200, temperature=0.7, seed=1)
     >>> logits_TBV, state = model.forward(tokens_TB, state)
+    >>> load("intents.lstm").classify("show me flights to boston")[0]
 
-``load`` gives what the bundle holds: a :class:`LanguageModel`, or an :class:`Lstm`.
+``load`` gives what the bundle holds: a :class:`LanguageModel`, a :class:`Classifier`, or an :class:`Lstm`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from pathlib import Path
 
 from inference import description
 from inference.bundle import Bundle, read
+from inference.classifier import Classifier
 from inference.language_model import LanguageModel, Score
 from inference.lstm import Lstm, State
 
-__all__ = ["LanguageModel", "Lstm", "Score", "State", "load"]
+__all__ = ["Classifier", "LanguageModel", "Lstm", "Score", "State", "load"]
 
 
-def load(path: str | PathLike[str], threads: int = 1) -> LanguageModel | Lstm:
+def load(path: str | PathLike[str], threads: int = 1) -> LanguageModel | Classifier | Lstm:
     """Load a bundle, check it, and make it ready to run.
 
     Raises:
@@ -31,8 +33,10 @@ def load(path: str | PathLike[str], threads: int = 1) -> LanguageModel | Lstm:
     return runnable(read(Path(path)), threads)
 
 
-def runnable(bundle: Bundle, threads: int = 1) -> LanguageModel | Lstm:
+def runnable(bundle: Bundle, threads: int = 1) -> LanguageModel | Classifier | Lstm:
     """What a checked bundle holds, ready to run on so many threads."""
     if isinstance(bundle.description.model, description.LanguageModel):
         return LanguageModel(bundle, threads)
+    if isinstance(bundle.description.model, description.Classifier):
+        return Classifier(bundle, threads)
     return Lstm(bundle, threads)

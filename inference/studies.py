@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,22 +13,24 @@ from inference.bundle import Bundle
 from inference.description import Quality
 from inference.errors import InferenceError
 from inference.from_training import to_bundle
+from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import LanguageModel
 from sweeps.files import shown
 from sweeps.rows import Row, TornRow, read_row
 from sweeps.trial import Trial
+from tasks.intent import IntentTask
 from tasks.language_model import LanguageModelTask
 
 CHECKPOINT = "model.ckpt"
-SAVED_DATA = "TextDataModule"
-"""Where Lightning puts what the data module saves in a checkpoint."""
+SAVED_DATA = {"language_model": "TextDataModule", "intent": "IntentData"}
+"""The tasks whose models can be exported, and where Lightning puts into a checkpoint what their data save."""
 
 
 def trial_bundle(folder: Path) -> Bundle:
     """The bundle of a finished trial, from the ``trial.json``, ``row.json`` and ``model.ckpt`` of its folder.
 
     Raises:
-        InferenceError: a file is missing or damaged.
+        InferenceError: a file is missing or damaged, or the model is of a task that has no bundle of its own.
 
     """
     trial, row = _trial(folder), _finished(folder)
@@ -37,18 +40,18 @@ def trial_bundle(folder: Path) -> Bundle:
             f"{shown(folder)} has no {CHECKPOINT}: the trained model was deleted; take another trial, or delete row.json "
             "there and run the study again"
         )
-    task = trial.task
-    if not isinstance(task, LanguageModelTask):
-        raise InferenceError(f"trial {trial.id} is of the task {task.name}; only language models can be exported yet")
+    if trial.task.name not in SAVED_DATA:
+        raise InferenceError(f"trial {trial.id} is of the task {trial.task.name}, whose models cannot be exported whole")
     try:
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if SAVED_DATA not in saved:
+        data = saved.get(SAVED_DATA[trial.task.name])
+        if data is None:
             raise InferenceError(
-                f"{shown(checkpoint)} was saved by a version that did not keep the vocabulary; "
-                "delete row.json there and run the study again"
+                f"{shown(checkpoint)} was saved by a version that did not keep the vocabulary; delete row.json there and "
+                "run the study again"
             )
-        vocabulary = Vocabulary.from_json(saved[SAVED_DATA]["vocabulary"])
-        model = LanguageModel(task.model, task.training, trial.method, len(vocabulary), task.data.level)
+        vocabulary, labels = Vocabulary.from_json(data["vocabulary"]), data.get("labels", ())
+        model = _untrained(trial, vocabulary, labels)
         model.load_state_dict(saved["state_dict"])
     except InferenceError:
         raise
@@ -65,7 +68,20 @@ def trial_bundle(folder: Path) -> Bundle:
         "trained_with": row.versions,
         "trained_at_commit": row.commit,
     }
-    return to_bundle(model, vocabulary, Quality(metric=row.metric, validation=row.validation, test=row.test), origin)
+    quality = Quality(metric=row.metric, validation=row.validation, test=row.test)
+    return to_bundle(model, vocabulary, quality, origin, labels)
+
+
+def _untrained(trial: Trial, vocabulary: Vocabulary, labels: Sequence[str]) -> LanguageModel | IntentClassifier:
+    """The model of a trial, its weights still to be loaded."""
+    task = trial.task
+    if isinstance(task, LanguageModelTask):
+        return LanguageModel(task.model, task.training, trial.method, len(vocabulary), task.data.level)
+    assert isinstance(task, IntentTask)
+    classes = len(labels)
+    return IntentClassifier(
+        task.model, task.training, trial.method, len(vocabulary), vocabulary.unknown, classes=classes, labels=classes
+    )
 
 
 def best_trial(folder: Path, method: str | None, factor: float | None) -> Path:

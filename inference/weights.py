@@ -59,6 +59,12 @@ def table(tensors: Tensors, name: str) -> Dense:
     return Dense(tensors[name], tensors.get(f"{name}_scale"))
 
 
+def rows(matrix: Dense, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+    """Rows of a matrix, (…,) → (…, columns)."""
+    found: npt.NDArray[np.float32] = matrix.weight[indices]
+    return found if matrix.weight_scale is None else found * matrix.weight_scale[indices][..., None]
+
+
 def matrix(lstm: Lstm, tensors: Tensors, name: str) -> Matrix:
     """One weight of an LSTM by its name.
 
