@@ -18,6 +18,7 @@ CMR = "method.cmr."
 PROBABILITY = "method.cmr.probability"
 _PHRASES: dict[str, dict[object, str]] = {
     "method.cmr.anneal": {True: "p annealed", False: "p constant"},
+    "method.annealing.criterion": {None: "by magnitude", "saliency": "by saliency"},
     "method.pattern": {None: "unstructured", "gates": "4-gate blocks", "rows": "8-row blocks"},
 }
 """Values that speak for themselves, without the name of their setting; None where a setting has its default."""

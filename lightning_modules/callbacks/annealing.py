@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
+from torch.optim import Optimizer
 
 from lightning_modules.matrices import Doped, Sparse
 from lightning_modules.schedules import annealed_probability, cubic_sparsity
 from lightning_modules.settings import Method
+
+GRADIENT_STEPS = 100
+"""Optimizer steps that the running mean of a squared gradient goes back."""
 
 
 class Annealing(pl.Callback):
@@ -16,16 +21,29 @@ class Annealing(pl.Callback):
 
     After each optimizer step the mask is applied again, since momentum moves pruned weights, and then the matrix is pruned
     to what the schedule says. After the end of the schedule the mask stays as it is. All of this follows from the step
-    and the masks in the checkpoint, so the callback has no state of its own.
+    and the masks in the checkpoint; only where saliency decides what is pruned is there a state, the running mean of the
+    squared gradient of each sparse matrix.
     """
 
     def __init__(self, method: Method):
         self.method = method
         self.progress = 0.0
+        self.squared_gradients: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Be where the schedule is at the first step, or at the step of the checkpoint."""
         self._follow_schedule(trainer, pl_module)
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
+        """Go on with the running means."""
+        if self.method.annealing.criterion == "magnitude" or self.progress == 1:
+            return
+        for name, module in pl_module.named_modules():
+            if isinstance(module, Sparse):
+                assert module.weight.grad is not None
+                squared = module.weight.grad.square()
+                mean = self.squared_gradients.setdefault(name, squared).to(squared.device)
+                self.squared_gradients[name] = mean.lerp(squared, 1 / GRADIENT_STEPS)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -47,10 +65,20 @@ class Annealing(pl.Callback):
             interval=annealing.interval,
         )
         cmr = self.method.cmr
-        for module in pl_module.modules():
+        for name, module in pl_module.named_modules():
             if isinstance(module, Sparse) and progress > self.progress:
                 values = module.shape[0] * module.shape[1]
-                module.prune(values - round(progress * (values - module.planned_nonzeros)))
+                squared = self.squared_gradients.get(name)
+                scale = None if squared is None else squared.to(module.weight.device).sqrt()
+                module.prune(values - round(progress * (values - module.planned_nonzeros)), scale)
             if isinstance(module, Doped):
                 module.cmr_probability = annealed_probability(cmr.probability, progress) if cmr.anneal else cmr.probability
         self.progress = progress
+
+    def state_dict(self) -> dict[str, Any]:
+        """The running means, for the checkpoint."""
+        return {"squared_gradients": self.squared_gradients}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with those of the checkpoint."""
+        self.squared_gradients = state_dict["squared_gradients"]

@@ -60,9 +60,9 @@ class Sparse(Matrix):
         """Which blocks are left, (p, n). The first entry of a block is always within the matrix."""
         return blocked(self.mask, self.pattern)[:, 0]
 
-    def _norms(self) -> Tensor:
-        """Norm of each block, (p, n)."""
-        weight_PEN = blocked(self.weight, self.pattern)
+    def _norms(self, scale_MN: Tensor | None) -> Tensor:
+        """Norm of each block of the weight, its entries multiplied with ``scale_MN`` if given; (p, n)."""
+        weight_PEN = blocked(self.weight if scale_MN is None else self.weight * scale_MN, self.pattern)
         # Squares of tiny values would be zero. And vector_norm is a hundred times slower than this.
         return weight_PEN[:, 0].abs() if weight_PEN.shape[1] == 1 else weight_PEN.square().sum(1).sqrt()
 
@@ -72,16 +72,17 @@ class Sparse(Matrix):
         return 1 - self.planned_nonzeros / (self.shape[0] * self.shape[1])
 
     @torch.no_grad()
-    def prune(self, nonzeros: int) -> None:
+    def prune(self, nonzeros: int, scale_MN: Tensor | None = None) -> None:
         """Keep the blocks of largest norm, ``nonzeros`` values of them, of equal ones the first in row order.
 
-        The number is rounded to whole blocks; what is gone stays gone.
+        The number is rounded to whole blocks; what is gone stays gone. ``scale_MN`` says how much a value matters beside
+        its magnitude: norms are those of the weight multiplied with it.
         """
         blocks = round(nonzeros / BLOCK_ENTRIES[self.pattern])
         kept_PN = self._kept_blocks()
         if blocks >= int(kept_PN.sum()):
             return
-        norms = torch.where(kept_PN, self._norms(), -1.0).flatten()
+        norms = torch.where(kept_PN, self._norms(scale_MN), -1.0).flatten()
         rank_of_threshold = norms.numel() - blocks
         threshold = torch.kthvalue(norms, rank_of_threshold).values
         keep = norms > threshold

@@ -27,6 +27,9 @@ class Annealing(Settings):
     """Exponent of the schedule; 3 is the cubic one of the paper."""
     interval: PositiveInt = 10
     """Optimizer steps between two prunings (the paper's frequency)."""
+    criterion: Literal["magnitude", "saliency"] = added_later("magnitude")
+    """What is pruned first: the smallest values, as in the paper, or those that the loss depends on least, by their size
+    times the root of their mean squared gradient (LeCun, Denker & Solla 1989, with the Fisher information as curvature)."""
 
     @model_validator(mode="after")
     def _ends_in_time(self) -> Annealing:

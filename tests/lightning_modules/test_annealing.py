@@ -5,7 +5,7 @@ import itertools
 import pytest
 import pytorch_lightning as pl
 import torch
-from matrix_references import ENTRIES
+from matrix_references import ENTRIES, blocks_of
 from tiny_task import TinyText, model, settings, trainer
 
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint
@@ -22,6 +22,7 @@ METHODS = {
     "pruned": Method(name="pruned", factor=8, annealing={"start": 0.1, "length": 0.6, "interval": 3}),
     "doped_kp": Method(name="doped_kp", factor=5, annealing={"start": 0.1, "length": 0.6, "interval": 3}),
     "doped_lmf + cmr": Method(name="doped_lmf", factor=5, cmr={"probability": 0.4}, annealing={"interval": 1}),
+    "doped_kp, saliency": Method(name="doped_kp", factor=5, annealing={"interval": 3, "criterion": "saliency"}),
     "doped_kp + cmr, rows": Method(name="doped_kp", factor=5, pattern="rows", cmr={"probability": 0.4}),
 }
 every_sparse_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
@@ -92,6 +93,49 @@ def test_row_dropout_is_constant_or_falls_to_zero_with_the_pruning(anneal, tmp_p
     progress = [cubic_sparsity(t, final=1.0, start=start, length=length) for t in range(STEPS)]
     assert watch.probabilities == pytest.approx([0.4 * (1 - share) for share in progress])
     assert watch.probabilities[start + length :] == [0.0] * (STEPS - start - length)
+
+
+class Gradients(pl.Callback):
+    """Notes the gradient of each sparse matrix in every optimizer step."""
+
+    def __init__(self):
+        self.of = {}
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        for module in pl_module.modules():
+            if isinstance(module, Sparse):
+                self.of.setdefault(module, []).append(module.weight.grad.numpy().astype(float))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("pattern", ENTRIES)
+def test_saliency_is_the_square_of_a_value_times_its_mean_squared_gradient(pattern, optimizer, tmp_path, monkeypatch):
+    """In every pruning the blocks of largest saliency stay, by a mean that is computed anew from all gradients so far."""
+    noted, prunings, prune = Gradients(), [], Sparse.prune
+
+    def watched(matrix, nonzeros, scale_MN=None):
+        weight, before = matrix.weight.detach().numpy().astype(float), matrix.mask.numpy().copy()
+        prune(matrix, nonzeros, scale_MN)
+        after = matrix.mask.numpy().copy()
+        if (before == after).all():
+            return
+        mean, *squares = [gradient**2 for gradient in noted.of[matrix]]
+        for squared in squares:
+            mean = 0.99 * mean + 0.01 * squared
+        saliency = weight**2 * mean
+        blocks = [(rows, column) for rows in blocks_of(pattern, len(after)) for column in range(after.shape[1])]
+        alive = [
+            (saliency[rows, column].sum(), after[rows[0], column]) for rows, column in blocks if before[rows[0], column]
+        ]
+        kept, gone = [[value for value, stays in alive if stays == which] for which in (True, False)]
+        prunings.append(max(gone) <= min(kept) * (1 + 1e-5))
+
+    monkeypatch.setattr(Sparse, "prune", watched)
+    annealing = {"start": 0.2, "length": 0.5, "interval": 5, "criterion": "saliency"}
+    method = Method(name="doped_kp", factor=5, pattern=pattern, annealing=annealing)
+    trainer(method, tmp_path, callbacks=(noted,)).fit(model(method, settings(optimizer=optimizer)), TinyText())
+    assert len(prunings) > 4
+    assert all(prunings)
 
 
 class Killed(Exception):  # noqa: N818 - it is no error
