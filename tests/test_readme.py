@@ -83,3 +83,42 @@ def test_the_tuned_study():
     assert f"({test['doped_kp + cmr 20x']:.3f}), and dense is at {test['dense']:.3f}." in text
     tried = results[(results.cell == "doped_kp 20x") & (results.stage == "tuning")].validation
     assert f"had {tried.iloc[0]:.3f} on validation, tuned {tried.min():.3f}." in text
+
+
+ATIS_ROWS = {
+    "pruned": ("pruned", False),
+    "KP alone": ("kp", False),
+    "doped KP": ("doped_kp", False),
+    "doped KP + CMR": ("doped_kp", True),
+    "doped LMF": ("doped_lmf", False),
+    "doped LMF + CMR": ("doped_lmf", True),
+    "doped HMD": ("doped_hmd", False),
+    "doped HMD + CMR": ("doped_hmd", True),
+    "LMF": ("lmf", False),
+    "HMD": ("hmd", False),
+}
+
+
+def atis():
+    results = pd.read_csv(ROOT / "results" / "atis-paper" / "results.csv")
+    return results[(results.stage == "final") & (results.status == "finished")]
+
+
+@pytest.mark.parametrize(("label", "kind"), ATIS_ROWS.items(), ids=ATIS_ROWS.keys())
+def test_the_table_of_intent_detection(label, kind):
+    results = atis()
+    method, cmr = kind
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| {label} |") and line.count("|") == 6]
+    shown = [cell.replace("*", "").strip() for cell in line.split("|")[2:-1]]
+    for factor, error in zip((5, 10, 20, 40), shown, strict=True):
+        cell = results[(results.method == method) & ((results.cmr > 0) == cmr) & (results.cf_requested == factor)]
+        assert len(cell) == 5
+        assert error == f"{cell.test.mean():.2f}"
+
+
+def test_the_dense_classifier():
+    results = atis()
+    dense = results[results.method == "dense"]
+    assert len(dense) == 5
+    assert f"Dense is wrong in {dense.test.mean():.2f} % (accuracy {100 - dense.test.mean():.2f} %)" in README
+    assert dense.test.mean() <= 3.5

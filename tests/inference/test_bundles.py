@@ -117,7 +117,7 @@ def test_the_vocabulary_and_the_origin_travel_along():
 
 def test_a_model_that_cannot_be_exported_is_refused(tmp_path):
     model, vocabulary = language_model("pruned/unstructured")
-    with pytest.raises(InferenceError, match="no vocabulary was given for a language model of 22 tokens"):
+    with pytest.raises(InferenceError, match="no vocabulary was given for a model of 22 tokens"):
         to_bundle(model)
     diverged = compressed(next(lstms()), "lmf")
     with torch.no_grad():
