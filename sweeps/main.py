@@ -25,6 +25,8 @@ from sweeps.tracking import MONITOR_EVERY, wandb_environment
 def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:
     """Run the command; returns its exit code (``--help`` lists them). A mistake is one line on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Also where SIGINT is ignored because a script started the command in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _command(parse(arguments), parts or Parts())
