@@ -48,6 +48,7 @@ def draw(rows: list[dict[str, Any]], folder: Path) -> None:
                 axis.set_xlabel("compression factor (values)")
             if column == 0:
                 axis.set_ylabel("speed-up over the\nfastest dense engine")
+    figure.suptitle("One LSTM layer, batch 1, one thread", fontsize=11)
     figure.legend(
         *max((axis.get_legend_handles_labels() for axis in axes.flat), key=lambda found: len(found[0])),
         loc="outside right center",
