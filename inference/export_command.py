@@ -92,9 +92,9 @@ def _source(path: Path, method: str | None, factor: float | None) -> Bundle:
         raise InferenceError(f"{path} does not exist; give the folder of a study or of a trial, or a bundle")
     if not is_study and not (path / "trial.json").exists():
         raise InferenceError(f"{path} holds neither trials nor a trial.json; give the folder of a study or of a trial")
-    from inference.studies import best_trial, trial_bundle
+    from inference.studies import best_bundle, trial_bundle
 
-    return trial_bundle(best_trial(path, method, factor) if is_study else path)
+    return best_bundle(path, method, factor) if is_study else trial_bundle(path)
 
 
 def _weight(path: Path) -> int:

@@ -19,12 +19,13 @@ from inference.kernels.build import KernelError
 from inference.kernels.native import kernels
 from inference.latency import step_latency
 from inference.lstm import Lstm
-from inference.studies import CHECKPOINT, trial_bundle
+from inference.studies import trial_bundle
 from sweeps.errors import UserError
 from sweeps.files import FolderError, shown
 from sweeps.folder import ResultsFolder
 from sweeps.machine import hardware
 from sweeps.rows import Row, write_row
+from sweeps.trained import MODEL
 from sweeps.trial import Trial
 from sweeps.views import write_views
 
@@ -81,9 +82,9 @@ def measure(path: Path, again: bool = False) -> None:
     folder, here = ResultsFolder(path), hardware()
     rows = folder.rows(sorted(each.name for each in folder.trials.iterdir() if each.is_dir()))
     finished = [row for row in rows.values() if row.status == "finished"]
-    with_model = [row for row in finished if (folder.of(row.trial_id) / CHECKPOINT).exists()]
+    with_model = [row for row in finished if (folder.of(row.trial_id) / MODEL).exists()]
     if not with_model:
-        raise InferenceError(f"no finished trial of {shown(path)} has its trained model ({CHECKPOINT}); run the study again")
+        raise InferenceError(f"no finished trial of {shown(path)} has its trained model ({MODEL}); run the study again")
     known = [] if again else [row for row in with_model if row.latency_hardware == here]
     for row in with_model:
         if row not in known:

@@ -54,6 +54,7 @@ class IntentClassifier(Task):
     """Tells the label of a text; its metric is the error rate in per cent."""
 
     metric = "error_rate"
+    distills = True
 
     def __init__(
         self,
@@ -97,8 +98,10 @@ class IntentClassifier(Task):
 
     def training_step(self, batch: LabelledBatch, batch_index: int) -> dict[str, Tensor]:
         """Mean negative log-likelihood of the first label of a text."""
-        loss = F.cross_entropy(self(batch.words_TB, batch.lengths_B), batch.first_B)
-        return {"loss": loss, "nats": loss.detach()}
+        logits_BC = self(batch.words_TB, batch.lengths_B)
+        nats = F.cross_entropy(logits_BC, batch.first_B)
+        loss = self.distilled(nats, logits_BC, lambda teacher: teacher(batch.words_TB, batch.lengths_B))
+        return {"loss": loss, "nats": nats.detach()}
 
     def validation_step(self, batch: LabelledBatch, batch_index: int) -> None:
         """Add texts to the metrics."""

@@ -43,6 +43,8 @@ class TextBatch(Protocol):
 class LanguageModel(Task):
     """Predicts the next token; its metric is perplexity, or bits a character."""
 
+    distills = True
+
     def __init__(
         self,
         model: Model,
@@ -80,14 +82,23 @@ class LanguageModel(Task):
     def _loss(self, batch: TextBatch, state: State | None) -> tuple[Tensor, State]:
         """Mean negative log-likelihood of a token in nats, and the state after the batch."""
         logits_TBV, state = self(batch.tokens_TB, None if batch.starts else state)
-        return F.cross_entropy(logits_TBV.flatten(0, 1), batch.targets_TB.flatten()), detached(state)
+        return _nats(logits_TBV, batch), detached(state)
+
+    def _training_logits(self, batch: TextBatch) -> Tensor:
+        """Logits of the next batch of the training's stream, (T, B, V)."""
+        logits_TBV: Tensor
+        logits_TBV, state = self(batch.tokens_TB, None if batch.starts else self._training_state)
+        self._training_state = detached(state)
+        return logits_TBV
 
     def training_step(self, batch: TextBatch, batch_index: int) -> dict[str, Tensor]:
         """The loss that is minimized is summed over the steps of a sequence and averaged over the batch, as Zaremba's is;
         learning rate and clipping of the gradient refer to that.
         """
-        loss, self._training_state = self._loss(batch, self._training_state)
-        return {"loss": loss * batch.tokens_TB.shape[0], "nats": loss.detach()}
+        logits_TBV = self._training_logits(batch)
+        nats = _nats(logits_TBV, batch)
+        loss = self.distilled(nats, logits_TBV, lambda teacher: teacher._training_logits(batch))
+        return {"loss": loss * batch.tokens_TB.shape[0], "nats": nats.detach()}
 
     def validation_step(self, batch: TextBatch, batch_index: int) -> None:
         """Add a piece of the stream to the metric."""
@@ -117,8 +128,16 @@ class LanguageModel(Task):
         """Save the recurrent state too: a resumed training reads on in mid-text."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["recurrent_state"] = self._training_state
+        for teacher in self._teacher:
+            checkpoint["teacher_state"] = teacher._training_state
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the recurrent state."""
         super().on_load_checkpoint(checkpoint)
         self._training_state = checkpoint["recurrent_state"]
+        for teacher in self._teacher:
+            teacher._training_state = checkpoint["teacher_state"]
+
+
+def _nats(logits_TBV: Tensor, batch: TextBatch) -> Tensor:
+    return F.cross_entropy(logits_TBV.flatten(0, 1), batch.targets_TB.flatten())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from lightning_modules.matrices import Matrix, Shape, Size, plan_matrix
-from lightning_modules.matrices.base import uniform
+from lightning_modules.matrices.base import Plan, uniform
 from lightning_modules.settings import Method
 
 State = tuple[Tensor, Tensor]
@@ -70,6 +70,7 @@ class CompressedLSTM(nn.Module):
         self.dropout = dropout
         self.bidirectional = bidirectional
         self.method = method
+        self.keep_dense = frozenset(keep_dense)
         bound = init_range or hidden_size**-0.5
         shapes = weight_shapes(input_size, hidden_size, num_layers, bidirectional)
         if unknown := sorted(set(keep_dense) - set(shapes)):
@@ -77,8 +78,7 @@ class CompressedLSTM(nn.Module):
         self.matrices = nn.ModuleDict()
         self.biases = nn.ParameterDict()
         for name, shape in shapes.items():
-            plan = plan_matrix(Method() if name in keep_dense else method, shape)
-            self.matrices[name] = plan.initialized(std=bound / 3**0.5)
+            self.matrices[name] = self._plan(name, shape).initialized(std=bound / 3**0.5)
             if bias:
                 self.biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
 
@@ -107,6 +107,21 @@ class CompressedLSTM(nn.Module):
             for name, bias in compressed.biases.items():
                 bias.copy_(getattr(lstm, name))
         return compressed.train(lstm.training)
+
+    @torch.no_grad()
+    def start_from(self, dense: CompressedLSTM) -> None:
+        """Take the weights and biases of a dense LSTM to start training with: nothing is pruned yet.
+
+        Raises:
+            RuntimeError: if it has another shape.
+
+        """
+        self.biases.load_state_dict(dense.biases.state_dict())
+        for name, matrix in self._named_matrices():
+            matrix.load_state_dict(self._plan(name, matrix.shape).started(dense._matrix(name).dense()).state_dict())
+
+    def _plan(self, name: str, shape: Shape) -> Plan:
+        return plan_matrix(Method() if name in self.keep_dense else self.method, shape)
 
     @torch.no_grad()
     def to_lstm(self) -> nn.LSTM:

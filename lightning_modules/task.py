@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -31,11 +32,15 @@ class Task(pl.LightningModule, ABC):
 
     metric: str
     """Name of the quality that is reported; lower is better."""
+    distills: bool = False
+    """Whether ``training_step`` calls ``distilled``."""
 
     def __init__(self, training: Training):
         super().__init__()
         self.training_settings = training
         self._random_state: dict[str, Any] | None = None
+        # In a tuple, because its weights are no part of this model.
+        self._teacher: tuple[Self, ...] = ()
 
     @abstractmethod
     def measured(self) -> float:
@@ -51,6 +56,51 @@ class Task(pl.LightningModule, ABC):
     @abstractmethod
     def metric_on(self, batch: Any) -> float:
         """The metric on one batch by itself, read from a zero state. Leaves no trace in what is being measured."""
+
+    def start_from(self, dense: Self) -> None:
+        """Take all weights of a trained dense model of this shape, and learn from its predictions if the settings say so.
+
+        Raises:
+            RuntimeError: if it has another shape.
+            ValueError: if the task does not know how to learn from predictions, and the settings ask for it.
+
+        """
+        compressed = dict(self.lstms())
+        for name, lstm in compressed.items():
+            source = dense.get_submodule(name)
+            assert isinstance(source, CompressedLSTM)
+            lstm.start_from(source)
+        below = tuple(f"{name}." for name in compressed)
+        others = {name: tensor for name, tensor in dense.state_dict().items() if not name.startswith(below)}
+        self.load_state_dict(others, strict=False)
+        if self._distillation:
+            if not self.distills:
+                raise ValueError(
+                    f"{type(self).__name__} cannot learn from predictions: set task.training.start_from.distillation to 0"
+                )
+            self._teacher = (dense.eval().requires_grad_(False),)
+
+    @property
+    def _distillation(self) -> float:
+        settings = self.training_settings.start_from
+        return settings.distillation if settings else 0.0
+
+    def distilled(self, loss: Tensor, logits: Tensor, of_teacher: Callable[[Self], Tensor]) -> Tensor:
+        """The loss to minimize: (1 − d)·loss + d·KL(teacher ‖ model), or just the loss where there is no teacher.
+
+        Args:
+            loss: that of the data, a scalar.
+            logits: of what is predicted, (..., classes).
+            of_teacher: computes the same with another model.
+
+        """
+        for teacher in self._teacher:
+            with torch.no_grad():
+                expected = of_teacher(teacher.to(self.device)).flatten(0, -2).log_softmax(-1)
+            found = logits.flatten(0, -2).log_softmax(-1)
+            divergence = F.kl_div(found, expected, log_target=True, reduction="batchmean")
+            loss = (1 - self._distillation) * loss + self._distillation * divergence
+        return loss
 
     def lstms(self) -> Iterator[tuple[str, CompressedLSTM]]:
         """All compressed LSTMs, with their names in the task."""

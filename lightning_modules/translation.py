@@ -106,6 +106,7 @@ class Translator(Task):
     """Translates sentences; its metric is the perplexity of a subword of the target, given those before it."""
 
     metric = "perplexity"
+    distills = True
 
     def __init__(
         self,
@@ -171,6 +172,7 @@ class Translator(Task):
         nats = F.nll_loss(log_probabilities_NV, targets_N)
         smoothing = self.label_smoothing
         loss = (1 - smoothing) * nats - smoothing * log_probabilities_NV.mean() if smoothing else nats
+        loss = self.distilled(loss, log_probabilities_NV, lambda teacher: teacher(batch)[0])
         return {"loss": loss, "nats": nats.detach()}
 
     def validation_step(self, batch: PairBatch, batch_index: int) -> None:

@@ -13,6 +13,7 @@ from sweeps.errors import UserError
 from sweeps.files import write_whole
 from sweeps.job import Job, Stage
 from sweeps.search_space import Space, Values, leaves
+from sweeps.start import with_start
 from sweeps.study import Study
 from sweeps.study_file import Cell, Tuning
 from sweeps.trial import RESULT_FORMAT, Trial
@@ -100,7 +101,7 @@ def task_of(study: Study, preset: str) -> TaskSettings:
 
 
 def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) -> Plan:
-    """Plan a preset of a study. Raises ``UserError`` if its data cannot be had."""
+    """Plan a preset of a study. Raises ``UserError`` if its data, or the model it starts from, cannot be had."""
     task, tuning = task_of(study, preset), study.preset(preset).tuning
     cells = cells_of(study, preset, seed)
     if tuning and any(tuning.seed in cell.seeds for cell in cells):
@@ -109,6 +110,10 @@ def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) 
         digest = data_hash(task)
     except ValueError as error:
         raise UserError(f"{study.place(('presets', preset, 'task', 'data'))}: {error}") from error
+    try:
+        task = with_start(task, digest)
+    except ValueError as error:
+        raise UserError(f"{study.place(('presets', preset, 'task', 'training', 'start_from', 'path'))}: {error}") from error
     planned = tuple(
         PlannedCell(name, Space(task, cell.method, cell.space.searched), cell.seeds, digest)
         for name, cell in zip(cell_names(cells), cells, strict=True)

@@ -20,8 +20,10 @@ from tasks.base import TaskSettings
 
 COMPARABLE = ("task.training.", "task.model.dropout", "task.model.uniform_init")
 """Settings of a task that may be searched ..."""
-BUDGET = ("task.training.epochs", "task.training.validations")
-"""... but for these, which say how much is trained."""
+BUDGET = ("task.training.epochs", "task.training.validations", "task.training.start_from")
+"""... but for these and what is in them, which say how much is trained, and with which start ..."""
+FREE = ("task.training.start_from.distillation",)
+"""... and this, which is free again."""
 CHOSEN = ("name", "method", "factor", "unit", "pattern")
 """Settings of a method that make it another cell."""
 
@@ -143,7 +145,7 @@ def _check_key(key: str, task: TaskSettings, method: Method) -> None:
 
 def _may_be_searched(key: str) -> bool:
     if key.startswith("task."):
-        return key.startswith(COMPARABLE) and key not in BUDGET
+        return key in FREE or (key.startswith(COMPARABLE) and not key.startswith(BUDGET))
     return key not in CHOSEN
 
 

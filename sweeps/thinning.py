@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from sweeps.folder import ResultsFolder
 from sweeps.plan import saved_plans
-
-MODEL = "model.ckpt"
+from sweeps.trained import MODEL
 
 
 def thin(folder: ResultsFolder) -> None:

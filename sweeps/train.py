@@ -27,6 +27,7 @@ from lightning_modules.callbacks.monitor import Monitor
 from lightning_modules.task import Task
 from sweeps.curve_files import write_curve
 from sweeps.outcome import Hopeless, Outcome, Progress, Report, Status
+from sweeps.start import start
 from sweeps.tracking import MONITOR_EVERY
 from sweeps.trial import Trial
 from sweeps.wandb_run import WandbRun
@@ -46,6 +47,7 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
 
     Raises:
         DataError: the corpus is missing, or is not the one that the trial was planned with.
+        NoModel: the model to start from is missing, or is not the one that the trial was planned with.
 
     """
     quiet_lightning()
@@ -58,6 +60,7 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
             f"{data.source} has changed since the study was planned (hash {data.data_hash[:12]}, planned "
             f"{trial.data_hash[:12]}); start the study again to plan it with the new text"
         )
+    start(trial, model)
     every = int(os.environ.get(MONITOR_EVERY, "1"))
     monitor = Monitor(data.monitored_batch(), every) if every else None
     with _wandb_run(trial, directory, model) as run:

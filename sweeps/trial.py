@@ -16,6 +16,10 @@ RESULT_FORMAT = 1
 """Raised when the same settings give another result than before, so that old results are not taken for new ones."""
 
 
+_WHERE: dict[str, Any] = {"task": {"data": {"path"}, "training": {"start_from": {"path"}}}}
+"""Fields that say where something lies; others say what it is."""
+
+
 class Trial(Settings):
     """One training, defined in full. Equal trials have equal ids, and a trial is run once in a results folder."""
 
@@ -45,10 +49,11 @@ class Trial(Settings):
     def id(self) -> str:
         """First 12 hex digits of the SHA-256 of all fields and ``RESULT_FORMAT``.
 
-        Where the text lies is left out, because ``data_hash`` says what is in it; and so are fields that were added later,
-        while they have their default (``added_later`` in ``lightning_modules.settings``).
+        Where the text and the model to start from lie is left out, because ``data_hash`` and the id of its trial say what
+        they are; and so are fields that were added later, while they have their default (``added_later`` in
+        ``lightning_modules.settings``).
         """
-        fields = self.model_dump(mode="json", exclude={"task": {"data": {"path"}}})
+        fields = self.model_dump(mode="json", exclude=_WHERE)
         return hashlib.sha256(_canonical(fields | {"format": RESULT_FORMAT}).encode()).hexdigest()[:12]
 
     @property

@@ -65,6 +65,10 @@ class Plan(ABC):
     def fitted(self, weight_MN: Tensor) -> Matrix:
         """The matrix of this plan that is nearest to a dense one in the Frobenius norm."""
 
+    def started(self, weight_MN: Tensor) -> Matrix:
+        """A matrix to start training with from a dense one: the nearest, but with nothing pruned yet."""
+        return self.fitted(weight_MN)
+
 
 class StructuredPlan(Plan):
     """Plan of a matrix given by a few dense factors; what doping can be added to."""

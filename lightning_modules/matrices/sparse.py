@@ -122,10 +122,14 @@ class SparsePlan(Plan):
 
     def fitted(self, weight_MN: Tensor) -> Sparse:
         """The blocks of largest norm."""
-        weight_MN = weight_MN.detach()
-        matrix = Sparse(weight_MN, torch.ones_like(weight_MN, dtype=torch.bool), self.nonzeros, self.pattern)
+        matrix = self.started(weight_MN)
         matrix.prune(self.nonzeros)
         return matrix
+
+    def started(self, weight_MN: Tensor) -> Sparse:
+        """All of it, nothing pruned yet."""
+        weight_MN = weight_MN.detach()
+        return Sparse(weight_MN, torch.ones_like(weight_MN, dtype=torch.bool), self.nonzeros, self.pattern)
 
     def __str__(self) -> str:
         in_blocks = "" if self.pattern == "unstructured" else f" in blocks of {BLOCK_ENTRIES[self.pattern]} {self.pattern}"

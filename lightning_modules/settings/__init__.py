@@ -4,7 +4,7 @@ from lightning_modules.settings.base import Settings, added_later
 from lightning_modules.settings.intent import IntentModel
 from lightning_modules.settings.language_model import Model, StreamTraining
 from lightning_modules.settings.method import Annealing, Method, MethodName, Pattern, RowDropout
-from lightning_modules.settings.training import Training
+from lightning_modules.settings.training import StartFrom, Training
 from lightning_modules.settings.translation import BeamSearch, TranslationModel, TranslationTraining
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Pattern",
     "RowDropout",
     "Settings",
+    "StartFrom",
     "StreamTraining",
     "Training",
     "TranslationModel",

@@ -11,6 +11,18 @@ from lightning_modules.settings.base import Settings, added_later
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
+class StartFrom(Settings):
+    """A trained dense model of the same task: where the training of a compressed one starts, and what it learns from."""
+
+    path: str
+    """Folder of its trial; or a folder of results, whose dense model with the best validation is meant."""
+    distillation: float = Field(default=0.5, ge=0, le=1)
+    """Share of the loss that is the divergence from its predictions, at temperature 1 (Hinton, Vinyals & Dean 2015, arXiv
+    1503.02531); the rest is that of the data. 0 only starts from its weights."""
+    trial: str | None = None
+    """Id of its trial; filled in when a study is planned."""
+
+
 class Training(Settings):
     """How a model is trained."""
 
@@ -36,3 +48,5 @@ class Training(Settings):
     """How often the validation loss is measured in the course of the training, evenly spaced."""
     precision: Precision = added_later("32-true")
     """Lightning's name of the number format; mixed ones keep the weights in float32."""
+    start_from: StartFrom | None = added_later(None)
+    """A trained dense model to start from and to distil; by default weights are drawn at random."""

@@ -14,10 +14,10 @@ from data import data_hash
 from data.corpus import load as load_corpus
 from inference import export_command, run_command
 from inference.runtime import load
-from inference.studies import best_trial
 from lightning_modules.settings import Method
 from sweeps.rows import read_row, row_of, write_row
 from sweeps.train import train
+from sweeps.trained import best_trial
 from sweeps.trial import Trial
 from tasks.language_model import LanguageModelTask
 
