@@ -12,6 +12,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from analysis.section import Row
 
 TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+LABEL_WIDTH = 0.05
+"""Width of a digit of a label, as a share of the axis."""
 
 
 def course(row: Row, curves: pd.DataFrame, column: str) -> pd.DataFrame | None:
@@ -44,11 +46,25 @@ def sparsity_axis(axes: Axes, densest: float, end: bool) -> float:
     last = float(unstretch((1.18 if end else 1.0) * stretch(densest)))
     axes.set_xscale("function", functions=(stretch, unstretch))
     axes.set_xlim(0, float(unstretch(1.03 * stretch(last))))
-    axes.xaxis.set_major_locator(FixedLocator([*(tick for tick in TICKS if tick <= densest + 1e-3), *[last] * end]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "end" if end and value == last else f"{100 * value:g}"))
+    axes.xaxis.set_major_locator(FixedLocator([*_ticks(densest, last), *[last] * end]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "end" if end and value == last else _percent(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("Sparsity while annealing, %")
     return last
+
+
+def _ticks(densest: float, last: float) -> list[float]:
+    """Those of ``TICKS`` whose labels have room, the highest first."""
+    kept: list[float] = []
+    for tick in sorted((tick for tick in TICKS if tick <= densest + 1e-3), reverse=True):
+        room = LABEL_WIDTH * len(_percent(tick)) * float(stretch(last))
+        if not kept or float(stretch(kept[-1]) - stretch(tick)) >= room:
+            kept.append(tick)
+    return kept
+
+
+def _percent(sparsity: float) -> str:
+    return f"{100 * sparsity:g}"
 
 
 def stretch(sparsity: Any) -> Any:

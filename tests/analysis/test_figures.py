@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from synthetic_results import FULL, study, trial, write
 
-from analysis.figures import cma, drawing, pareto
+from analysis.figures import annealing, cma, drawing, pareto
 from analysis.results import load
 from analysis.summary import summarize
 
@@ -71,6 +71,19 @@ def test_ticks_of_the_size_axis():
     assert pareto._round_numbers(900, 30_000) == [1000, 2000, 5000, 10_000, 20_000]
     assert len(pareto._round_numbers(12_000, 27_000)) > 2
     assert pareto._apart([5, 10, 10.5, 20, 400], 4, 40) == [5, 10, 20]
+
+
+@pytest.mark.parametrize("densest", [0.9, 0.96, 0.99, 0.995, 0.9975, 0.999])
+def test_labels_of_the_sparsity_axis_do_not_touch(densest):
+    with drawing.style():
+        figure = Figure(figsize=(2.2, 2))
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.1, 0.2, 1.75 / 2.2, 0.7))
+        annealing.sparsity_axis(axes, densest, end=True)
+        figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+    assert len(boxes) >= 5
+    assert all(left.x1 < right.x0 for left, right in pairwise(sorted(boxes, key=lambda box: box.x0)))
 
 
 def test_figures_of_full_and_of_odd_studies_are_drawn(tmp_path: Path):
