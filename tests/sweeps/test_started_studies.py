@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -85,6 +86,22 @@ def test_a_study_starts_from_the_best_dense_model_of_another(results):
         start = json.loads(row["settings"])["task"]["training"]["start_from"]
         assert start["trial"] == best["trial_id"]
         assert row["validation"] < best["validation"] + 0.1, "it goes on from what was learned"
+
+
+def test_an_export_has_paths_relative_to_where_it_was_made(results, tmp_path, monkeypatch):
+    shutil.copytree(results, tmp_path / "here", dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path / "here")
+    folder, out = Path("dense"), Path("out")
+    study = ["--study", "study.yaml", "--wandb", "off", "--workers", "1", "--quiet", "--out", str(out)]
+    study += ["--set", f"task.training.start_from.path={folder}", "--set", "runs=[{method: kp, factor: 5, seeds: [1]}]"]
+    assert main(study) == 0
+    assert main([*study, "--export", "kept"]) == 0
+    kept = Path("kept/results.csv").read_text()
+    assert str(tmp_path) not in kept
+    assert '""path"":""dense/trials/' in kept
+    with Path("kept/results.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert Trial.model_validate_json(row["settings"]).id == row["trial_id"]
 
 
 def test_the_folder_is_no_part_of_what_identifies_a_trial(results, tmp_path):
