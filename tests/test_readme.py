@@ -123,3 +123,24 @@ def test_the_dense_classifier():
     assert len(dense) == 5
     assert f"Dense is wrong in {dense.test.mean():.2f} % (accuracy {100 - dense.test.mean():.2f} %)" in README
     assert dense.test.mean() <= 3.5
+
+
+@pytest.mark.parametrize(
+    ("label", "place", "study"),
+    [
+        ("by magnitude, 12 epochs", 0, "quick"),
+        ("by saliency", 0, "quick"),
+        ("by saliency, started from dense and distilled", 0, "distilled"),
+        ("by magnitude, 48 epochs", 0, "long"),
+        ("by saliency", 1, "long"),
+    ],
+)
+def test_what_is_better_than_the_papers_recipe(label, place, study):
+    results = pd.read_csv(ROOT / "results" / f"beyond_paper-{study}" / "results.csv")
+    results = results[results.cf_requested == 25]
+    results = results[results.settings.str.contains('"criterion":"saliency"') == ("saliency" in label)]
+    cells = [results[(results.method == method) & ((results.cmr > 0) == cmr)] for method, cmr in
+             (("pruned", False), ("doped_kp", False), ("doped_kp", True))]  # fmt: skip
+    shown = " | ".join(f"{cell.test.mean():.3f}" if len(cell) else "" for cell in cells)
+    lines = [line for line in README.splitlines() if line.startswith(f"| {label} |")]
+    assert lines[place].split() == f"| {label} | {shown} |".split()
