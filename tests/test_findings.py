@@ -173,6 +173,26 @@ def test_what_starting_and_distilling_give(label):
     assert numbers("Beyond the paper", label)[1] == expected
 
 
+def test_what_is_said_of_distilling_for_long():
+    long, short = rows("beyond_paper-long-distilled"), rows("beyond_paper-distilled")
+    text = " ".join(FINDINGS.split())
+    pruned, doped = (
+        [cell(long, (method, True, False), factor).test.mean() for factor in (25, 40)] for method in ("pruned", "doped_kp")
+    )
+    assert "pruned {:.3f} and {:.3f}, doped KP {:.3f} and {:.3f};".format(*pruned, *doped) in text
+    once, again = (results[results.method == "dense"].test.mean() for results in (short, long))
+    assert f"distilled from itself it has {once:.3f} after 12 epochs and {again:.3f} after 48" in text
+    losses = [100 * (test / again - 1) for test in pruned]
+    assert "lose {:.1f} % and {:.1f} %".format(*losses) in text
+    scratch = rows("beyond_paper-long")
+    gains = [
+        cell(scratch, (method, True, False), factor).test.mean() - cell(long, (method, True, False), factor).test.mean()
+        for method in ("pruned", "doped_kp")
+        for factor in (25, 40)
+    ]
+    assert f"after 48 epochs {min(gains):.3f} to {max(gains):.3f}" in text
+
+
 def test_how_far_runs_differ_by_their_seeds():
     variances = [
         cell(rows(study), kind, factor).test.var()
