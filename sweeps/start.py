@@ -36,6 +36,8 @@ def with_start(task: TaskSettings, data_hash: str) -> TaskSettings:
     folder = Path(start.path).expanduser().absolute()
     if (folder / "trials").is_dir():
         folder = best_trial(folder, "dense", None)
+    elif not (folder / "trial.json").exists():
+        raise NoModel(f"{shown(folder)} holds no trained model; give the folder of a trial, or of a study's results")
     trial, _ = finished_trial(folder)
     _check(trial, task, data_hash, folder)
     found = start.model_copy(update={"path": str(folder), "trial": trial.id})

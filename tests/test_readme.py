@@ -144,3 +144,27 @@ def test_what_is_better_than_the_papers_recipe(label, place, study):
     shown = " | ".join(f"{cell.test.mean():.3f}" if len(cell) else "" for cell in cells)
     lines = [line for line in README.splitlines() if line.startswith(f"| {label} |")]
     assert lines[place].split() == f"| {label} | {shown} |".split()
+
+
+@pytest.mark.parametrize(
+    ("label", "method", "pattern", "factor"),
+    [
+        ("dense", "dense", "", 1),
+        ("pruned", "pruned", "unstructured", 20),
+        ("doped KP", "doped_kp", "unstructured", 20),
+        ("doped KP, blocks of gates", "doped_kp", "gates", 20),
+        ("LMF", "lmf", "", 20),
+        ("KP", "kp", "", 20),
+        ("HMD", "hmd", "", 20),
+    ],
+)
+def test_the_table_of_narrow_values(label, method, pattern, factor):
+    results = pd.read_csv(ROOT / "results" / "narrow_values.csv", keep_default_na=False)
+    own = (results.method == method) & (results.pattern == pattern) & (results.factor == factor) & (results.cmr == 0)
+    (row,) = results[own].to_dict("records")
+    difference = row["validation_int8"] - row["validation_float32"]
+    numbers = [f"{row['validation_float32']:.4f}", f"{row['validation_int8']:.4f}", f"{difference:+.4f}".replace("-", "−")]
+    numbers += [f"{row[f'{part}_bytes_{values}']:,}" for part in ("lstm", "file") for values in ("float32", "int8")]
+    document = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
+    assert f"| {label} | {' | '.join(numbers)} |" in document
+    assert abs(difference) <= 0.0006 * row["validation_float32"]

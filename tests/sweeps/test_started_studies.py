@@ -138,7 +138,10 @@ def test_mistakes_are_one_line(results, tmp_path, capsys):
     (tmp_path / "empty" / "trials").mkdir(parents=True)
     dense = f"task.training.start_from.path={results / 'dense'}"
     for settings, said in [
-        (["task.training.start_from.path=/no/where"], "cannot read /no/where/trial.json: No such file or directory"),
+        (
+            ["task.training.start_from.path=/no/where"],
+            "/no/where holds no trained model; give the folder of a trial, or of a study's results",
+        ),
         ([f"task.training.start_from.path={tmp_path / 'empty'}"], "has no finished trial of dense; it has none at all"),
         ([f"task.training.start_from.path={results / 'dense' / 'trials' / compressed}"], "is doped_kp; a training starts"),
         ([dense, "task.model.hidden=24"], "has hidden 20, this study 24; they must be equal"),
