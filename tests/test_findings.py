@@ -193,6 +193,15 @@ def test_what_is_said_of_distilling_for_long():
     assert f"after 48 epochs {min(gains):.3f} to {max(gains):.3f}" in text
 
 
+def test_how_long_the_annealing_takes():
+    results = rows("cma_degradation-quick")
+    text = " ".join(FINDINGS.split())
+    for label, method in (("pruned", "pruned"), ("doped KP", "doped_kp"), ("doped LMF", "doped_lmf")):
+        own = results[results.method == method]
+        ends = [own[own.settings.str.contains(f'"length":{length}')].validation.mean() for length in (0.3, 0.5, 0.8)]
+        assert f"{label} {', '.join(f'{end:.3f}' for end in ends)}" in text
+
+
 def test_how_far_runs_differ_by_their_seeds():
     variances = [
         cell(rows(study), kind, factor).test.var()

@@ -19,8 +19,10 @@ from analysis.results import Results
 from analysis.section import Row, Section
 
 COLUMNS = 2
-LEFT, PANEL, BELOW, ABOVE = 0.5, 1.75, 0.42, 0.26
+LEFT, PANEL, BELOW, ABOVE = 0.5, 1.75, 0.42, 0.5
 """Inches: margin with the axis, width of a panel, the room below and above it."""
+TITLE_PAD = 20
+"""Points between a panel and its title: the uppermost label reaches above the panel."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _limits(section: Section, panels: Sequence[Panel]) -> tuple[float, float]:
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     section, decimals = panel.section, labels.metric_decimals(panel.section.metric)
     title = f"{section.title}, {labels.factor(panel.factor)} fewer {panel.unit}"
-    axes.set_title(title, loc="left", weight="bold")
+    axes.set_title(title, loc="left", weight="bold", pad=TITLE_PAD)
     if panel.column == 0:
         axes.set_ylabel(f"{labels.metric_name(section.metric)}, validation")
     end = sparsity_axis(axes, max(curve.sparsity for curve in panel.curves), end=True)
