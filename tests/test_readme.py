@@ -168,3 +168,12 @@ def test_the_table_of_narrow_values(label, method, pattern, factor):
     document = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
     assert f"| {label} | {' | '.join(numbers)} |" in document
     assert abs(difference) <= 0.0006 * row["validation_float32"]
+
+
+def test_what_is_said_of_sixteen_texts_at_once():
+    results = pd.read_csv(ROOT / "results" / "inference_benchmark.csv")
+    own = results[(results.engine == "doped_kp") & (results["values"] == "float32") & (results.factor == 20)]
+    own = own[(own.batch == 16) & (own.threads == 1) & (own["mode"] == "generating")]
+    low, high = own.groupby("hidden").speedup.min(), own.groupby("hidden").speedup.max()
+    said = [f"{low[hidden]:.1f} to {high[hidden]:.1f}" for hidden in (200, 650, 1500)]
+    assert "{} times at 200 units, {} at 650 and {} at 1500 (generating)".format(*said) in " ".join(README.split())
