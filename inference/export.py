@@ -1,5 +1,6 @@
 """Entry: ``python inference/export.py --from DIR --out model.lstm`` exports a trained model; ``--help`` says more."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -8,4 +9,6 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from inference.export_command import main
 
+    # End quietly where the reader of the output has left, as `| head` does.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -36,6 +37,10 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
     except KeyboardInterrupt:
         print(f"stopped; to go on: python sweeps/run.py {hide_passwords(shlex.join(arguments))}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has left, as `| head` does. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
 
 
 def _making(options: Options) -> str:
@@ -86,6 +91,8 @@ def _command(options: Options, parts: Parts) -> int:
             gpu_share=options.gpu_share,
         )
         return sweep.run(launch, options.retries, options.time_limit, options.storage)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise trouble(error, folder.path) or error from error
 

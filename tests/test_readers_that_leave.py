@@ -1,0 +1,35 @@
+"""A command whose reader has left, as `| head` does, ends without a complaint."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sweeps/run.py --list",
+        "sweeps/run.py --study kp_vs_pruning --preset smoke --out {out}",
+        "analysis/make_tables.py --help",
+        "analysis/wandb_workspace.py --out {out}",
+        "inference/export.py --help",
+        "inference/run.py --help",
+        "inference/measure.py --help",
+    ],
+)
+def test_a_command_whose_reader_has_left_ends_quietly(command: str, tmp_path: Path) -> None:
+    script, *arguments = command.format(out=tmp_path / "out").split()
+    process = subprocess.Popen(
+        [sys.executable, ROOT / script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    # As a shell tells of a command that this signal ended; or ended by the signal itself.
+    assert process.wait(timeout=60) in (128 + signal.SIGPIPE, -signal.SIGPIPE)
