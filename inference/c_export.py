@@ -6,7 +6,7 @@ What is the same for all models lies in ``inference/c_template``; written here a
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.bundle import Bundle
-from inference.classifier import Classifier
 from inference.description import summary
 from inference.errors import InferenceError
 from inference.kernels import Matrix
 from inference.kernels.layout import Fields, fields
 from inference.language_model import LanguageModel
+from inference.lstm import Lstm
 from inference.runtime import runnable
 from inference.weights import Cell, cells, table
 
@@ -28,9 +28,10 @@ TEMPLATE = PACKAGE / "c_template"
 KERNELS = tuple(PACKAGE / "kernels" / name for name in ("doped_lstm.h", "doped_lstm.c"))
 
 EXPECTED_STEPS = 12
-"""Steps of the demo: more than the eight that the kernels run at a time, and no multiple of them."""
+"""Steps of the demo: more than the eight that the kernels run at a time, and no multiple of them. A classifier reads texts
+of one word, of two, and so on up to this."""
 EXPECTED_OUTPUTS = 16
-"""Outputs of each step that the demo compares; fewer where the model has fewer."""
+"""Outputs of each step or text that the demo compares; fewer where the model has fewer."""
 
 NUMBERS_A_LINE = 12
 
@@ -41,11 +42,9 @@ def write_c(bundle: Bundle, folder: Path) -> None:
     """Write the sources to a folder, which is made if need be.
 
     Raises:
-        InferenceError: the folder cannot be written, a value is not finite, or the model is a classifier.
+        InferenceError: the folder cannot be written, or a value is not finite.
 
     """
-    if bundle.description.model.kind == "classifier":
-        raise InferenceError("a classifier cannot be written as C yet; run the bundle with inference.runtime")
     files = {
         "sizes.h": _sizes(bundle),
         "weights.h": _weights(bundle),
@@ -66,20 +65,23 @@ def _sizes(bundle: Bundle) -> str:
     model = bundle.description.model
     lstm = model.lstm
     directions = 2 if lstm.bidirectional else 1
-    words = len(model.tokens) if model.kind == "language_model" else 0
+    words = 0 if model.kind == "lstm" else len(model.tokens)
+    labels = len(model.labels) if model.kind == "classifier" else 0
     sizes = {
         "VOCABULARY": words,
-        "WORDS": int(model.kind == "language_model" and model.level == "word"),
+        "LABELS": labels,
+        "WORDS": int(model.kind == "classifier" or (model.kind == "language_model" and model.level == "word")),
         "EMBEDDING": lstm.input_size if words else 0,
         "INPUTS": 1 if words else lstm.input_size,
-        "OUTPUTS": words or directions * lstm.hidden_size,
+        "OUTPUTS": labels or words or directions * lstm.hidden_size,
         "LAYERS": lstm.layers,
         "DIRECTIONS": directions,
         "HIDDEN": lstm.hidden_size,
         "NARROW_EMBEDDING": int("embedding_scale" in bundle.tensors),
     }
     comments = {
-        "VOCABULARY": "tokens; 0: not a language model",
+        "VOCABULARY": "tokens; 0: an LSTM alone",
+        "LABELS": "of a classifier; 0: it is none",
         "WORDS": "1: tokens are words, 0: characters",
         "NARROW_EMBEDDING": "1: int8 times a scale a token",
     }
@@ -99,7 +101,7 @@ def _weights(bundle: Bundle) -> str:
         layers.append(layer)
     lines += ["", "static const doped_layer layers[MODEL_STATES] = {", *(f"    {layer}," for layer in layers), "};"]
     model = bundle.description.model
-    if model.kind == "language_model":
+    if model.kind != "lstm":
         arrays, softmax = _matrix(table(bundle.tensors, "softmax.weight"), "softmax")
         lines += [*arrays, f"static const doped_matrix softmax = {softmax};"]
         lines += _array("softmax_bias", bundle.tensors["softmax.bias"])
@@ -107,12 +109,10 @@ def _weights(bundle: Bundle) -> str:
         lines += _array("embedding", embedding.weight)
         if embedding.weight_scale is not None:
             lines += _array("embedding_scales", embedding.weight_scale)
-        lines += [
-            "",
-            "const char *const model_tokens[MODEL_VOCABULARY] = {",
-            *(f"    {_string(t)}," for t in model.tokens),
-            "};",
-        ]
+        lines += _strings("model_tokens[MODEL_VOCABULARY]", model.tokens)
+    if model.kind == "classifier":
+        lines += _array("attention", bundle.tensors["attention"])
+        lines += _strings("model_labels[MODEL_LABELS]", model.labels)
     return _guarded("WEIGHTS_H", ['#include "doped_lstm.h"', '#include "model.h"', *lines])
 
 
@@ -155,17 +155,18 @@ def _array(name: str, array: npt.NDArray[Any]) -> list[str]:
 
 def _expected(bundle: Bundle) -> str:
     """Inputs of the demo, and what Python computes from them."""
-    random = np.random.default_rng(0)
     model = runnable(bundle)
-    assert not isinstance(model, Classifier)
-    if isinstance(model, LanguageModel):
-        inputs = np.arange(EXPECTED_STEPS) % len(model.vocabulary)
-        outputs, _ = model.forward(inputs[:, None])
-        inputs = inputs.astype(np.int32)
-    else:
+    if isinstance(model, Lstm):
+        random = np.random.default_rng(0)
         inputs = random.standard_normal((EXPECTED_STEPS, model.input_size)).astype(np.float32)
-        outputs, _ = model.forward(inputs[:, None])
-    shown = outputs[:, 0, :EXPECTED_OUTPUTS]
+        outputs = model.forward(inputs[:, None])[0][:, 0]
+    else:
+        inputs = (np.arange(EXPECTED_STEPS) % len(model.vocabulary)).astype(np.int32)
+        if isinstance(model, LanguageModel):
+            outputs = model.forward(inputs[:, None])[0][:, 0]
+        else:
+            outputs = np.stack([model.forward(inputs[: last + 1]) for last in range(EXPECTED_STEPS)])
+    shown = outputs[:, :EXPECTED_OUTPUTS]
     rows = [", ".join(["%.9g"] * len(row)) % tuple(row.tolist()) for row in shown]
     table = [f"    {{{row}}}," for row in rows]
     sizes = [f"#define EXPECTED_STEPS {EXPECTED_STEPS}", f"#define EXPECTED_OUTPUTS {shown.shape[1]}"]
@@ -173,6 +174,11 @@ def _expected(bundle: Bundle) -> str:
     return _guarded(
         "EXPECTED_H", ["#include <stdint.h>", *sizes, *_array("expected_inputs", inputs), "", head, *table, "};"]
     )
+
+
+def _strings(declared: str, tokens: Sequence[str]) -> list[str]:
+    """Declaration of an array of constant strings."""
+    return ["", f"const char *const {declared} = {{", *(f"    {_string(token)}," for token in tokens), "};"]
 
 
 def _string(token: str) -> str:

@@ -1,14 +1,13 @@
 /* The layers of the model, one behind the other. */
 #include "model.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "doped_lstm.h"
 #include "weights.h"
 
 enum { INPUTS = MODEL_VOCABULARY ? MODEL_EMBEDDING : MODEL_INPUTS, WIDTH = MODEL_DIRECTIONS * MODEL_HIDDEN };
-
-void model_init(model_state *state) { memset(state, 0, sizeof *state); }
 
 static size_t kernel_workspace(void) {
     size_t most = 0;
@@ -23,10 +22,12 @@ static size_t kernel_workspace(void) {
     return most;
 }
 
-/* Outputs of two layers and of one direction; for a language model also inputs and outputs of them all. */
+/* Outputs of two layers and of one direction; where tokens are read also inputs and outputs of them all; and of a classifier
+ * the weights of its attention. */
 size_t model_workspace(int32_t steps) {
     const size_t ends = MODEL_VOCABULARY ? INPUTS + WIDTH : 0;
-    return (size_t)steps * (2 * WIDTH + MODEL_HIDDEN + ends) + kernel_workspace();
+    const size_t attention = MODEL_LABELS ? (size_t)steps + WIDTH : 0;
+    return (size_t)steps * (2 * WIDTH + MODEL_HIDDEN + ends) + attention + kernel_workspace();
 }
 
 static void run_layers(model_state *state, int32_t steps, const float *x, float *y, float *workspace) {
@@ -49,10 +50,7 @@ static void run_layers(model_state *state, int32_t steps, const float *x, float 
 }
 
 #if MODEL_VOCABULARY
-void model_run(model_state *state, int32_t steps, const model_input *inputs, float *outputs, float *workspace) {
-    float *const x = workspace;
-    float *const y = x + (size_t)steps * INPUTS;
-    float *const rest = y + (size_t)steps * WIDTH;
+static void look_up(int32_t steps, const model_input *inputs, float *x) {
     for (int32_t t = 0; t < steps; t++) {
 #if MODEL_NARROW_EMBEDDING
         for (int k = 0; k < INPUTS; k++)
@@ -61,6 +59,50 @@ void model_run(model_state *state, int32_t steps, const model_input *inputs, flo
         memcpy(x + (size_t)t * INPUTS, embedding + (size_t)inputs[t] * INPUTS, INPUTS * sizeof(float));
 #endif
     }
+}
+#endif
+
+#if MODEL_LABELS
+/* Shares that sum up to one, from scores. */
+static void softmax_of(int32_t count, float *scores) {
+    float largest = scores[0], sum = 0;
+    for (int32_t t = 1; t < count; t++)
+        if (scores[t] > largest) largest = scores[t];
+    for (int32_t t = 0; t < count; t++) sum += scores[t] = expf(scores[t] - largest);
+    for (int32_t t = 0; t < count; t++) scores[t] /= sum;
+}
+
+/* What attention reads: the mean of the outputs of all words, weighted by how well each agrees with `attention`. */
+void model_classify(int32_t words, const model_input *inputs, float *logits, float *workspace) {
+    model_state state = {0};
+    float *const x = workspace;
+    float *const y = x + (size_t)words * INPUTS;
+    float *const shares = y + (size_t)words * WIDTH;
+    float *const read = shares + words;
+    float *const rest = read + WIDTH;
+    look_up(words, inputs, x);
+    run_layers(&state, words, x, y, rest);
+    for (int32_t t = 0; t < words; t++) {
+        shares[t] = 0;
+        for (int d = 0; d < WIDTH; d++) shares[t] += y[(size_t)t * WIDTH + d] * attention[d];
+    }
+    softmax_of(words, shares);
+    memset(read, 0, WIDTH * sizeof(float));
+    for (int32_t t = 0; t < words; t++)
+        for (int d = 0; d < WIDTH; d++) read[d] += shares[t] * y[(size_t)t * WIDTH + d];
+    doped_multiply(&softmax, 1, read, logits, rest);
+    for (int c = 0; c < MODEL_LABELS; c++) logits[c] += softmax_bias[c];
+}
+
+#else
+void model_init(model_state *state) { memset(state, 0, sizeof *state); }
+
+#if MODEL_VOCABULARY
+void model_run(model_state *state, int32_t steps, const model_input *inputs, float *outputs, float *workspace) {
+    float *const x = workspace;
+    float *const y = x + (size_t)steps * INPUTS;
+    float *const rest = y + (size_t)steps * WIDTH;
+    look_up(steps, inputs, x);
     run_layers(state, steps, x, y, rest);
     doped_multiply(&softmax, steps, y, outputs, rest);
     for (int32_t t = 0; t < steps; t++)
@@ -75,3 +117,4 @@ void model_run(model_state *state, int32_t steps, const model_input *inputs, flo
 void model_step(model_state *state, const model_input *inputs, float *outputs, float *workspace) {
     model_run(state, 1, inputs, outputs, workspace);
 }
+#endif

@@ -10,9 +10,9 @@
 #define MODEL_STATES (MODEL_LAYERS * MODEL_DIRECTIONS)
 
 #if MODEL_VOCABULARY
-/* A language model reads tokens, by their ids 0 .. MODEL_VOCABULARY - 1, and gives the logits of the next one. */
+/* A language model or a classifier reads tokens, by their ids 0 .. MODEL_VOCABULARY - 1. */
 typedef int32_t model_input;
-/* The tokens as UTF-8. */
+/* The tokens as UTF-8; "<unk>" stands for all others. */
 extern const char *const model_tokens[MODEL_VOCABULARY];
 #else
 /* An LSTM reads MODEL_INPUTS numbers a step and gives MODEL_OUTPUTS. */
@@ -25,17 +25,28 @@ typedef struct {
     float c[MODEL_STATES][MODEL_HIDDEN];
 } model_state;
 
-/* Forget all: the state before the first step. */
-void model_init(model_state *state);
-
 /* Floats of workspace that so many steps at once need; a larger one will do. */
 size_t model_workspace(int32_t steps);
 
-/* Read one step (MODEL_INPUTS) and give its outputs (MODEL_OUTPUTS). Not for a model of two directions. */
+#if MODEL_LABELS
+/* A classifier reads a whole text. The labels as UTF-8: */
+extern const char *const model_labels[MODEL_LABELS];
+
+/* The logits of the labels (MODEL_LABELS) of a text of so many words (words), of which there is at least one. No two of the
+ * arrays may overlap. */
+void model_classify(int32_t words, const model_input *inputs, float *logits, float *workspace);
+
+#else
+/* Forget all: the state before the first step. */
+void model_init(model_state *state);
+
+/* Read one step (MODEL_INPUTS) and give its outputs (MODEL_OUTPUTS): of a language model the logits of the next token. Not for
+ * a model of two directions. */
 void model_step(model_state *state, const model_input *inputs, float *outputs, float *workspace);
 
 /* Read many steps at once, which is faster: inputs (steps, MODEL_INPUTS) -> outputs (steps, MODEL_OUTPUTS). No two of the
  * arrays may overlap. */
 void model_run(model_state *state, int32_t steps, const model_input *inputs, float *outputs, float *workspace);
+#endif
 
 #endif

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from data.vocabulary import Vocabulary, tokenize
+from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.lstm import CompressedLSTM
 from lightning_modules.matrices import Plan, Shape
@@ -17,7 +18,7 @@ from lightning_modules.matrices.hybrid import HybridPlan
 from lightning_modules.matrices.kronecker import KroneckerPlan
 from lightning_modules.matrices.low_rank import LowRankPlan
 from lightning_modules.matrices.sparse import SparsePlan
-from lightning_modules.settings import Method, RowDropout
+from lightning_modules.settings import IntentModel, Method, RowDropout, Training
 from tasks.language_model import LanguageModelTask
 
 PATTERNS = ("unstructured", "gates", "rows")
@@ -31,6 +32,10 @@ METHODS = (
 """Every method, those with a sparse part in every pattern."""
 
 TEXT = "The cat sat on the mat.\nThe dog — été, naïve — sat on the log.\n" * 12
+
+INTENTS = ["show flights to boston", "what is the fare", "a meal on the flight to denver", "fly", "fare to nowhere please"]
+INTENT_WORDS = Vocabulary.of(" ".join(INTENTS[:4]).split(), "word")
+LABELS = ("fare", "flight", "meal")
 
 
 def compressed(lstm: torch.nn.LSTM, method: str) -> CompressedLSTM:
@@ -54,6 +59,19 @@ def language_model(method: str, level: str = "character") -> tuple[LanguageModel
     for name, matrix in zip(model.lstm.matrices, list(model.lstm.weight_matrices()), strict=True):
         model.lstm.matrices[name] = plan(method, matrix.shape).fitted(matrix.dense())
     return model.eval(), vocabulary
+
+
+def classifier(method: str) -> IntentClassifier:
+    """Untrained, with large weights, so that not all texts get the same label."""
+    torch.manual_seed(1)
+    sizes = {"vocabulary_size": len(INTENT_WORDS), "unknown": INTENT_WORDS.unknown, "classes": 3, "labels": 4}
+    model = IntentClassifier(IntentModel(hidden=20, layers=2), Training(), Method(), **sizes)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)
+    for name, matrix in zip(model.lstm.matrices, list(model.lstm.weight_matrices()), strict=True):
+        model.lstm.matrices[name] = plan(method, matrix.shape).fitted(matrix.dense())
+    return model.eval()
 
 
 def plan(method: str, shape: Shape) -> Plan:

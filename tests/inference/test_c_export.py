@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from models import METHODS, compressed, language_model, lstms
+from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
 from inference.c_export import EXPECTED_STEPS, KERNELS, TEMPLATE, _string, write_c
 from inference.from_training import to_bundle
@@ -86,6 +86,20 @@ def test_the_demo_prints_the_numbers_that_python_computes(language_model_bundle,
 def test_words_and_several_layers(make, tmp_path):
     write_c(to_bundle(*language_model("doped_lmf/rows", "word")), tmp_path)
     assert max(differences(make(tmp_path, f"CFLAGS={SANITIZED}"))) < 1e-4
+
+
+@needs_gcc
+@pytest.mark.parametrize("method", ["dense", "doped_kp/gates", "doped_hmd/rows"])
+@pytest.mark.parametrize("values", ["float32", "int8"])
+def test_a_classifier_tells_the_labels_that_python_tells(method, values, make, tmp_path):
+    model = to_bundle(classifier(method), INTENT_WORDS, labels=LABELS)
+    model = narrow(model) if values == "int8" else model
+    write_c(model, tmp_path)
+    (difference,) = differences(make(tmp_path, f"CFLAGS={SANITIZED}", "ARCH="))
+    assert difference < 1e-4
+    for text in INTENTS:
+        told = subprocess.run([tmp_path / "demo", *text.split()], capture_output=True, text=True, check=True).stdout
+        assert told == runnable(model).classify(text)[0][0] + "\n"
 
 
 @needs_gcc

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from models import METHODS, compressed, language_model, lstms
+from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
 from inference.errors import InferenceError
 from inference.from_training import to_bundle
@@ -60,6 +60,28 @@ def test_a_language_model_a_step_at_a_time(method, tmp_path):
     np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     assert tuple(json.loads(properties["tokens"])) == vocabulary.tokens
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_classifier_reads_a_whole_text(method):
+    trained = classifier(method)
+    model = to_onnx(to_bundle(trained, INTENT_WORDS, labels=LABELS))
+    engine = session(model)
+    for text in INTENTS:
+        words_T = INTENT_WORDS.encode(text.split()).astype(np.int64)
+        with torch.no_grad():
+            expected_C = trained(torch.from_numpy(words_T)[:, None], torch.tensor([len(words_T)]))[0]
+        np.testing.assert_allclose(engine.run(None, {"words": words_T})[0], expected_C.numpy(), atol=1e-4)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    assert tuple(json.loads(properties["labels"])) == LABELS
+    assert tuple(json.loads(properties["tokens"])) == INTENT_WORDS.tokens
+
+
+def test_narrow_values_of_a_classifier_are_widened():
+    small = narrow(to_bundle(classifier("doped_kp/gates"), INTENT_WORDS, labels=LABELS))
+    words_T = INTENT_WORDS.encode(INTENTS[0].split()).astype(np.int64)
+    logits_C = session(to_onnx(small)).run(None, {"words": words_T})[0]
+    np.testing.assert_allclose(logits_C, runnable(small).forward(words_T), atol=1e-4)
 
 
 def test_narrow_values_are_widened():
