@@ -128,7 +128,7 @@ class Task(pl.LightningModule, ABC):
         """The optimizer of the settings, its learning rate a pure function of the step."""
         settings = self.training_settings
         optimizer: Optimizer
-        if settings.optimizer == "sgd":
+        if settings.optimizer != "adamw":
             optimizer = SGD(self.parameters(), lr=settings.learning_rate)
         else:
             # A fused one would unscale gradients by itself, which Lightning does not clip then.
@@ -143,6 +143,15 @@ class Task(pl.LightningModule, ABC):
             return decayed * cooled_rate(step, total=total, cooldown=settings.cooldown)
 
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, rate), "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Scale the gradients of factors first, if the settings say so: what is clipped is what the step will be."""
+        if self.training_settings.optimizer == "scaled_sgd":
+            for matrix in self.matrices():
+                matrix.scale_gradients()
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the random state of the CPU and of the GPU in use."""

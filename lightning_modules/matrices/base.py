@@ -42,6 +42,9 @@ class Matrix(nn.Module, ABC):
         """The matrix as one training step uses it, (m, n): ``dense()``, with the noise that its training asks for."""
         return self.dense()
 
+    def scale_gradients(self) -> None:
+        """Make of the gradients of factors those of scaled gradient descent; what has no factors keeps its own."""
+
     def extra_repr(self) -> str:
         """Shape, for ``print(model)``."""
         return f"{self.shape[0]} x {self.shape[1]}"

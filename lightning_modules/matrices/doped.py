@@ -54,6 +54,10 @@ class Doped(Matrix):
         """M x + S x, (..., n) → (..., m)."""
         return self.structured.matmul(x) + self.sparse.matmul(x)
 
+    def scale_gradients(self) -> None:
+        """Those of M."""
+        self.structured.scale_gradients()
+
     def size(self) -> Size:
         """Both parts."""
         return self.structured.size() + self.sparse.size()

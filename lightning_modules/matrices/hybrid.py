@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lightning_modules.matrices.base import Matrix, StructuredPlan, root_mean_square, uniform
 from lightning_modules.matrices.budget import Shape, Size, structured_size
+from lightning_modules.matrices.scaled_gradients import scale_gradients
 
 
 class Hybrid(Matrix):
@@ -39,6 +40,15 @@ class Hybrid(Matrix):
         halves = zip(_halves(x), _halves(self.v), strict=True)
         sums = torch.stack([(x_half * v_half).sum(-1) for x_half, v_half in halves], dim=-1)
         return torch.cat([x @ self.a.mT, sums @ self.u.mT], dim=-1)
+
+    def scale_gradients(self) -> None:
+        """Those of both blocks of rank 1; A keeps its own."""
+        assert self.u.grad is not None
+        assert self.v.grad is not None
+        for u_L1, gradient_L1, v_H, gradient_H in zip(
+            *(self.u.split(1, dim=1), self.u.grad.split(1, dim=1), _halves(self.v), _halves(self.v.grad)), strict=True
+        ):
+            scale_gradients(u_L1.mT, gradient_L1.mT, v_H[None], gradient_H[None])
 
     def size(self) -> Size:
         """r·n + 2·(m − r) + n values and multiply–adds."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from lightning_modules.matrices.base import Matrix, StructuredPlan, root_mean_square, uniform
 from lightning_modules.matrices.budget import BudgetError, Shape, Size, structured_size
+from lightning_modules.matrices.scaled_gradients import scale_gradients
 
 
 class Kronecker(Matrix):
@@ -48,6 +49,13 @@ class Kronecker(Matrix):
         else:
             y_RIK = (self.b @ x_1JL) @ self.c.mT
         return y_RIK.sum(-3).flatten(-2)
+
+    def scale_gradients(self) -> None:
+        """Rearranged, W is a product of vec(B_r) and vec(C_r)."""
+        assert self.b.grad is not None
+        assert self.c.grad is not None
+        terms = self.plan.terms
+        scale_gradients(*(x.view(terms, -1) for x in (self.b, self.b.grad, self.c, self.c.grad)))
 
     def size(self) -> Size:
         """R·(m1·n1 + m2·n2) values."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lightning_modules.matrices.base import Matrix, StructuredPlan, root_mean_square, uniform
 from lightning_modules.matrices.budget import Shape, Size, structured_size
+from lightning_modules.matrices.scaled_gradients import scale_gradients
 
 
 class LowRank(Matrix):
@@ -32,6 +33,12 @@ class LowRank(Matrix):
     def matmul(self, x: Tensor) -> Tensor:
         """U (V x), (..., n) → (..., m)."""
         return (x @ self.v.mT) @ self.u.mT
+
+    def scale_gradients(self) -> None:
+        """Uᵀ and V are the factors."""
+        assert self.u.grad is not None
+        assert self.v.grad is not None
+        scale_gradients(self.u.mT, self.u.grad.mT, self.v, self.v.grad)
 
     def size(self) -> Size:
         """r·(m + n) values and multiply–adds."""
