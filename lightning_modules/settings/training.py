@@ -31,8 +31,8 @@ class Training(Settings):
     batch_size: PositiveInt = 20
     """Examples a step."""
     optimizer: Literal["sgd", "scaled_sgd", "adamw"] = "adamw"
-    """Plain SGD as in Zaremba et al.; SGD whose steps do not depend on the scale of a structured matrix' factors, so that one
-    learning rate suits all weights (scaled gradient descent, Tong, Ma & Chi 2021); or AdamW."""
+    """Plain SGD as in Zaremba et al.; SGD whose steps do not depend on the scale of the factors of a structured matrix, so
+    that one learning rate suits all weights (scaled gradient descent, Tong, Ma & Chi 2021); or AdamW."""
     learning_rate: PositiveFloat = 2e-3
     """Learning rate at the start."""
     decay: float = Field(default=1.0, ge=1)
