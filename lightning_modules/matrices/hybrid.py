@@ -45,10 +45,10 @@ class Hybrid(Matrix):
         """Those of both blocks of rank 1; A keeps its own."""
         assert self.u.grad is not None
         assert self.v.grad is not None
-        for u_L1, gradient_L1, v_H, gradient_H in zip(
-            *(self.u.split(1, dim=1), self.u.grad.split(1, dim=1), _halves(self.v), _halves(self.v.grad)), strict=True
-        ):
-            scale_gradients(u_L1.mT, gradient_L1.mT, v_H[None], gradient_H[None])
+        halves = zip(_halves(self.v), _halves(self.v.grad), strict=True)
+        for column, (v_H, gradient_H) in enumerate(halves):
+            u_1L, gradient_1L = self.u.mT[column, None], self.u.grad.mT[column, None]
+            scale_gradients(u_1L, gradient_1L, v_H[None], gradient_H[None])
 
     def size(self) -> Size:
         """r·n + 2·(m − r) + n values and multiply–adds."""

@@ -28,5 +28,5 @@ def _divided(gradient_KA: Tensor, other_KB: Tensor) -> Tensor:
     gram_KK = other_KB @ other_KB.mT
     ridge = RIDGE * gram_KK.trace() / len(gram_KK) + torch.finfo(gram_KK.dtype).tiny
     # Does not look at the result for errors, which would wait for the GPU; with the ridge there are none.
-    quotient_KA, _ = torch.linalg.solve_ex(gram_KK + ridge * torch.eye(len(gram_KK)).to(gram_KK), gradient_KA)
+    quotient_KA: Tensor = torch.linalg.solve_ex(gram_KK + ridge * torch.eye(len(gram_KK)).to(gram_KK), gradient_KA).result
     return quotient_KA
