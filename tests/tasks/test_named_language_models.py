@@ -7,7 +7,8 @@ import pytest
 from sweeps.named_tasks import names, written_out
 from tasks.language_model import LanguageModelTask
 
-SHARED = {"batch_size": 20, "optimizer": "sgd", "learning_rate": 1.0}
+SHARED = {"batch_size": 20, "optimizer": "scaled_sgd", "learning_rate": 1.0}
+"""Scaled SGD is plain SGD for a dense model."""
 
 ZAREMBA = {
     "small": (
