@@ -48,7 +48,7 @@ def hardware(device: str = "cpu") -> str:
     if cpuinfo.is_file():
         models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         processor = models[0] if models else processor
-    line = f"{processor}, {cores()} cores"
+    line = f"{processor}, {cores()} core{'s' if cores() > 1 else ''}"
     return line if device == "cpu" else f"{line}, {device}"
 
 

@@ -213,3 +213,54 @@ def test_how_far_runs_differ_by_their_seeds():
     text = " ".join(FINDINGS.split())
     assert f"standard deviation of {deviation:.3f} on test" in text
     assert f"two means of three has one of {deviation * (2 / 3) ** 0.5:.3f}" in text
+
+
+WORDS = {
+    "dense": ("beyond_paper-words", ("dense", False, False), 1),
+    "pruned, by magnitude": ("beyond_paper-words", ("pruned", False, False), 20),
+    "pruned, by saliency": ("beyond_paper-words", ("pruned", True, False), 20),
+    "doped KP": ("beyond_paper-words", ("doped_kp", False, False), 20),
+    "doped KP + CMR": ("beyond_paper-words", ("doped_kp", False, True), 20),
+    "doped KP, scaled SGD": ("beyond_paper-words-scaled", ("doped_kp", False, False), 20),
+}
+
+
+@pytest.mark.parametrize(("label", "study", "kind", "factor"), [(label, *where) for label, where in WORDS.items()])
+def test_words(label, study, kind, factor):
+    def only(study, kind, factor):
+        (row,) = cell(rows(study), kind, factor).itertuples()
+        return row
+
+    own, dense = only(study, kind, factor), only(*WORDS["dense"])
+    best = min(only(*where).validation for where in WORDS.values())
+    validation = f"{own.validation:.1f}"
+    shown = [
+        f"**{validation}**" if own.validation == best else validation,
+        f"{own.test:.1f}",
+        "" if kind[0] == "dense" else f"{100 * (own.test / dense.test - 1):+.1f} %".replace("-", "−"),
+        f"{own.bytes:,}",
+    ]
+    text = FINDINGS.partition("### Words")[2].partition("\n## ")[0]
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {label} |")]
+    assert [part.strip() for part in line.split("|")[2:-1]] == shown
+
+
+def test_how_doped_kp_fares_under_a_learning_rate_of_one():
+    text = " ".join(FINDINGS.split())
+    at_step = {}
+    for study, method in (
+        ("beyond_paper-words", "pruned"),
+        ("beyond_paper-words", "doped_kp"),
+        ("beyond_paper-words-scaled", "doped_kp"),
+    ):
+        (trial,) = cell(rows(study), (method, False, False), 20).trial_id
+        curves = pd.read_csv(ROOT / "results" / study / "curves.csv")
+        curve = curves[curves.trial_id == trial].set_index("step").validation
+        at_step[study, method] = curve[9296], curve.iloc[-1], curves[curves.trial_id == trial].energy_structured.iloc[-1]
+    pruned, plain, scaled = at_step.values()
+    assert f"stood at {plain[0]:.0f} while the learning rate was 1 (pruned: {pruned[0]:.0f})" in text
+    assert f"has {scaled[0]:.0f} there and ends {plain[1] - scaled[1]:.1f} lower" in text
+    assert (
+        f"M carries {100 * plain[2]:.0f} % of the pre-activation energy at the end, with scaled SGD {100 * scaled[2]:.0f} %"
+        in text
+    )
