@@ -117,6 +117,16 @@ def test_the_table_of_intent_detection(label, kind):
         assert error == f"{cell.test.mean():.2f}"
 
 
+def test_words():
+    results, scaled = (
+        pd.read_csv(ROOT / "results" / f"beyond_paper-{name}" / "results.csv") for name in ("words", "words-scaled")
+    )
+    results = results[(results.cmr == 0) & ~results.settings.str.contains('"criterion":"saliency"')]
+    dense, pruned, plain = (results[results.method == method].test.item() for method in ("dense", "pruned", "doped_kp"))
+    said = f"dense {dense:.1f}, pruned {pruned:.1f}, doped KP {plain:.1f} with plain SGD and {scaled.test.item():.1f} with [scaled SGD]"
+    assert said in " ".join(README.split())
+
+
 def test_the_dense_classifier():
     results = atis()
     dense = results[results.method == "dense"]
