@@ -264,3 +264,8 @@ def test_how_doped_kp_fares_under_a_learning_rate_of_one():
         f"M carries {100 * plain[2]:.0f} % of the pre-activation energy at the end, with scaled SGD {100 * scaled[2]:.0f} %"
         in text
     )
+
+
+def test_a_high_probability_of_row_dropout():
+    text = " ".join(FINDINGS.split())
+    assert f"p = 0.7 is worse than none ({rows('cmr_probability-0.7').validation.mean():.3f})" in text
