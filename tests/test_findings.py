@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+
+from lightning_modules.matrices import plan_matrix
+from lightning_modules.settings import Method
 
 ROOT = Path(__file__).parents[1]
 FINDINGS = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
@@ -256,6 +260,8 @@ def test_how_doped_kp_fares_under_a_learning_rate_of_one():
         (trial,) = cell(rows(study), (method, False, False), 20).trial_id
         curves = pd.read_csv(ROOT / "results" / study / "curves.csv")
         curve = curves[curves.trial_id == trial].set_index("step").validation
+        if (study, method) == ("beyond_paper-words", "doped_kp"):
+            assert f"hardly a hump for row dropout to cure ({curve[6972]:.0f} to {curve[9296]:.0f})" in text
         at_step[study, method] = curve[9296], curve.iloc[-1], curves[curves.trial_id == trial].energy_structured.iloc[-1]
     pruned, plain, scaled = at_step.values()
     assert f"stood at {plain[0]:.0f} while the learning rate was 1 (pruned: {pruned[0]:.0f})" in text
@@ -269,3 +275,17 @@ def test_how_doped_kp_fares_under_a_learning_rate_of_one():
 def test_a_high_probability_of_row_dropout():
     text = " ".join(FINDINGS.split())
     assert f"p = 0.7 is worse than none ({rows('cmr_probability-0.7').validation.mean():.3f})" in text
+
+
+def test_how_far_a_step_of_kronecker_factors_goes():
+    """Against that of a dense weight it is, at the start, the squared norm of the other factor."""
+    text = " ".join(FINDINGS.split())
+    torch.manual_seed(0)
+    doped, alone = (
+        plan_matrix(Method(name=name, factor=20), (800, 200)).initialized(0.1 / 3**0.5) for name in ("doped_kp", "kp")
+    )
+    norms = [float(factor.detach().square().sum()) for factor in (doped.structured.b, doped.structured.c)]
+    assert "some 16 times" in text
+    assert norms == pytest.approx([16, 16], rel=0.15)
+    assert "of KP alone up to 400 times" in text
+    assert float(alone.c.detach().square().sum()) == pytest.approx(400, rel=0.3)

@@ -32,16 +32,9 @@ from lightning_modules.matrices.low_rank import LowRankPlan
 from lightning_modules.matrices.sparse import SparsePlan
 from lightning_modules.settings import Method
 
+pytestmark = pytest.mark.usefixtures("float64")
 some = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 every_method = pytest.mark.parametrize("name", METHODS)
-
-
-@pytest.fixture(autouse=True)
-def _float64():
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @every_method

@@ -15,17 +15,10 @@ from lightning_modules.matrices.kronecker import Kronecker
 from lightning_modules.matrices.low_rank import LowRank
 from lightning_modules.settings import Method
 
+double = pytest.mark.usefixtures("float64")
 some = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 PAIRS = {LowRank: ("u", "v"), Kronecker: ("b", "c"), Hybrid: ("u", "v")}
 STEP = 1e-6
-
-
-@pytest.fixture(autouse=True)
-def _float64():
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def projected(gradient, left, right):
@@ -62,6 +55,7 @@ def moved(matrix, gradient):
         return ((matrix.dense() - before) / STEP).numpy()
 
 
+@double
 @pytest.mark.parametrize("name", STRUCTURED)
 @some
 @given(shape=shapes, factor=factors)
@@ -74,6 +68,7 @@ def test_a_step_moves_the_matrix_along_its_gradient(name, shape, factor):
     np.testing.assert_allclose(moved(matrix, gradient), expected, atol=2e-3 * np.abs(expected).max())
 
 
+@double
 @pytest.mark.parametrize("name", STRUCTURED)
 @given(share=st.floats(1e-3, 1e3))
 @settings(deadline=None)
@@ -89,6 +84,7 @@ def test_a_step_is_the_same_however_the_factors_share_the_scale(name, share):
     np.testing.assert_allclose(moved(uneven, gradient), moved(even, gradient), atol=1e-2)
 
 
+@double
 @pytest.mark.parametrize("label", [label for label in METHODS if label not in STRUCTURED])
 def test_what_has_no_factors_keeps_its_gradient(label):
     matrix = plan_near(label, (24, 16), 2).initialized(0.1)
@@ -100,6 +96,7 @@ def test_what_has_no_factors_keeps_its_gradient(label):
     assert changed == {f"structured.{factor}" for factor in factors}
 
 
+@double
 @pytest.mark.parametrize("name", STRUCTURED)
 def test_a_factor_of_zeros_has_a_gradient(name):
     matrix = plan_near(name, (24, 12), 2).initialized(0.1)
@@ -126,7 +123,6 @@ def trained(optimizer, share, folder, clip, callbacks=()):
 
 
 def test_a_training_is_the_same_however_the_factors_share_the_scale(tmp_path):
-    torch.set_default_dtype(torch.float32)
     plain, scaled = ([trained(optimizer, share, tmp_path, 1e9) for share in (1, 4)] for optimizer in ("sgd", "scaled_sgd"))
     assert scaled[1] == pytest.approx(scaled[0], rel=1e-3)
     assert plain[1] != pytest.approx(plain[0], rel=1e-2)
@@ -145,7 +141,6 @@ class _Norms(pl.Callback):
 
 
 def test_the_scaled_gradient_is_what_is_clipped(tmp_path):
-    torch.set_default_dtype(torch.float32)
     norms = _Norms()
     trained("scaled_sgd", 1, tmp_path, 0.25, (norms,))
     assert max(norms.seen) == pytest.approx(0.25, rel=1e-3)
