@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,12 +37,13 @@ def estimate(task: TaskSettings, threads: int) -> Estimate:
     torch.set_num_threads(threads)
     model, data = task.build(Method())
     steps_an_epoch, validation_batches = len(data.train_dataloader()), len(data.val_dataloader())
-    watch = _Stopwatch()
+    training, watch = task.training, _Stopwatch()
     with tempfile.TemporaryDirectory() as scratch:
         trainer = pl.Trainer(
             max_steps=STEPS,
             accelerator="auto",
             devices=1,
+            precision=training.precision,
             num_sanity_val_steps=0,
             logger=False,
             callbacks=[watch],
@@ -54,15 +56,17 @@ def estimate(task: TaskSettings, threads: int) -> Estimate:
             check_val_every_n_epoch=None,
         )
         trainer.fit(model, data)
-    training = task.training
     a_pass = watch.median(watch.validation) * validation_batches
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
-    moments = {"sgd": 0, "adamw": 2}[training.optimizer]
+    weights = _bytes(model.state_dict().values())
     return Estimate(
         seconds=training.epochs * steps_an_epoch * watch.median(watch.training) + (training.validations + 2) * a_pass,
         model_bytes=weights,
-        checkpoint_bytes=weights * (1 + moments),
+        checkpoint_bytes=weights + sum(_bytes(state.values()) for state in trainer.optimizers[0].state.values()),
     )
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 class _Stopwatch(pl.Callback):
