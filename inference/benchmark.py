@@ -11,16 +11,13 @@ plan. Writes ``inference_benchmark.csv``, as results come, and a figure to ``--o
 stopped. Let nothing else run meanwhile.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
+    sys.path[:] = [str(here.parent), *(path for path in sys.path if Path(path).resolve() != here)]
+    from entry import start
 
-    from inference.benchmark_command import main
-
-    main()
+    start("inference.benchmark_command")

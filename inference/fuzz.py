@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
+    here = Path(__file__).resolve().parent
     # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from inference.fuzz_command import main
+    sys.path[:] = [str(here.parent), *(path for path in sys.path if Path(path).resolve() != here)]
+    from entry import start
 
     faulthandler.enable()  # after a crash it says where
-    sys.exit(main())
+    start("inference.fuzz_command")

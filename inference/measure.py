@@ -1,14 +1,12 @@
 """Entry: ``python inference/measure.py --results DIR`` adds measured latencies to results; ``--help`` says more."""
 
-import signal
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
+    here = Path(__file__).resolve().parent
     # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from inference.measure_command import main
+    sys.path[:] = [str(here.parent), *(path for path in sys.path if Path(path).resolve() != here)]
+    from entry import start
 
-    # End quietly where the reader of the output has left, as `| head` does.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.exit(main())
+    start("inference.measure_command")

@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
     # Also where SIGINT is ignored because a script started the command in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A sweep whose reader has left stops its workers before it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         return _command(parse(arguments), parts or Parts())
     except (UserError, FolderError) as error:
