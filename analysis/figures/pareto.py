@@ -22,7 +22,7 @@ SIZES = {
     "bytes": "LSTM weights: bytes, indices included",
     "latency_us": "Latency: microseconds a time step",
 }
-SPEEDS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20)
+RATIOS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100)
 LEFT, GAP, PANEL, BELOW, ABOVE = 0.55, 0.22, 2.4, 0.42, 0.56
 """Inches: margin with the axis, gap between the panels, their width, the room below and above them."""
 
@@ -123,9 +123,11 @@ def _size_axis(axes: Axes, size: str, sizes: Sequence[float], dense: float, fact
     axes.set_xlabel(SIZES[size])
     if not math.isfinite(dense):
         return
-    factors = SPEEDS if size == "latency_us" else factors
+    least, most = dense / high / margin, dense / low * margin
+    # Factors are of values: where no point has few enough indices to reach one of them in bytes, round numbers are shown.
+    of_study = size != "latency_us" and any(least <= factor <= most for factor in factors)
     top = axes.secondary_xaxis("top", functions=(lambda x: dense / np.maximum(x, 1e-9),) * 2)
-    top.xaxis.set_major_locator(FixedLocator(_apart(factors, dense / high / margin, dense / low * margin)))
+    top.xaxis.set_major_locator(FixedLocator(_apart(factors if of_study else RATIOS, least, most)))
     top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.factor(value)))
     top.xaxis.set_minor_locator(NullLocator())
     top.set_xlabel("Times faster than Dense" if size == "latency_us" else "Compression factor", color="0.35", labelpad=3)

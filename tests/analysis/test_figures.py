@@ -73,6 +73,18 @@ def test_ticks_of_the_size_axis():
     assert pareto._apart([5, 10, 10.5, 20, 400], 4, 40) == [5, 10, 20]
 
 
+@pytest.mark.parametrize(
+    ("size", "dense", "sizes", "shown"),
+    [("values", 640_000, [32_000], ["20×"]), ("bytes", 2_560_000, [198_416, 204_816], ["10×", "15×"])],
+)
+def test_the_upper_axis_has_numbers_also_where_no_size_is_at_a_factor_of_the_study(size, dense, sizes, shown):
+    """Bytes include indices: 20 times fewer values are 13 times fewer bytes."""
+    axes = Figure().add_axes((0.1, 0.2, 0.8, 0.6))
+    pareto._size_axis(axes, size, sizes, dense, [20])
+    (top,) = axes.child_axes
+    assert [label.get_text() for label in top.get_xticklabels()] == shown
+
+
 @pytest.mark.parametrize("densest", [0.9, 0.96, 0.99, 0.995, 0.9975, 0.999])
 def test_labels_of_the_sparsity_axis_do_not_touch(densest):
     with drawing.style():
