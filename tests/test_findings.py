@@ -223,9 +223,14 @@ WORDS = {
     "dense": ("beyond_paper-words", ("dense", False, False), 1),
     "pruned, by magnitude": ("beyond_paper-words", ("pruned", False, False), 20),
     "pruned, by saliency": ("beyond_paper-words", ("pruned", True, False), 20),
-    "doped KP": ("beyond_paper-words", ("doped_kp", False, False), 20),
-    "doped KP + CMR": ("beyond_paper-words", ("doped_kp", False, True), 20),
-    "doped KP, scaled SGD": ("beyond_paper-words-scaled", ("doped_kp", False, False), 20),
+    "doped KP": ("beyond_paper-words-scaled", ("doped_kp", False, False), 20),
+    "doped KP + CMR": ("beyond_paper-words-scaled", ("doped_kp", False, True), 20),
+    "doped KP, plain SGD": ("beyond_paper-words", ("doped_kp", False, False), 20),
+    "doped KP + CMR, plain SGD": ("beyond_paper-words", ("doped_kp", False, True), 20),
+    "KP alone": ("beyond_paper-words-scaled", ("kp", False, False), 20),
+    "LMF": ("beyond_paper-words-scaled", ("lmf", False, False), 20),
+    "HMD": ("beyond_paper-words-scaled", ("hmd", False, False), 20),
+    "doped KP, started from dense and distilled": ("beyond_paper-words-distilled", ("doped_kp", False, False), 20),
 }
 
 
@@ -249,6 +254,30 @@ def test_words(label, study, kind, factor):
     assert [part.strip() for part in line.split("|")[2:-1]] == shown
 
 
+def test_what_is_said_of_words():
+    text = " ".join(FINDINGS.split())
+
+    def of(label):
+        study, kind, factor = WORDS[label]
+        (row,) = cell(rows(study), kind, factor).itertuples()
+        return row
+
+    def energy(label):
+        curves = pd.read_csv(ROOT / "results" / WORDS[label][0] / "curves.csv")
+        return 100 * curves[curves.trial_id == of(label).trial_id].energy_structured.iloc[-1]
+
+    dense, doped, dropped = of("dense"), of("doped KP"), of("doped KP + CMR")
+    kp, lmf, hmd = (f"{100 * (of(label).test / dense.test - 1):.1f} %" for label in ("KP alone", "LMF", "HMD"))
+    assert f"they lose {kp}, {lmf} and {hmd}" in text
+    assert f"it costs, as in all short trainings: {dropped.validation - doped.validation:.1f} of validation" in text
+    shares = f"M carries {energy('doped KP + CMR'):.0f} % of the energy with it and {energy('doped KP'):.0f} % without"
+    assert shares in text
+    started = of("doped KP, started from dense and distilled")
+    assert f"{doped.validation - started.validation:.1f} of validation against the same method from random weights" in text
+    assert f"which over-fits ({started.test:.1f} against {dense.test:.1f} on test)" in text
+    assert started.steps == doped.steps
+
+
 def test_how_doped_kp_fares_under_a_learning_rate_of_one():
     text = " ".join(FINDINGS.split())
     at_step = {}
@@ -261,7 +290,8 @@ def test_how_doped_kp_fares_under_a_learning_rate_of_one():
         curves = pd.read_csv(ROOT / "results" / study / "curves.csv")
         curve = curves[curves.trial_id == trial].set_index("step").validation
         if (study, method) == ("beyond_paper-words", "doped_kp"):
-            assert f"hardly a hump for row dropout to cure ({curve[6972]:.0f} to {curve[9296]:.0f})" in text
+            hump = f"hardly a hump for row dropout to cure ({curve[6972]:.0f} to {curve[9296]:.0f} with plain SGD)"
+            assert hump in text
         at_step[study, method] = curve[9296], curve.iloc[-1], curves[curves.trial_id == trial].energy_structured.iloc[-1]
     pruned, plain, scaled = at_step.values()
     assert f"stood at {plain[0]:.0f} while the learning rate was 1 (pruned: {pruned[0]:.0f})" in text

@@ -118,13 +118,24 @@ def test_the_table_of_intent_detection(label, kind):
 
 
 def test_words():
-    results, scaled = (
-        pd.read_csv(ROOT / "results" / f"beyond_paper-{name}" / "results.csv") for name in ("words", "words-scaled")
+    plain, scaled, distilled = (
+        pd.read_csv(ROOT / "results" / f"beyond_paper-{name}" / "results.csv")
+        for name in ("words", "words-scaled", "words-distilled")
     )
-    results = results[(results.cmr == 0) & ~results.settings.str.contains('"criterion":"saliency"')]
-    dense, pruned, plain = (results[results.method == method].test.item() for method in ("dense", "pruned", "doped_kp"))
-    doped = f"doped KP {plain:.1f} with plain SGD and {scaled.test.item():.1f} with [scaled SGD]"
-    assert f"dense {dense:.1f}, pruned {pruned:.1f}, {doped}" in " ".join(README.split())
+    text = " ".join(README.split())
+
+    def test_of(results, method, cmr=False):
+        own = (results.method == method) & ((results.cmr > 0) == cmr)
+        (test,) = results[own & ~results.settings.str.contains('"criterion":"saliency"')].test
+        return f"{test:.1f}"
+
+    doped = f"doped KP {test_of(scaled, 'doped_kp')} (with row dropout {test_of(scaled, 'doped_kp', cmr=True)})"
+    others = ", ".join(
+        f"{name} {test_of(scaled, key)}" for name, key in (("LMF", "lmf"), ("KP alone", "kp"), ("HMD", "hmd"))
+    )
+    assert f"dense {test_of(plain, 'dense')}, pruned {test_of(plain, 'pruned')}, {doped}, {others};" in text
+    assert f"doped KP started from the dense model and distilled **{test_of(distilled, 'doped_kp')}**" in text
+    assert f"with plain SGD doped KP has {test_of(plain, 'doped_kp')}" in text
 
 
 def test_the_dense_classifier():
