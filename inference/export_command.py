@@ -46,10 +46,7 @@ def _command(arguments: Sequence[str]) -> None:
 
         write_c(model, out)
     else:
-        try:
-            from inference.onnx_export import write_onnx
-        except ModuleNotFoundError as error:
-            raise InferenceError(f"the package {error.name} is missing: pip install -r requirements.txt") from error
+        from inference.onnx_export import write_onnx
 
         write_onnx(model, out)
     print("\n".join([*summary(model.description), f"wrote {out}: {_weight(out):,} bytes"]))

@@ -40,10 +40,8 @@ def serve(folder: ResultsFolder, study: str | None, port: int) -> None:
     """Show the studies of a folder until Ctrl-C. Raises ``UserError`` if there are none, or if the port is taken."""
     studies_in(folder, study)
     storage = open_read_only(folder)
-    try:
-        from optuna_dashboard import wsgi
-    except ModuleNotFoundError as error:
-        raise UserError(f"the package {error.name} is missing: pip install -r requirements.txt") from error
+    from optuna_dashboard import wsgi
+
     try:
         server = make_server(HOST, port, reading_only(wsgi(storage)), _Server, _Handler)
     except OSError as error:

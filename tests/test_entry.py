@@ -33,7 +33,7 @@ def test_a_missing_package_is_one_line(command: str, tmp_path: Path) -> None:
     assert "pip install -r requirements.txt" in ended.stderr
 
 
-def test_a_missing_module_of_the_project_itself_is_shown_as_the_defect_that_it_is(tmp_path: Path) -> None:
+def test_a_missing_module_of_the_project_itself_is_shown_as_the_defect_that_it_is() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "from entry import start; start('analysis.no_such_module')"],
         capture_output=True,

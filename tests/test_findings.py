@@ -276,6 +276,11 @@ def test_what_is_said_of_words():
     assert f"{doped.validation - started.validation:.1f} of validation against the same method from random weights" in text
     assert f"which over-fits ({started.test:.1f} against {dense.test:.1f} on test)" in text
     assert started.steps == doped.steps
+    minutes = [
+        row.seconds / 60 for study in ("beyond_paper-words", "beyond_paper-words-scaled") for row in rows(study).itertuples()
+    ]
+    assert f"{min(minutes):.0f} to {max(minutes):.0f} minutes a trial" in text
+    assert f"{started.seconds / 60:.0f} when distilled" in text
 
 
 def test_how_doped_kp_fares_under_a_learning_rate_of_one():
