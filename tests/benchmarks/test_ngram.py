@@ -68,8 +68,8 @@ def test_probabilities_are_a_distribution_after_any_context(
 
 
 def test_it_is_a_distribution_on_real_text_too() -> None:
-    from data.corpus import load
     from data.settings import Corpus
+    from data.text.corpus import load
 
     corpus = load(Corpus(limit=50_000))
     size = len(corpus.vocabulary)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.errors import DataError
-from data.subwords import Subwords
+from data.parallel.subwords import Subwords
+from doping.errors import DataError
 
 SENTENCES = ["a man rides a bike", "two men ride bikes", "the woman rides", "ein Mädchen fährt", "ba con mèo nhỏ"] * 3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.kernels.build import HEADER, SOURCE
+from doping.inference.kernels.build import HEADER, SOURCE
 
 ROOT = Path(__file__).parents[2]
 DRIVER = Path(__file__).with_name("kernels_driver.c")

@@ -9,10 +9,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from data.batches import StreamBatches
+from data.text.batches import StreamBatches
+from doping.method import Method
 from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.language_model import LanguageModel
-from lightning_modules.settings import Method
 from tasks.language_model import LanguageModelTask
 
 VOCABULARY = 12
