@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import sweeps.running.sweep
-
 from doping.machine import commit, hardware, versions
 from sweeps.engines.base import Ended, Event
 from sweeps.engines.launch import Launch

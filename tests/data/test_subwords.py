@@ -63,7 +63,7 @@ def test_a_vocabulary_of_another_project_is_refused() -> None:
 
 
 def test_threads_do_not_change_it(subwords: Subwords) -> None:
-    script = f"from data.subwords import Subwords; print(Subwords.of({SENTENCES!r}, 320).to_json(), end='')"
+    script = f"from data.parallel.subwords import Subwords; print(Subwords.of({SENTENCES!r}, 320).to_json(), end='')"
     for threads in ("1", "3"):
         environment = {**os.environ, "RAYON_NUM_THREADS": threads}
         root = Path(__file__).parents[2]
