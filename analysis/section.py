@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import labels, variants
 from analysis.stats.statistic import Statistic
+from doping.families import has_sparse_part
 
 DEPLOYED = ("latency_us", "bundle_bytes")
 """Measured of the exported model: microseconds a time step on the CPU, and bytes of its file."""
@@ -75,7 +76,7 @@ class Row:
     @property
     def sparse(self) -> bool:
         """Whether a part of it is pruned while it trains."""
-        return self.method == "pruned" or self.method.startswith("doped_")
+        return has_sparse_part(self.method)
 
     @property
     def finished(self) -> pd.DataFrame:

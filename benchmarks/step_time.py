@@ -19,11 +19,12 @@ import sys
 import time
 from pathlib import Path
 
+from doping.families import is_doped, methods
 from doping.method import Method
 from tasks.language_model import LanguageModelTask
 
 BASELINE = "nn.LSTM"
-METHODS = [BASELINE, "dense", "pruned", "lmf", "hmd", "kp", "doped_lmf", "doped_hmd", "doped_kp"]
+METHODS = [BASELINE, *methods()]
 WORDS, BATCH, STEPS = 10_000, 20, 35
 ROUNDS = 3
 
@@ -73,7 +74,7 @@ def measure(name: str, factor: float, repetitions: int) -> dict[str, list[float]
 def _method(name: str, factor: float) -> Method:
     if name in (BASELINE, "dense"):
         return Method()
-    cmr = {"probability": 0.3} if name.startswith("doped") else {}
+    cmr = {"probability": 0.3} if is_doped(name) else {}
     return Method.model_validate({"name": name, "factor": factor, "cmr": cmr})
 
 

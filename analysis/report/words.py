@@ -10,6 +10,7 @@ from analysis.stats import equal_quality, significance
 from analysis.stats.equal_quality import EqualQuality
 from analysis.stats.significance import Difference
 from analysis.tables import content
+from doping.families import is_doped
 
 CLOSE = 10.0
 """Percent: a model within so much of dense counts as close to it."""
@@ -115,7 +116,7 @@ def _at_equal_quality(section: Section) -> list[str]:
         size: {known.row.key: known for known in equal_quality.compare(section, size) if known.baseline == "pruned"}
         for size in ("values", "bytes")
     }
-    doped = [known for key, known in found["values"].items() if key.method.startswith("doped_")]
+    doped = [known for key, known in found["values"].items() if is_doped(key.method)]
     if not doped:
         return []
     best = max(doped, key=lambda known: known.mean)

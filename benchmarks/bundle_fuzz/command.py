@@ -22,7 +22,7 @@ from doping.inference import reference
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.file import Bundle
 from doping.inference.commands.command_line import Parser, answer
-from doping.inference.kernels.narrow import LARGEST
+from doping.inference.families.narrow import LARGEST
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.runtime import runnable

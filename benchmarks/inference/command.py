@@ -18,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from doping.method import MethodName
+from doping.families import has_sparse_part, methods
 
 BATCHES = (1, 16)
 STEPS = {"generating": 1, "scoring": 35}
 SECONDS_PER_TIMING = 0.003
-METHODS: tuple[MethodName, ...] = ("pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd")
+METHODS = [name for name in methods() if name != "dense"]
 PATTERNS = ("unstructured", "gates", "rows")
 Row = dict[str, Any]
 
@@ -133,7 +133,7 @@ def measure(hidden: int, factors: list[float], rounds: int, quick: bool, cell: S
     import numpy as np
 
     from benchmarks.inference.engines import compressed, dense_engines
-    from doping.inference.kernels.layout import stored_bytes
+    from doping.inference.families.layout import stored_bytes
 
     threads, batch, mode = cell
     steps = STEPS[mode]
@@ -172,7 +172,7 @@ def _matrices(weight_MN: Any, factors: list[float], quick: bool) -> Iterator[tup
 
     yield "dense", "", "int8", 1.0, narrowed(Dense(weight_MN))
     for name in ("kp", "pruned", "doped_kp") if quick else METHODS:
-        sparse = name == "pruned" or name.startswith("doped")
+        sparse = has_sparse_part(name)
         for pattern, factor in itertools.product(PATTERNS if sparse else PATTERNS[:1], factors):
             try:
                 matrix = random_matrix(name, factor, pattern, weight_MN.shape, seed=len(pattern))

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from doping.inference.families.sparse import ROWS_OF_BLOCK
 from doping.inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Pattern, Sparse, Sum
-from doping.inference.kernels.sparse import ROWS_OF_BLOCK
 from doping.matrices import plan_matrix
 from doping.matrices.base import Plan
 from doping.matrices.doped import DopedPlan

@@ -5,28 +5,22 @@
     (50 x 26) ⊗ (52 x 25) + 81,900 nonzeros
     >>> matrix = plan.initialized(std=0.03)     # or plan.fitted(trained_weight)
 
-A new structured family is one file with a ``Matrix`` and a ``StructuredPlan``, and a line in ``STRUCTURED``.
+A new structured family is one file with a ``Matrix`` and a ``StructuredPlan``, and a line in ``doping.families``.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from doping.matrices.base import Matrix, Plan, StructuredPlan
+from doping.matrices.base import Matrix, Plan
 from doping.matrices.blocks import BLOCK_ENTRIES
 from doping.matrices.budget import Budget, BudgetError, Shape, Size
 from doping.matrices.dense import DensePlan
 from doping.matrices.doped import Doped, DopedPlan
-from doping.matrices.hybrid import HybridPlan
-from doping.matrices.kronecker import KroneckerPlan
-from doping.matrices.low_rank import LowRankPlan
 from doping.matrices.sparse import Sparse, SparsePlan
 from doping.method import Method
 
 __all__ = ["Budget", "BudgetError", "Doped", "Matrix", "Plan", "Shape", "Size", "Sparse", "plan_matrix"]
-
-STRUCTURED: dict[str, type[StructuredPlan]] = {"lmf": LowRankPlan, "hmd": HybridPlan, "kp": KroneckerPlan}
-"""The structured families by their name; each can be doped."""
 
 
 def plan_matrix(method: Method, shape: Shape) -> Plan:
@@ -42,17 +36,17 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
     budget, entries = Budget(method.factor, method.unit), BLOCK_ENTRIES[method.pattern]
     if method.name == "pruned":
         return SparsePlan(shape, budget.nonzeros(shape, entries=entries), method.pattern)
-    family = method.name.removeprefix("doped_")
-    options: dict[str, Any] = {"left": method.left_shape, "terms": method.terms} if family == "kp" else {}
+    assert method.family
+    plans_of = method.family.plan_class()
+    options: dict[str, Any] = {argument: getattr(method, setting) for setting, argument in method.family.options}
     values = budget.structured_values(shape)
     if not method.doped:
-        plans = STRUCTURED[family].around(shape, values, **options)
+        plans = plans_of.around(shape, values, **options)
         return budget.fit(shape, plans, f"as {method.name}")
-    structured = STRUCTURED[family].for_doping(shape, values, method.structured_share, **options)
+    structured = plans_of.for_doping(shape, values, method.structured_share, **options)
     if structured.size().values >= values:
         largest = budget.reached(shape, structured.size())
-        hint = "; or give structured_share, to take a structured part of lower rank" if family == "kp" else ""
         nearest = [(f"{structured} alone", largest)]
-        raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + hint)
+        raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + plans_of.smaller_hint)
     sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), entries), method.pattern)
     return DopedPlan(shape, structured, sparse, method.sparse_variance, method.cmr)

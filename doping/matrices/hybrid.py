@@ -14,7 +14,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from doping.matrices.base import Matrix, StructuredPlan, root_mean_square, uniform
+from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import Shape, Size, structured_size
 from doping.matrices.scaled_gradients import scale_gradients
 
@@ -49,6 +49,11 @@ class Hybrid(Matrix):
         for column, (v_H, gradient_H) in enumerate(halves):
             u_1L, gradient_1L = self.u.mT[column, None], self.u.grad.mT[column, None]
             scale_gradients(u_1L, gradient_1L, v_H[None], gradient_H[None])
+
+    def stored(self) -> Stored:
+        """``a``, ``u`` and ``v``."""
+        arrays = {"a": array(self.a), "u": array(self.u), "v": array(self.v)}
+        return Stored("hybrid", {"free_rows": self.a.shape[0]}, arrays)
 
     def size(self) -> Size:
         """r·n + 2·(m − r) + n values and multiply–adds."""

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_references import FAMILIES, lstm, random_matrix, random_sparse, random_structured, written_out
 
+from doping.inference.families.layout import fields, stored_bytes
 from doping.inference.kernels import PATTERNS, Dense, Kronecker, Layer, Sparse, Sum, multiply, narrowed
-from doping.inference.kernels.layout import fields, stored_bytes
 from doping.inference.kernels.native import kernels
 
 KINDS = [*FAMILIES, *PATTERNS, *(f"kronecker+{pattern}" for pattern in PATTERNS), "low_rank+gates", "hybrid+unstructured"]

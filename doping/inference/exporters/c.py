@@ -17,15 +17,15 @@ from doping.errors import InferenceError
 from doping.inference.bundle.description import summary
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import Cell, cells, table
+from doping.inference.families.layout import Fields, fields
 from doping.inference.kernels import Matrix
-from doping.inference.kernels.layout import Fields, fields
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.models.lstm import Lstm
 from doping.inference.runtime import runnable
 
 PACKAGE = Path(__file__).parent
 TEMPLATE = PACKAGE / "c_template"
-KERNELS = tuple(PACKAGE / "kernels" / name for name in ("doped_lstm.h", "doped_lstm.c"))
+KERNELS = tuple(PACKAGE.parent / "kernels" / name for name in ("doped_lstm.h", "doped_lstm.c"))
 
 EXPECTED_STEPS = 12
 """Steps of the demo: more than the eight that the kernels run at a time, and no multiple of them. A classifier reads texts

@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
+from doping.inference.families.matrix import Matrix
+from doping.inference.families.sparse import Array
 from doping.inference.kernels.build import KernelError
-from doping.inference.kernels.matrices import Matrix
 from doping.inference.kernels.native import NativeLayer, NativeMatrix, kernels
-from doping.inference.kernels.sparse import Array
 
 Engine = Literal["c", "torch"]
 """The C kernels, or PyTorch where there is no compiler."""

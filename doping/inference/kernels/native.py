@@ -12,10 +12,10 @@ import cffi
 import numpy as np
 import numpy.typing as npt
 
+from doping.inference.families.layout import fields
+from doping.inference.families.matrix import Matrix
+from doping.inference.families.sparse import Array
 from doping.inference.kernels.build import HEADER, library
-from doping.inference.kernels.layout import fields
-from doping.inference.kernels.matrices import Matrix
-from doping.inference.kernels.sparse import Array
 
 ALIGNMENT = 64
 """Bytes of a cache line: where the arrays of a matrix start."""

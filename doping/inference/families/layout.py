@@ -6,23 +6,21 @@ rows, D places in a slice, 8 rows of a slice or lanes of a vector, G groups of r
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from doping.inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum
-from doping.inference.kernels.sparse import Sparse, by_group
+from doping.inference.families.sparse import Sparse, by_group
+
+if TYPE_CHECKING:
+    from doping.inference.families.matrix import Matrix
 
 LANES = 8
 """Floats of a vector: what rows are padded to."""
 
 NO_STRUCTURE, DENSE, KRONECKER, KRONECKER_LEFT_FIRST, LOW_RANK, HYBRID = range(6)
 """``enum doped_kind``."""
-
-LEFT_FIRST_FROM = 1.2
-"""How many times the multiply–adds of left first the other order may have, as its loops are wider. Measured with
-(50 x 26) ⊗ (52 x 25): 4 % more multiply–adds take 6 % less time for a vector, 18 % less for a panel."""
 
 PATTERN_NUMBERS = {"unstructured": 1, "rows": 2, "gates": 3}
 """``enum doped_pattern``."""
@@ -34,42 +32,16 @@ Fields = dict[str, int | npt.NDArray[Any]]
 def fields(matrix: Matrix) -> Fields:
     """All fields of the C structure but those that are zero."""
     shape: Fields = {"rows": matrix.shape[0], "columns": matrix.shape[1]}
+    from doping.inference.families.matrix import Sum  # which is made of matrices that lay themselves out with this module
+
     if isinstance(matrix, Sum):
-        return shape | _structured(matrix.structured) | _sparse(matrix.sparse)
-    return shape | (_sparse(matrix) if isinstance(matrix, Sparse) else _structured(matrix))
+        return shape | matrix.structured.layout() | _sparse(matrix.sparse)
+    return shape | (_sparse(matrix) if isinstance(matrix, Sparse) else matrix.layout())
 
 
-def _structured(matrix: Structured) -> Fields:
-    if isinstance(matrix, Dense):
-        dense: Fields = {"kind": DENSE, "weight": _laid_out(matrix.weight)}
-        return dense | _scales(weight_scales=matrix.weight_scale)
-    if isinstance(matrix, LowRank):
-        left, right = _padded(matrix.u.T), _laid_out(matrix.v)
-        low_rank: Fields = {"kind": LOW_RANK, "rank": len(matrix.v), "left": left, "right": right}
-        return low_rank | _scales(left_scales=matrix.u_scale, right_scales=matrix.v_scale)
-    if isinstance(matrix, Hybrid):
-        weight, left, right = _laid_out(matrix.a), _padded(matrix.u.T), _laid_out(matrix.v)
-        hybrid: Fields = {"kind": HYBRID, "rank": len(matrix.a), "weight": weight, "left": left, "right": right}
-        return hybrid | _scales(weight_scales=matrix.a_scale)
-    return _kronecker(matrix)
-
-
-def _scales(**scales: npt.NDArray[np.float32] | None) -> Fields:
+def scale_fields(**scales: npt.NDArray[np.float32] | None) -> Fields:
     """Those of narrow arrays."""
-    return {name: _laid_out(scale) for name, scale in scales.items() if scale is not None}
-
-
-def _kronecker(matrix: Kronecker) -> Fields:
-    (terms, m1, n1), (_, m2, n2) = matrix.b.shape, matrix.c.shape
-    shape: Fields = {"terms": terms, "left_rows": m1, "left_columns": n1}
-    b_scale, c_scale = matrix.b_scale, None if matrix.c_scale is None else _padded(matrix.c_scale)
-    if n1 * m2 * (n2 + m1) <= LEFT_FIRST_FROM * m1 * n2 * (n1 + m2):
-        left_IJR, right_LRK = matrix.b.transpose(1, 2, 0), matrix.c.transpose(2, 0, 1)
-        scales = _scales(left_scales=b_scale, right_scales=None if c_scale is None else np.tile(c_scale, terms))
-        return shape | {"kind": KRONECKER, "left": _laid_out(left_IJR), "right": _padded(right_LRK)} | scales
-    left_IRJ, right_RLK = matrix.b.transpose(1, 0, 2), matrix.c.transpose(0, 2, 1)
-    scales = _scales(left_scales=None if b_scale is None else np.repeat(b_scale, terms), right_scales=c_scale)
-    return shape | {"kind": KRONECKER_LEFT_FIRST, "left": _laid_out(left_IRJ), "right": _padded(right_RLK)} | scales
+    return {name: laid_out(scale) for name, scale in scales.items() if scale is not None}
 
 
 def _sparse(matrix: Sparse) -> Fields:
@@ -79,9 +51,9 @@ def _sparse(matrix: Sparse) -> Fields:
     values, columns, offsets = matrix.values, matrix.columns, matrix.offsets
     if matrix.values_scale is not None:
         values, columns, offsets = _in_fours(matrix)
-        pattern |= _scales(value_scales=by_group(matrix.values_scale, matrix.pattern))
+        pattern |= scale_fields(value_scales=by_group(matrix.values_scale, matrix.pattern))
     indices = columns.astype(_index_type(matrix.shape[1]))
-    return pattern | {"values": _laid_out(values), "indices": indices, "offsets": offsets.astype(np.uint32)}
+    return pattern | {"values": laid_out(values), "indices": indices, "offsets": offsets.astype(np.uint32)}
 
 
 def _in_fours(matrix: Sparse) -> tuple[npt.NDArray[np.int8], npt.NDArray[Any], npt.NDArray[np.int64]]:
@@ -132,9 +104,9 @@ def _slices(matrix: Sparse) -> Fields:
     columns_D8[:] = np.repeat(last_S8, depth_S, axis=0)
     columns_D8[offsets[slice_Z] + within_Z, lane_Z] = matrix.columns
     values_D8[offsets[slice_Z] + within_Z, lane_Z] = matrix.values[:, 0]
-    scales = _scales(value_scales=None if matrix.values_scale is None else _padded(matrix.values_scale[order_M]))
+    scales = scale_fields(value_scales=None if matrix.values_scale is None else padded(matrix.values_scale[order_M]))
     return scales | {
-        "values": _laid_out(_four_interleaved(values_D8) if narrow else values_D8),
+        "values": laid_out(_four_interleaved(values_D8) if narrow else values_D8),
         "indices": columns_D8.astype(_index_type(matrix.shape[1])),
         "offsets": offsets.astype(np.uint32),
         "order": order_M.astype(_index_type(matrix.shape[0])),
@@ -146,13 +118,13 @@ def _index_type(count: int) -> npt.DTypeLike:
     return np.uint16 if count <= 1 << 16 else np.uint32
 
 
-def _padded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def padded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The last dimension filled with zeros up to whole vectors."""
     missing = -array.shape[-1] % LANES
-    return _laid_out(np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)]))
+    return laid_out(np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)]))
 
 
-def _laid_out(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def laid_out(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Contiguous, narrow or float32."""
     return np.ascontiguousarray(array, np.int8 if array.dtype == np.int8 else np.float32)
 
