@@ -5,6 +5,7 @@ The parts of a family stand in its own file; here is what they share, the sparse
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
@@ -95,7 +96,8 @@ def _parts_of_kind(given: object) -> object:
     found = classes().get(given.get("kind", ""))
     if found is None:
         raise ValueError(f"kind is {given.get('kind')!r}; expected one of {', '.join(classes())}")
-    return found.parts.model_validate(given, strict=True)
+    # As JSON, where a shape is a list: strict about everything else.
+    return found.parts.model_validate_json(json.dumps(given))
 
 
 class MatrixParts(Part):
