@@ -25,7 +25,7 @@ from doping.inference.runtime import runnable
 
 PACKAGE = Path(__file__).parent
 TEMPLATE = PACKAGE / "c_template"
-KERNELS = tuple(PACKAGE / "kernels" / name for name in ("doped_lstm.h", "doped_lstm.c"))
+KERNELS = tuple(PACKAGE.parent / "kernels" / name for name in ("doped_lstm.h", "doped_lstm.c"))
 
 EXPECTED_STEPS = 12
 """Steps of the demo: more than the eight that the kernels run at a time, and no multiple of them. A classifier reads texts
