@@ -17,11 +17,11 @@ def start(module: str) -> NoReturn:
         sys.exit(importlib.import_module(module).main())
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if not package or (Path(__file__).parents[1] / package).exists():
+        root = Path(__file__).parents[1]
+        if not package or (root / package).exists():
             raise
-        print(
-            f"error: the package {package} is not installed for {sys.executable}: "
-            "use the environment of the README (. .venv/bin/activate), or pip install -r requirements.txt",
-            file=sys.stderr,
-        )
+        remedy = f"pip install {package}"
+        if (root / "requirements.txt").is_file():  # In the repository; elsewhere the library was installed.
+            remedy = "use the environment of the README (. .venv/bin/activate), or pip install -r requirements.txt"
+        print(f"error: the package {package} is not installed for {sys.executable}: {remedy}", file=sys.stderr)
         sys.exit(2)
