@@ -10,13 +10,13 @@ import pytest
 import torch
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
-from inference.c_export import EXPECTED_STEPS, TEMPLATE, write_c
-from inference.c_names import kernel_names
-from inference.c_weights import _string
-from inference.from_training import to_bundle
-from inference.kernels.build import FOLDER, HEADERS, SOURCES
-from inference.narrowing import narrow
-from inference.runtime import runnable
+from doping.inference.bundle.narrowing import narrow
+from doping.inference.exporters.c import EXPECTED_STEPS, TEMPLATE, write_c
+from doping.inference.exporters.c_names import kernel_names
+from doping.inference.exporters.c_weights import _string
+from doping.inference.kernels.build import FOLDER, HEADERS, SOURCES
+from doping.inference.runtime import runnable
+from tasks.bundles import to_bundle
 
 STRICT = "-O1 -Werror -Wpedantic"
 SANITIZED = f"{STRICT} -g -fsanitize=address,undefined -fno-sanitize-recover=all"

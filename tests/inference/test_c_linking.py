@@ -9,14 +9,14 @@ import pytest
 import torch
 from models import INTENT_WORDS, LABELS, classifier, compressed, language_model
 
-from inference.c_export import write_c
-from inference.c_names import model_name
-from inference.errors import InferenceError
-from inference.from_training import to_bundle
-from inference.kernels.workspace import layer_workspace, multiply_workspace
-from inference.narrowing import narrow
-from inference.runtime import runnable
-from inference.weights import cells
+from doping.errors import InferenceError
+from doping.inference.bundle.narrowing import narrow
+from doping.inference.bundle.weights import cells
+from doping.inference.exporters.c import write_c
+from doping.inference.exporters.c_names import model_name
+from doping.inference.kernels.workspace import layer_workspace, multiply_workspace
+from doping.inference.runtime import runnable
+from tasks.bundles import to_bundle
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("g++"), reason="no gcc or no g++")
 QUICK = ["CFLAGS=-O0 -Werror -Wpedantic", "ARCH="]
