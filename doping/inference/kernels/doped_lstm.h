@@ -4,13 +4,13 @@
  * one vendor. Compile it with -O3 -ffp-contract=fast and the flag for the processor (-march=native).
  * Nothing here allocates, keeps state of its own, or fails: whoever fills the structures answers for shapes and indices.
  * With -fopenmp a layer can run on several threads; without, `threads` is ignored and no system is needed.
- * With -DDOPED_SMALL, for a microcontroller, vectors are computed one at a time: less code and a small part of the workspace, but
+ * With -DDOPED_SMALL, for a processor without vectors, small.c computes one vector at a time: little code, stack and workspace, but
  * several steps or sequences at once are no faster than one after the other. All parts are compiled with it, or none.
  *
  * Matrices are stored row after row unless said otherwise. "Padded" is rounded up to a multiple of 8; what fills it is zero.
  *
  * Values are float32, or narrow: int8 times a scale of their row, a float32. An array whose scales are NULL is float32. Narrow
- * values are widened in registers, or two thousand at a time on the stack (8 KB), and never all at once.
+ * values are widened in registers, or two thousand at a time on the stack (8 KB; none with DOPED_SMALL), and never all at once.
  */
 #ifndef DOPED_LSTM_H
 #define DOPED_LSTM_H

@@ -3,25 +3,16 @@
 
 #include <string.h>
 
+#ifndef DOPED_SMALL
+
 INLINE lanes chosen(lanes_mask mask, lanes yes, lanes no) {
     return (lanes)((mask & (lanes_mask)yes) | (~mask & (lanes_mask)no));
 }
 
-/* tanh as a rational function, x P(x^2) / Q(x^2), fitted for the least largest error on |x| < 9, beyond which it is constant; off
- * by at most 5e-7, and NaN where x is. */
 INLINE lanes tanh_of(lanes x) {
-    const lanes limit = {9, 9, 9, 9, 9, 9, 9, 9}, one = {1, 1, 1, 1, 1, 1, 1, 1};
+    const lanes limit = (lanes){0} + TANH_LIMIT, one = {1, 1, 1, 1, 1, 1, 1, 1};
     x = chosen(x > limit, limit, chosen(x < -limit, -limit, x));
-    lanes z = x * x;
-    lanes p = 1.3184230067781277e-08f * z + 2.0471835892915504e-05f;
-    p = p * z + 3.4865822547227496e-03f;
-    p = p * z + 1.3373198012000911e-01f;
-    p = p * z + 9.9999990635816600e-01f;
-    lanes q = 7.7026662922824470e-07f * z + 3.2713859535124875e-04f;
-    q = q * z + 2.5841980602602423e-02f;
-    q = q * z + 4.6706494876227660e-01f;
-    q = q * z + 1.0f;
-    lanes y = x * p / q;
+    const lanes z = x * x, y = x * TANH_P(z) / TANH_Q(z);
     return chosen(y > one, one, chosen(y < -one, -one, y));
 }
 
@@ -68,3 +59,5 @@ static void activated(int count, const float *x, float *y, int sigmoid) {
 
 void doped_tanh(int32_t count, const float *x, float *y) { activated(count, x, y, 0); }
 void doped_sigmoid(int32_t count, const float *x, float *y) { activated(count, x, y, 1); }
+
+#endif

@@ -1,7 +1,14 @@
-/* Products with small dense matrices, in tiles that fit the registers. */
+/* Products with dense matrices: small ones in tiles that fit the registers, large ones row by row. */
 #include "parts.h"
 
 #include <string.h>
+
+#ifndef DOPED_SMALL
+
+enum {
+    TILE = 2048, /* floats of narrow values that are widened at a time; they stay in the first cache */
+    TILE_WIDTH = 64
+};
 
 INLINE void tile(const dense_product *p, int row, int column, const int rows, const int vectors) {
     const float *a = (const float *)p->a + row * p->a_row, *v = (const float *)p->v + column;
@@ -113,3 +120,74 @@ void doped_multiply_dense(const dense_product *p) {
     else
         multiply_floats(p);
 }
+
+INLINE float dot(const float *a, const float *b, int count) {
+    lanes sum = {0};
+    int n = 0;
+    for (; n + LANES <= count; n += LANES)
+        sum += load(a + n) * load(b + n);
+    float total = sum_of(sum);
+    for (; n < count; n++)
+        total += a[n] * b[n];
+    return total;
+}
+
+/* y += W x for one vector, W narrow. A load of 32 values is 8 words of four; so the x that they meet are sorted by their place in
+ * the word. */
+static void multiply_narrow_rows(const int8_t *weight, const float *scales, int rows, int columns, const float *x, float *y) {
+    float sorted[TILE];
+    for (int first = 0; first < columns; first += TILE) {
+        const int count = minimum(TILE, columns - first), whole = count / (4 * LANES) * 4 * LANES;
+        for (int n = 0; n < whole; n += 4 * LANES)
+            for (int k = 0; k < 4 * LANES; k++)
+                sorted[n + k % 4 * LANES + k / 4] = x[first + n + k];
+        for (int row = 0; row < rows; row += 4) {
+            const int some = minimum(4, rows - row);
+            const int8_t *w = weight + (ptrdiff_t)row * columns + first;
+            lanes sum[4] = {{0}};
+            for (int n = 0; n < whole; n += 4 * LANES)
+                for (int i = 0; i < 4; i++) {
+                    lanes_bits words = *(const lanes_bits *)(w + (ptrdiff_t)minimum(i, some - 1) * columns + n);
+                    for (int place = 0; place < 4; place++)
+                        sum[i] += widened(words, place) * load(sorted + n + place * LANES);
+                }
+            for (int i = 0; i < some; i++) {
+                float total = sum_of(sum[i]);
+                for (int k = whole; k < count; k++)
+                    total += (float)w[(ptrdiff_t)i * columns + k] * x[first + k];
+                y[row + i] += scales[row + i] * total;
+            }
+        }
+    }
+}
+
+/* y += W x for one vector: dot products of 4 rows at a time with x. */
+void doped_multiply_rows(const void *matrix, const float *scales, int rows, int columns, const float *x, float *y) {
+    if (scales) {
+        multiply_narrow_rows(matrix, scales, rows, columns, x, y);
+        return;
+    }
+    const float *weight = matrix;
+    int row = 0;
+    for (; row + 4 <= rows; row += 4) {
+        const float *w = weight + (ptrdiff_t)row * columns;
+        lanes sum[4][2] = {{{0}}};
+        int n = 0;
+        for (; n + 2 * LANES <= columns; n += 2 * LANES)
+            for (int half = 0; half < 2; half++) {
+                lanes values = load(x + n + half * LANES);
+                for (int i = 0; i < 4; i++)
+                    sum[i][half] += load(w + (ptrdiff_t)i * columns + n + half * LANES) * values;
+            }
+        for (int i = 0; i < 4; i++) {
+            float total = sum_of(sum[i][0] + sum[i][1]);
+            for (int k = n; k < columns; k++)
+                total += w[(ptrdiff_t)i * columns + k] * x[k];
+            y[row + i] += total;
+        }
+    }
+    for (; row < rows; row++)
+        y[row] += dot(weight + (ptrdiff_t)row * columns, x, columns);
+}
+
+#endif

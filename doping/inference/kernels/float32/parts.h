@@ -10,6 +10,8 @@
  *
  * threads.c -> lstm.c -> product.c -> structured_vector.c, structured_panel.c -> dense.c
  *                     -> cell.c    -> sparse_vector.c, sparse_panel.c
+ *
+ * With DOPED_SMALL there are no panels, and small.c takes the place of dense.c, sparse_vector.c and cell.c.
  */
 #ifndef DOPED_PARTS_H
 #define DOPED_PARTS_H
@@ -31,11 +33,6 @@ enum { PANELS = 1, AT_ONCE = LANES, PANEL_FROM = 3 };
 
 /* dense.c */
 
-enum {
-    TILE = 2048, /* floats of narrow values that are widened at a time; they stay in the first cache */
-    TILE_WIDTH = 64
-};
-
 /* out (rows, width) = or += a (rows, depth) times v (depth, width), each with its own strides. v may be read, not used, up to the
  * next multiple of 8 columns. One of the factors may be narrow: a with a scale a row, and a_row or a_column 1; or v with a scale a
  * column. */
@@ -52,6 +49,9 @@ typedef struct {
 } dense_product;
 
 void doped_multiply_dense(const dense_product *p);
+
+/* y += W x for one vector; W (rows, columns) is narrow if it has scales. */
+void doped_multiply_rows(const void *matrix, const float *scales, int rows, int columns, const float *x, float *y);
 
 /* The element of an array that is narrow if it has scales. */
 static inline const void *element(const void *array, ptrdiff_t index, const float *scales) {
@@ -75,6 +75,16 @@ void doped_sparse_of_panel(const doped_matrix *m, const float *x, float *y, int 
 
 /* product.c: y += W x, of a vector (columns) or a panel (columns, 8). */
 void doped_product(const doped_matrix *m, const float *x, float *y, float *between, int panel, share team);
+
+/* tanh as a rational function, x P(x^2) / Q(x^2), fitted for the least largest error on |x| < 9, beyond which it is constant; off
+ * by at most 5e-7, and NaN where x is. */
+#define TANH_LIMIT 9.0f
+#define TANH_P(z)                                                                                         \
+    ((((1.3184230067781277e-08f * (z) + 2.0471835892915504e-05f) * (z) + 3.4865822547227496e-03f) * (z) + \
+      1.3373198012000911e-01f) * (z) + 9.9999990635816600e-01f)
+#define TANH_Q(z)                                                                                         \
+    ((((7.7026662922824470e-07f * (z) + 3.2713859535124875e-04f) * (z) + 2.5841980602602423e-02f) * (z) + \
+      4.6706494876227660e-01f) * (z) + 1.0f)
 
 /* cell.c: gates z, before their activation, and the state c -> the new c and h. */
 

@@ -1,6 +1,8 @@
 /* Products of the sparse part S with a panel of 8 vectors: each has a lane, so nothing is gathered. */
 #include "sparse_entries.h"
 
+#ifndef DOPED_SMALL
+
 /* The values of some entries from k on, entry after entry, as floats: where they are; or four widened into a buffer. */
 INLINE const float *values_from(const doped_matrix *m, size_t k, const int block, const int narrow, float *buffer) {
     if (!narrow)
@@ -90,3 +92,5 @@ void doped_sparse_of_panel(const doped_matrix *m, const float *x, float *y, int 
     default: break;
     }
 }
+
+#endif

@@ -1,6 +1,8 @@
 /* Products of the sparse part S with one vector: the lanes run along the rows of the result. */
 #include "sparse_entries.h"
 
+#ifndef DOPED_SMALL
+
 INLINE quad gathered(const float *x, four index) {
     return (quad){x[index.at[0]], x[index.at[1]], x[index.at[2]], x[index.at[3]]};
 }
@@ -111,3 +113,5 @@ void doped_sparse_of_vector(const doped_matrix *m, const float *x, float *y, int
     default: break;
     }
 }
+
+#endif

@@ -1,6 +1,8 @@
 /* Products of the structured part M with a panel of 8 vectors, in the same two stages as with one. */
 #include "parts.h"
 
+#ifndef DOPED_SMALL
+
 void doped_first_stage_of_panel(const doped_matrix *m, const float *x, float *between, share team) {
     if (m->kind == DOPED_KRONECKER) {
         int right_columns = m->columns / m->left_columns, right_rows = m->rows / m->left_rows, stride = padded(right_rows);
@@ -71,3 +73,5 @@ void doped_second_stage_of_panel(const doped_matrix *m, const float *x, const fl
         doped_multiply_dense(&p);
     }
 }
+
+#endif

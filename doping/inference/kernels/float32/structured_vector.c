@@ -20,75 +20,6 @@ size_t doped_floats_between(const doped_matrix *m) {
     }
 }
 
-INLINE float dot(const float *a, const float *b, int count) {
-    lanes sum = {0};
-    int n = 0;
-    for (; n + LANES <= count; n += LANES)
-        sum += load(a + n) * load(b + n);
-    float total = sum_of(sum);
-    for (; n < count; n++)
-        total += a[n] * b[n];
-    return total;
-}
-
-/* y += W x for one vector, W narrow. A load of 32 values is 8 words of four; so the x that they meet are sorted by their place in
- * the word. */
-static void multiply_narrow_rows(const int8_t *weight, const float *scales, int rows, int columns, const float *x, float *y) {
-    float sorted[TILE];
-    for (int first = 0; first < columns; first += TILE) {
-        const int count = minimum(TILE, columns - first), whole = count / (4 * LANES) * 4 * LANES;
-        for (int n = 0; n < whole; n += 4 * LANES)
-            for (int k = 0; k < 4 * LANES; k++)
-                sorted[n + k % 4 * LANES + k / 4] = x[first + n + k];
-        for (int row = 0; row < rows; row += 4) {
-            const int some = minimum(4, rows - row);
-            const int8_t *w = weight + (ptrdiff_t)row * columns + first;
-            lanes sum[4] = {{0}};
-            for (int n = 0; n < whole; n += 4 * LANES)
-                for (int i = 0; i < 4; i++) {
-                    lanes_bits words = *(const lanes_bits *)(w + (ptrdiff_t)minimum(i, some - 1) * columns + n);
-                    for (int place = 0; place < 4; place++)
-                        sum[i] += widened(words, place) * load(sorted + n + place * LANES);
-                }
-            for (int i = 0; i < some; i++) {
-                float total = sum_of(sum[i]);
-                for (int k = whole; k < count; k++)
-                    total += (float)w[(ptrdiff_t)i * columns + k] * x[first + k];
-                y[row + i] += scales[row + i] * total;
-            }
-        }
-    }
-}
-
-/* y += W x for one vector: dot products of 4 rows at a time with x. */
-static void multiply_rows(const void *matrix, const float *scales, int rows, int columns, const float *x, float *y) {
-    if (scales) {
-        multiply_narrow_rows(matrix, scales, rows, columns, x, y);
-        return;
-    }
-    const float *weight = matrix;
-    int row = 0;
-    for (; row + 4 <= rows; row += 4) {
-        const float *w = weight + (ptrdiff_t)row * columns;
-        lanes sum[4][2] = {{{0}}};
-        int n = 0;
-        for (; n + 2 * LANES <= columns; n += 2 * LANES)
-            for (int half = 0; half < 2; half++) {
-                lanes values = load(x + n + half * LANES);
-                for (int i = 0; i < 4; i++)
-                    sum[i][half] += load(w + (ptrdiff_t)i * columns + n + half * LANES) * values;
-            }
-        for (int i = 0; i < 4; i++) {
-            float total = sum_of(sum[i][0] + sum[i][1]);
-            for (int k = n; k < columns; k++)
-                total += w[(ptrdiff_t)i * columns + k] * x[k];
-            y[row + i] += total;
-        }
-    }
-    for (; row < rows; row++)
-        y[row] += dot(weight + (ptrdiff_t)row * columns, x, columns);
-}
-
 void doped_first_stage_of_vector(const doped_matrix *m, const float *x, float *between, share team) {
     if (m->kind == DOPED_KRONECKER) { /* T = X C^T, for all terms side by side: (left_columns, terms, padded rows of C) */
         int right_columns = m->columns / m->left_columns, width = m->terms * padded(m->rows / m->left_rows);
@@ -106,12 +37,13 @@ void doped_first_stage_of_vector(const doped_matrix *m, const float *x, float *b
     } else if (m->kind == DOPED_LOW_RANK) {
         int begin = start_of(team, m->rank, 4), end = end_of(team, m->rank, 4);
         memset(between + begin, 0, sizeof(float) * (size_t)(end - begin));
-        multiply_rows(element(m->right, (ptrdiff_t)begin * m->columns, m->right_scales), from_row(m->right_scales, begin),
+        doped_multiply_rows(element(m->right, (ptrdiff_t)begin * m->columns, m->right_scales), from_row(m->right_scales, begin),
                       end - begin, m->columns, x, between + begin);
     } else if (m->kind == DOPED_HYBRID && team.index == 0) {
         int half = m->columns / 2;
-        between[0] = dot(m->right, x, half);
-        between[1] = dot((const float *)m->right + half, x + half, m->columns - half);
+        between[0] = between[1] = 0;
+        doped_multiply_rows(m->right, NULL, 1, half, x, between);
+        doped_multiply_rows((const float *)m->right + half, NULL, 1, m->columns - half, x + half, between + 1);
     }
 }
 
@@ -119,7 +51,7 @@ void doped_second_stage_of_vector(const doped_matrix *m, const float *x, const f
     if (m->kind == DOPED_DENSE || m->kind == DOPED_HYBRID) {
         int rows = m->kind == DOPED_DENSE ? m->rows : m->rank;
         int begin = start_of(team, rows, 4), end = end_of(team, rows, 4);
-        multiply_rows(element(m->weight, (ptrdiff_t)begin * m->columns, m->weight_scales),
+        doped_multiply_rows(element(m->weight, (ptrdiff_t)begin * m->columns, m->weight_scales),
                       from_row(m->weight_scales, begin), end - begin, m->columns, x, y + begin);
     }
     int begin = start_of(team, m->left_rows, 4), end = end_of(team, m->left_rows, 4);
