@@ -14,6 +14,7 @@ COMMANDS = [
     "-m benchmarks.inference --quick --out {out}",
     "-m sweeps.export --from {out} --out {out}.lstm",
     "-m benchmarks.bundle_fuzz --count 1",
+    "-m benchmarks.firmware --units 100 --out {out}",
     "-m sweeps.measure --results {out}",
     "-m doping.run {out}.lstm",
 ]

@@ -18,8 +18,11 @@ from pathlib import Path
 
 import platformdirs
 
-SOURCE = Path(__file__).with_name("doped_lstm.c")
-HEADER = Path(__file__).with_name("doped_lstm.h")
+FOLDER = Path(__file__).parent
+HEADER = FOLDER / "doped_lstm.h"
+NAMES = FOLDER / "names.h"
+SOURCES = tuple(sorted(FOLDER.glob("float32/*.c")))
+HEADERS = (HEADER, NAMES, *sorted(FOLDER.glob("float32/*.h")))
 
 COMMON_FLAGS = ("-std=c99", "-O3", "-ffp-contract=fast", "-fPIC", "-shared")
 CHOICES = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
@@ -53,7 +56,7 @@ def library() -> Path:
 
     """
     command = compiler()
-    sources = SOURCE.read_bytes() + HEADER.read_bytes()
+    sources = b"".join(path.name.encode() + path.read_bytes() for path in (*SOURCES, *HEADERS))
     folder = platformdirs.user_cache_path("lstm-doping") / "kernels"
     problem = "the compiler accepts no flags"
     for choice in CHOICES:
@@ -79,7 +82,8 @@ def _compile(command: list[str], path: Path) -> str | None:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             draft = Path(folder) / path.name
             print(f"compiling the kernels once with {shlex.join(command)}; kept in {path.parent}", file=sys.stderr)
-            done = subprocess.run([*command, str(SOURCE), "-o", str(draft)], capture_output=True, text=True, check=False)
+            sources = map(str, SOURCES)
+            done = subprocess.run([*command, *sources, "-o", str(draft)], capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
             draft.replace(path)

@@ -6,6 +6,7 @@ Legend: T steps, B batch, I inputs, H hidden units, M rows, N columns.
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import cffi
@@ -29,9 +30,17 @@ def kernels() -> tuple[cffi.FFI, Any]:
         KernelError: if the library cannot be compiled.
 
     """
-    ffi = cffi.FFI()
-    ffi.cdef("".join(line for line in HEADER.read_text().splitlines(keepends=True) if not line.startswith("#")))
+    ffi = declarations()
     return ffi, ffi.dlopen(str(library()))
+
+
+@functools.cache
+def declarations() -> cffi.FFI:
+    """What the header declares, without the library."""
+    for_c = re.sub(r"#ifdef __cplusplus.*?#endif", "", HEADER.read_text(), flags=re.DOTALL)
+    ffi = cffi.FFI()
+    ffi.cdef("".join(line for line in for_c.splitlines(keepends=True) if not line.startswith("#")))
+    return ffi
 
 
 class NativeMatrix:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from doping.inference.kernels.build import HEADER, SOURCE
+from doping.inference.kernels.build import FOLDER, HEADER, SOURCES
 
 ROOT = Path(__file__).parents[3]
 DRIVER = Path(__file__).with_name("kernels_driver.c")
@@ -19,23 +19,24 @@ needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no 
 
 
 @needs_gcc
-@pytest.mark.parametrize("flags", [["-O0"], ["-O3"], ["-O3", "-march=native", "-fopenmp"]])
+@pytest.mark.parametrize("flags", [["-O0"], ["-O3"], ["-O3", "-march=native", "-fopenmp"], ["-O2", "-DDOPED_SMALL"]])
 def test_the_source_compiles_without_a_warning(flags, tmp_path):
-    subprocess.run(["gcc", *STRICT, *flags, "-c", SOURCE, "-o", tmp_path / "kernels.o"], check=True)
+    subprocess.run(["gcc", *STRICT, *flags, "-c", *SOURCES], cwd=tmp_path, check=True)
     subprocess.run(["gcc", *STRICT, "-fsyntax-only", "-x", "c", HEADER], check=True)
 
 
 @needs_clang
 def test_clang_compiles_it_without_a_warning_and_it_computes_the_same(tmp_path):
-    subprocess.run(["clang", *STRICT, "-O2", "-c", SOURCE, "-o", tmp_path / "kernels.o"], check=True)
+    subprocess.run(["clang", *STRICT, "-O2", "-c", *SOURCES], cwd=tmp_path, check=True)
     done = subprocess.run([_driver(["clang", "-O2"], tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @needs_gcc
-def test_no_access_out_of_bounds_and_no_undefined_behaviour(tmp_path):
+@pytest.mark.parametrize("switch", [[], ["-DDOPED_SMALL"]])
+def test_no_access_out_of_bounds_and_no_undefined_behaviour(switch, tmp_path):
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1", "-fopenmp"]
-    driver = _driver(["gcc", *sanitizers], tmp_path)
+    driver = _driver(["gcc", *sanitizers, *switch], tmp_path)
     done = subprocess.run([driver], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -50,9 +51,14 @@ def test_the_same_source_on_aarch64(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_a_part_is_short_enough_to_read(source):
+    assert len(source.read_text().splitlines()) < 300
+
+
 def _driver(compiler, folder):
     driver = folder / "driver"
-    command = [*compiler, "-std=c99", f"-I{SOURCE.parent}", DRIVER, SOURCE, "-lm", "-o", driver]
+    command = [*compiler, "-std=c99", f"-I{FOLDER}", DRIVER, *SOURCES, "-lm", "-o", driver]
     subprocess.run(command, check=True)
     return driver
 
