@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Pattern, Sparse, Sum
+from inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Pattern, Sparse, Sum, Tiles
 from inference.kernels.sparse import ROWS_OF_BLOCK
 from lightning_modules.matrices import plan_matrix
 from lightning_modules.matrices.base import Plan
@@ -51,7 +51,7 @@ def _matrix(plan: Plan, pattern: Pattern, generator: np.random.Generator) -> Mat
 
     if isinstance(plan, DopedPlan):
         structured, sparse = (_matrix(part, pattern, generator) for part in (plan.structured, plan.sparse))
-        assert not isinstance(structured, Sparse | Sum)
+        assert not isinstance(structured, Sparse | Tiles | Sum)
         assert isinstance(sparse, Sparse)
         return Sum(structured, sparse)
     if isinstance(plan, KroneckerPlan):

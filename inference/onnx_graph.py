@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum
+from inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum, Tiles
 
 Ends = tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]
 """Inputs and outputs of a graph."""
@@ -43,7 +43,7 @@ def product(graph: Graph, matrix: Matrix, x: str) -> str:
     match matrix:
         case Sum():
             return str(graph.add("Add", _structured(graph, matrix.structured, x), _sparse(graph, matrix.sparse, x)))
-        case Sparse():
+        case Sparse() | Tiles():
             return _sparse(graph, matrix, x)
         case _:
             return _structured(graph, matrix, x)
@@ -79,7 +79,7 @@ def _kronecker(graph: Graph, matrix: Kronecker, x: str) -> str:
     return str(graph.add("Reshape", y, graph.constant(np.array([-1, m1 * m2]), "shape")))
 
 
-def _sparse(graph: Graph, matrix: Sparse, x: str) -> str:
+def _sparse(graph: Graph, matrix: Sparse | Tiles, x: str) -> str:
     return str(graph.add("Gemm", x, _scattered(graph, matrix), transB=1))
 
 
@@ -88,7 +88,7 @@ def written_out(graph: Graph, matrix: Matrix) -> str:
     match matrix:
         case Sum():
             return str(graph.add("Add", _composed(graph, matrix.structured), _scattered(graph, matrix.sparse)))
-        case Sparse():
+        case Sparse() | Tiles():
             return _scattered(graph, matrix)
         case _:
             return _composed(graph, matrix)
@@ -120,7 +120,7 @@ def _halves(matrix: Hybrid) -> npt.NDArray[np.float32]:
     return v_2N
 
 
-def _scattered(graph: Graph, matrix: Sparse) -> str:
+def _scattered(graph: Graph, matrix: Sparse | Tiles) -> str:
     """S itself, (M, N), from its values and coordinates."""
     weight_MN = matrix.dense()
     places = np.argwhere(weight_MN)

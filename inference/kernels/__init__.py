@@ -23,8 +23,9 @@ from inference.kernels.layer import Engine, Layer, multiply
 from inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum, widened
 from inference.kernels.narrow import narrowed
 from inference.kernels.sparse import PATTERNS, Pattern, Sparse
+from inference.kernels.tiles import Tiles
 
 __all__ = [
     "PATTERNS", "Dense", "Engine", "Hybrid", "KernelError", "Kronecker", "Layer", "LowRank", "Matrix", "Pattern", "Sparse",
-    "Structured", "Sum", "multiply", "narrowed", "widened",
+    "Structured", "Sum", "Tiles", "multiply", "narrowed", "widened",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum
 from inference.kernels.sparse import Sparse, by_group
+from inference.kernels.tiles import Tiles
 
 LANES = 8
 """Floats of a vector: what rows are padded to."""
@@ -36,7 +37,7 @@ def fields(matrix: Matrix) -> Fields:
     shape: Fields = {"rows": matrix.shape[0], "columns": matrix.shape[1]}
     if isinstance(matrix, Sum):
         return shape | _structured(matrix.structured) | _sparse(matrix.sparse)
-    return shape | (_sparse(matrix) if isinstance(matrix, Sparse) else _structured(matrix))
+    return shape | (_sparse(matrix) if isinstance(matrix, Sparse | Tiles) else _structured(matrix))
 
 
 def _structured(matrix: Structured) -> Fields:
@@ -72,7 +73,9 @@ def _kronecker(matrix: Kronecker) -> Fields:
     return shape | {"kind": KRONECKER_LEFT_FIRST, "left": _laid_out(left_IRJ), "right": _padded(right_RLK)} | scales
 
 
-def _sparse(matrix: Sparse) -> Fields:
+def _sparse(matrix: Sparse | Tiles) -> Fields:
+    if isinstance(matrix, Tiles):
+        matrix = matrix.as_gates()
     pattern: Fields = {"pattern": PATTERN_NUMBERS[matrix.pattern]}
     if matrix.pattern == "unstructured":
         return pattern | _slices(matrix)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.kernels.sparse import Array, Sparse, Values
+from inference.kernels.tiles import Tiles
 
 Shape = tuple[int, int]
 
@@ -130,7 +131,7 @@ class Sum:
     """M + S."""
 
     structured: Structured
-    sparse: Sparse
+    sparse: Sparse | Tiles
 
     def __post_init__(self) -> None:
         if self.structured.shape != self.sparse.shape:
@@ -146,14 +147,14 @@ class Sum:
         return self.structured.dense() + self.sparse.dense()
 
 
-Matrix = Structured | Sparse | Sum
+Matrix = Structured | Sparse | Tiles | Sum
 
 
 def widened(matrix: Matrix) -> Matrix:
     """The same matrix with all values in float32."""
     if isinstance(matrix, Sum):
         return Sum(_widened(matrix.structured), matrix.sparse.widened())
-    return matrix.widened() if isinstance(matrix, Sparse) else _widened(matrix)
+    return matrix.widened() if isinstance(matrix, Sparse | Tiles) else _widened(matrix)
 
 
 def _widened(matrix: Structured) -> Structured:

@@ -1,0 +1,146 @@
+/* Products of blocks of 16 rows x 4 columns with one or several rounded vectors. */
+
+typedef uint16_t words __attribute__((vector_size(4 * LANES), aligned(1), may_alias));
+
+static int minimum(int a, int b) { return a < b ? a : b; }
+
+/* LANES rows of a block; values of 4 bits times 16. */
+INLINE bytes part_of(const int8_t *block, const int part, const int bits) {
+    if (bits == 8)
+        return load_bytes(block + part * BYTES);
+#ifdef NIBBLES
+    return NIBBLES(block);
+#else
+    const words both = *(const words *)(block + part * BYTES % 32);
+    return (bytes)((part * BYTES < 32 ? both << 4 : both) & 0xf0f0);
+#endif
+}
+
+/* sum[v] += blocks times vector v, which is v `stride` bytes behind x. */
+INLINE void add_blocks(const int8_t *values, const uint16_t *places, int count, const uint8_t *x, size_t stride,
+                       const int vectors, const int bits, const int listed, whole sum[][PARTS]) {
+    for (int k = 0; k < count; k++, values += 8 * bits) {
+        const uint8_t *four = x + 4 * (size_t)(listed ? places[k] : k);
+        for (int part = 0; part < PARTS; part++) {
+            const bytes w = part_of(values, part, bits);
+            for (int v = 0; v < vectors; v++)
+                sum[v][part] = dot(sum[v][part], splat_bytes(four + (size_t)v * stride), w);
+        }
+    }
+}
+
+/* The same for one vector, with two sums that do not wait for each other. */
+INLINE void add_blocks_of_one(const int8_t *values, const uint16_t *places, int count, const uint8_t *x, const int bits,
+                              const int listed, whole sum[PARTS]) {
+    whole other[PARTS] = {{0}};
+    const size_t size = 8 * (size_t)bits;
+    int k = 0;
+    for (; k + 2 <= count; k += 2, values += 2 * size) {
+        const bytes even = splat_bytes(x + 4 * (size_t)(listed ? places[k] : k));
+        const bytes odd = splat_bytes(x + 4 * (size_t)(listed ? places[k + 1] : k + 1));
+        for (int part = 0; part < PARTS; part++) {
+            sum[part] = dot(sum[part], even, part_of(values, part, bits));
+            other[part] = dot(other[part], odd, part_of(values + size, part, bits));
+        }
+    }
+    for (int part = 0; part < PARTS; part++) {
+        if (k < count)
+            sum[part] = dot(sum[part], splat_bytes(x + 4 * (size_t)(listed ? places[k] : k)), part_of(values, part, bits));
+        sum[part] += other[part];
+    }
+}
+
+/* Sums of a part of a group's rows, without the offset. */
+INLINE whole exact(const int8_blocks *m, int group, const int part, whole sum) {
+    if (OFFSET)
+        return sum - OFFSET * *(const whole *)(m->sums + group * ROWS + part * LANES);
+    return sum;
+}
+
+INLINE lanes scales_of(const int8_blocks *m, int group, const int part) {
+    const int first = group * ROWS + part * LANES;
+    if (m->scales)
+        return load(m->scales + first);
+    return (lanes)(__builtin_convertvector(*(const halves *)(m->short_scales + first), whole) << 16);
+}
+
+/* y += the sums of a group times their scales and that of the vector. y has room for 16 numbers behind its last one. */
+INLINE void add_group(const int8_blocks *m, int group, const whole sum[PARTS], float scale, float *y) {
+    for (int part = 0; part < PARTS; part++) {
+        const lanes scales = scales_of(m, group, part) * scale;
+        const lanes values = __builtin_convertvector(exact(m, group, part, sum[part]), lanes) * scales;
+        if (m->units) {
+            typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+            const quad *four = (const quad *)&values;
+            for (int gate = 0; gate < LANES / 4; gate++) {
+                quad *to = (quad *)(y + (ptrdiff_t)(part * LANES / 4 + gate) * m->units + 4 * group);
+                *to += four[gate];
+            }
+        } else {
+            float *to = y + group * ROWS + part * LANES;
+            store(to, load(to) + values);
+        }
+    }
+}
+
+static int groups_of(const int8_blocks *m) { return m->units ? (m->units + 3) / 4 : (m->rows + ROWS - 1) / ROWS; }
+
+/* Where products go: added to float32 numbers y (vectors, y_stride), or, for tests, exact sums (vectors, groups, 16). */
+typedef struct {
+    const float *scales; /* of the vectors */
+    float *y;
+    size_t y_stride;
+    int32_t *sums;
+} destination;
+
+INLINE void put_group(const int8_blocks *m, int group, const whole sum[PARTS], int vector, const destination *to) {
+    if (to->sums) {
+        int32_t *sums = to->sums + ((size_t)vector * (size_t)groups_of(m) + (size_t)group) * ROWS;
+        for (int part = 0; part < PARTS; part++)
+            *(whole *)(sums + part * LANES) = exact(m, group, part, sum[part]);
+    } else {
+        add_group(m, group, sum, to->scales[vector], to->y + (size_t)vector * to->y_stride);
+    }
+}
+
+INLINE void some_vectors(const int8_blocks *m, int first, const uint8_t *x, size_t stride, const int vectors, const int bits,
+                         const int listed, const destination *to) {
+    const int all = (m->columns + 3) / 4, groups = groups_of(m);
+    const int8_t *values = m->values;
+    const uint16_t *places = m->places;
+    for (int group = 0; group < groups; group++) {
+        whole sum[VECTORS][PARTS] = {{{0}}};
+        const int count = listed ? m->counts[group] : all;
+        if (vectors == 1)
+            add_blocks_of_one(values, places, count, x, bits, listed, sum[0]);
+        else
+            add_blocks(values, places, count, x, stride, vectors, bits, listed, sum);
+        for (int v = 0; v < vectors; v++)
+            put_group(m, group, sum[v], first + v, to);
+        values += (size_t)count * 8 * (size_t)bits;
+        places = listed ? places + count : NULL;
+    }
+}
+
+INLINE void all_vectors(const int8_blocks *m, int count, const uint8_t *x, size_t stride, const int bits, const int listed,
+                        const destination *to) {
+    int v = 0;
+    for (; v + 8 <= count; v += 8)
+        some_vectors(m, v, x + (size_t)v * stride, stride, 8, bits, listed, to);
+    for (; v + 4 <= count; v += 4)
+        some_vectors(m, v, x + (size_t)v * stride, stride, 4, bits, listed, to);
+    for (; v < count; v++)
+        some_vectors(m, v, x + (size_t)v * stride, stride, 1, bits, listed, to);
+}
+
+/* Products with `count` vectors, each `stride` bytes behind the one before, and readable up to a multiple of 4 numbers. */
+static void multiply_blocks(const int8_blocks *m, int count, const uint8_t *x, size_t stride, const destination *to) {
+    if (m->bits == 8 && m->counts)
+        all_vectors(m, count, x, stride, 8, 1, to);
+    else if (m->bits == 8)
+        all_vectors(m, count, x, stride, 8, 0, to);
+    else if (m->counts)
+        all_vectors(m, count, x, stride, 4, 1, to);
+    else
+        all_vectors(m, count, x, stride, 4, 0, to);
+}
