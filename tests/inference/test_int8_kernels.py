@@ -84,6 +84,7 @@ def test_every_instruction_set_gives_the_same_products_within_the_bound(kind, bi
     matrix = random_narrow(generator, kind, 4 * units, columns, bits, short_scales=bool(seed % 2))
     x = generator.normal(size=(batch, columns)).astype(np.float32)
     found = {name: Int8Matrix(matrix, bits, name).multiply(x) for name in available()}
+    found["in gate order"] = Int8Matrix(matrix, bits, gates=True).multiply(x)
     for products in found.values():
         np.testing.assert_array_equal(products, found["plain"])
     if bits == 8 or "hybrid" not in kind:  # v of a hybrid matrix has as many bits as the rest

@@ -14,12 +14,20 @@
 #define OFFSET 0
 #define NAME "avx2"
 #define INSTRUCTIONS int8_avx2
+#define MINIMUM(a, b) ((lanes)_mm256_min_ps((__m256)(a), (__m256)(b)))
+#define MAXIMUM(a, b) ((lanes)_mm256_max_ps((__m256)(a), (__m256)(b)))
+#define LARGER(a, b) ((whole)_mm256_max_epi32((__m256i)(a), (__m256i)(b)))
 #include "vectors.h"
 
 INLINE whole dot(whole sum, bytes x, bytes w) {
     const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)w), _mm256_sign_epi8((__m256i)x, (__m256i)w));
     return sum + (whole)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
+
+INLINE lanes quads(const float *z) {
+    return (lanes)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(z)), _mm_loadu_ps(z + 16), 1);
+}
+#define QUADS(z) quads(z)
 
 #include "kernels.h"
 

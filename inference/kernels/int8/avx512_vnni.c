@@ -14,6 +14,9 @@
 #define OFFSET 128
 #define NAME "avx512_vnni"
 #define INSTRUCTIONS int8_avx512_vnni
+#define MINIMUM(a, b) ((lanes)_mm512_min_ps((__m512)(a), (__m512)(b)))
+#define MAXIMUM(a, b) ((lanes)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define LARGER(a, b) ((whole)_mm512_max_epi32((__m512i)(a), (__m512i)(b)))
 #include "vectors.h"
 
 INLINE whole dot(whole sum, bytes x, bytes w) {
@@ -27,6 +30,14 @@ INLINE bytes nibbles(const int8_t *block) {
     return (bytes)_mm512_and_si512(_mm512_sllv_epi16(both, shift), _mm512_set1_epi8((char)0xf0));
 }
 #define NIBBLES(block) nibbles(block)
+
+INLINE lanes quads(const float *z) {
+    __m512 all = _mm512_castps128_ps512(_mm_loadu_ps(z));
+    all = _mm512_mask_broadcast_f32x4(all, 0x00f0, _mm_loadu_ps(z + 16));
+    all = _mm512_mask_broadcast_f32x4(all, 0x0f00, _mm_loadu_ps(z + 32));
+    return (lanes)_mm512_mask_broadcast_f32x4(all, 0xf000, _mm_loadu_ps(z + 48));
+}
+#define QUADS(z) quads(z)
 
 #include "kernels.h"
 

@@ -64,26 +64,16 @@ INLINE lanes scales_of(const int8_blocks *m, int group, const int part) {
     return (lanes)(__builtin_convertvector(*(const halves *)(m->short_scales + first), whole) << 16);
 }
 
-/* y += the sums of a group times their scales and that of the vector. y has room for 16 numbers behind its last one. */
+/* y += the sums of a group times their scales and that of the vector. */
 INLINE void add_group(const int8_blocks *m, int group, const whole sum[PARTS], float scale, float *y) {
     for (int part = 0; part < PARTS; part++) {
         const lanes scales = scales_of(m, group, part) * scale;
-        const lanes values = __builtin_convertvector(exact(m, group, part, sum[part]), lanes) * scales;
-        if (m->units) {
-            typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
-            const quad *four = (const quad *)&values;
-            for (int gate = 0; gate < LANES / 4; gate++) {
-                quad *to = (quad *)(y + (ptrdiff_t)(part * LANES / 4 + gate) * m->units + 4 * group);
-                *to += four[gate];
-            }
-        } else {
-            float *to = y + group * ROWS + part * LANES;
-            store(to, load(to) + values);
-        }
+        float *to = y + group * ROWS + part * LANES;
+        store(to, load(to) + __builtin_convertvector(exact(m, group, part, sum[part]), lanes) * scales);
     }
 }
 
-static int groups_of(const int8_blocks *m) { return m->units ? (m->units + 3) / 4 : (m->rows + ROWS - 1) / ROWS; }
+static int groups_of(const int8_blocks *m) { return groups_in(m->rows, m->units); }
 
 /* Where products go: added to float32 numbers y (vectors, y_stride), or, for tests, exact sums (vectors, groups, 16). */
 typedef struct {

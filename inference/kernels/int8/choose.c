@@ -66,28 +66,30 @@ const int8_instructions *int8_choose(const char *name) {
 static size_t larger_of(size_t a, size_t b) { return a > b ? a : b; }
 
 static size_t of_matrix(const int8_matrix *m) {
-    size_t between = padded((size_t)m->first.rows);
+    const size_t between = padded((size_t)m->first.rows);
+    const size_t in_order = m->units ? room_of(sizeof(float) * padded((size_t)m->rows) * VECTORS) : 0;
     switch (m->kind) {
     case INT8_KRONECKER:
-        return room_of(sizeof(float) * between * (size_t)m->left_columns) +
+        return in_order + room_of(sizeof(float) * between * (size_t)m->left_columns) +
                room_of(((size_t)(m->left_columns * m->terms) + 3) / 4 * LINE) +
                room_of(sizeof(float) * (size_t)m->left_columns);
     case INT8_LOW_RANK:
         return room_of(sizeof(float) * between * VECTORS) + room_of(between * VECTORS);
     case INT8_HYBRID:
-        return room_of(sizeof(float) * between * VECTORS);
+        return in_order + room_of(sizeof(float) * between * VECTORS);
     default:
         return 0;
     }
 }
 
 size_t int8_workspace(const int8_layer *layer) {
-    const size_t inputs = (size_t)layer->input.columns, hidden = (size_t)layer->recurrent.columns;
-    return room_of(padded(inputs) * VECTORS) + room_of(hidden) + room_of(sizeof(float) * padded(4 * hidden) * VECTORS) +
+    const size_t inputs = padded((size_t)layer->input.columns), hidden = padded((size_t)layer->recurrent.columns);
+    return room_of(inputs * VECTORS) + room_of(hidden) + 2 * room_of(sizeof(float) * hidden) +
+           room_of(sizeof(float) * places_of(&layer->recurrent) * VECTORS) +
            larger_of(of_matrix(&layer->input), of_matrix(&layer->recurrent));
 }
 
 size_t int8_multiply_workspace(const int8_matrix *m) {
-    return room_of(padded((size_t)m->columns) * VECTORS) + room_of(sizeof(float) * padded((size_t)m->rows) * VECTORS) +
+    return room_of(padded((size_t)m->columns) * VECTORS) + room_of(sizeof(float) * places_of(m) * VECTORS) +
            of_matrix(m);
 }

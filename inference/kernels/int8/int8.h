@@ -21,8 +21,8 @@
  * The blocks of the first 16 rows come first, by rising columns. With `counts` there is a number of blocks for each group
  * of 16 rows, and `places` has a block's first column / 4; without, all blocks are there.
  *
- * Groups of rows: rows 16 g .. 16 g + 15; or, with `units` > 0, the four gates of units 4 g .. 4 g + 3: its place 4 k + u
- * is row k units + 4 g + u.
+ * Groups of rows: rows 16 g .. 16 g + 15; or, in gate order, with `units` > 0, the four gates of units 4 g .. 4 g + 3: its place
+ * 4 k + u is row k units + 4 g + u.
  *
  * Values of 4 bits, -8 .. 7, are in 32 bytes per block: byte k has value k in its lower half and value 32 + k in its upper
  * one. A row's values count times its scale: 16 scales per group, 0 for a row that fills up. Scales are float32, or the
@@ -51,9 +51,11 @@ enum int8_kind {
     below) */
 };
 
-/* W = M + S; what its kind does not name is 0. S is `tiles`, if that has rows. */
+/* W = M + S; what its kind does not name is 0. S is `tiles`, if that has rows. With `units` > 0 the product is in gate order, as a
+ * layer wants it: the blocks that give it (W, U, tiles) have so many units, too. */
 typedef struct {
     int32_t rows, columns;
+    int32_t units;
     int32_t kind; /* enum int8_kind */
     int8_blocks first, second, tiles;
     int32_t terms, left_rows, left_columns;
@@ -65,9 +67,9 @@ typedef struct {
 
 /* One layer in one direction, with the gates in PyTorch's order (input, forget, cell, output). */
 typedef struct {
-    int8_matrix input;     /* (4 hidden, inputs) */
-    int8_matrix recurrent; /* (4 hidden, hidden) */
-    const float *bias;     /* (4 hidden) */
+    int8_matrix input;     /* (4 hidden, inputs), in gate order */
+    int8_matrix recurrent; /* (4 hidden, hidden), in gate order */
+    const float *bias;     /* in gate order, (groups, 16), filled up to whole 16 units with zeros */
     int32_t reverse;       /* 1: from the last step to the first */
 } int8_layer;
 

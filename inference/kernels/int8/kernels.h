@@ -11,24 +11,33 @@ static void run(const int8_layer *layer, int32_t steps, int32_t batch, const flo
         run_sequence(layer, steps, (size_t)batch, x + s * inputs, h + s * hidden, c + s * hidden, y + s * hidden, workspace);
 }
 
+/* Where the number of a row is. */
+static size_t place_of(int units, int row) {
+    if (!units)
+        return (size_t)row;
+    const int gate = row / units, unit = row % units;
+    return (size_t)(unit / 4 * ROWS + 4 * gate + unit % 4);
+}
+
 static void multiply(const int8_matrix *m, int32_t count, const float *x, float *y, void *workspace) {
-    const size_t columns = (size_t)m->columns, rows = (size_t)m->rows;
+    const size_t columns = (size_t)m->columns, places = places_of(m);
     uint8_t *rest = workspace, *q = taken(&rest, padded(columns) * VECTORS);
-    float *out = taken(&rest, sizeof(float) * padded(rows) * VECTORS), scales[VECTORS];
+    float *out = taken(&rest, sizeof(float) * places * VECTORS), scales[VECTORS];
     for (int first = 0; first < count; first += VECTORS) {
         const int some = minimum(VECTORS, count - first);
-        zero(out, padded(rows) * VECTORS);
+        zero(out, places * VECTORS);
         for (int v = 0; v < some; v++)
-            scales[v] = round_vector(m->columns, x + (size_t)(first + v) * columns, q + (size_t)v * padded(columns));
-        const destination to = {scales, out, padded(rows), NULL};
+            scales[v] = rounded_vector(m->columns, x + (size_t)(first + v) * columns, q + (size_t)v * padded(columns));
+        const destination to = {scales, out, places, NULL};
         multiply_matrix(m, some, q, padded(columns), &to, rest);
         for (int v = 0; v < some; v++)
-            memcpy(y + (size_t)(first + v) * rows, out + (size_t)v * padded(rows), sizeof(float) * rows);
+            for (int row = 0; row < m->rows; row++)
+                y[(size_t)(first + v) * (size_t)m->rows + (size_t)row] = out[(size_t)v * places + place_of(m->units, row)];
     }
 }
 
 static float round_numbers(int32_t count, const float *x, int8_t *numbers) {
-    const float scale = round_vector(count, x, (uint8_t *)numbers);
+    const float scale = rounded_vector(count, x, (uint8_t *)numbers);
     for (int k = 0; k < count; k++)
         numbers[k] = (int8_t)((uint8_t)numbers[k] - OFFSET);
     return scale;

@@ -30,30 +30,41 @@ Fields = dict[str, Any]
 Narrow = npt.NDArray[np.int8]
 
 
-def fields(matrix: Matrix, bits: Bits = 8) -> Fields:
+def fields(matrix: Matrix, bits: Bits = 8, *, gates: bool = False) -> Fields:
     """All fields of the C structure but those that are zero.
 
     Args:
         matrix: one with narrow values; of 4 bits they are −8 to 7. Those of a left Kronecker factor always take 8.
         bits: of a value.
+        gates: whether the rows are stacked gates, whose product is wanted in gate order; so it is with tiles in any case.
 
     Raises:
         ValueError: the matrix is one that has no product in int8: values are float32 or beyond the bits, there are too
             many columns, or S is sparse in another pattern than tiles.
 
     """
-    shape: Fields = {"rows": matrix.shape[0], "columns": matrix.shape[1]}
-    if isinstance(matrix, Sum):
-        return shape | _structured(matrix.structured, bits) | _sparse(matrix.sparse, bits)
-    return shape | (_sparse(matrix, bits) if isinstance(matrix, Sparse | Tiles) else _structured(matrix, bits))
+    sparse = matrix.sparse if isinstance(matrix, Sum) else matrix if isinstance(matrix, Sparse | Tiles) else None
+    structured = matrix.structured if isinstance(matrix, Sum) else None if isinstance(matrix, Sparse | Tiles) else matrix
+    rows, columns = matrix.shape
+    units = rows // 4 if gates or sparse else 0
+    made: Fields = {"rows": rows, "columns": columns, "units": units}
+    if structured:
+        made |= _structured(structured, bits, units)
+    return made | _sparse(sparse, bits) if sparse else made
 
 
-def _structured(matrix: Structured, bits: Bits) -> Fields:
+def in_gate_order(per_row_M: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A number per row of stacked gates, (m,) → (groups · 16,), filled up to whole 16 units with zeros."""
+    ordered = by_group(per_row_M).ravel()
+    return np.pad(ordered, (0, -len(ordered) % (4 * ROWS)))
+
+
+def _structured(matrix: Structured, bits: Bits, units: int) -> Fields:
     match matrix:
         case Dense():
-            return {"kind": DENSE, "first": _blocks(matrix.weight, matrix.weight_scale, bits)}
+            return {"kind": DENSE, "first": _blocks(matrix.weight, matrix.weight_scale, bits, units)}
         case LowRank():
-            first, second = _blocks(matrix.v, matrix.v_scale, bits), _blocks(matrix.u, matrix.u_scale, bits)
+            first, second = _blocks(matrix.v, matrix.v_scale, bits), _blocks(matrix.u, matrix.u_scale, bits, units)
             return {"kind": LOW_RANK, "first": first, "second": second}
         case Hybrid():
             return _hybrid(matrix, bits)
@@ -102,20 +113,20 @@ def _sparse(matrix: Sparse | Tiles, bits: Bits) -> Fields:
     }  # fmt: skip
 
 
-def _blocks(values_MN: Narrow, scale_M: Array | None, bits: Bits) -> Fields:
-    """All blocks of a dense matrix."""
+def _blocks(values_MN: Narrow, scale_M: Array | None, bits: Bits, units: int = 0) -> Fields:
+    """All blocks of a dense matrix, its rows in gate order if it has units."""
     rows, columns = values_MN.shape
     _check_width(columns)
-    groups, blocks = -(-rows // ROWS), -(-columns // COLUMNS)
-    padded = np.zeros((groups * ROWS, blocks * COLUMNS), np.int8)
-    padded[:rows, :columns] = values_MN
-    scale_GP = np.zeros(groups * ROWS, np.float32)
-    scale_GP[:rows] = _known(scale_M)
-    blocks_GBPC = padded.reshape(groups, ROWS, blocks, COLUMNS).swapaxes(1, 2)
+    blocks = -(-columns // COLUMNS)
+    number_M = np.arange(1, rows + 1)
+    # The row at each place, from 1 on; 0 stands for none.
+    row_GP = by_group(number_M) if units else np.pad(number_M, (0, -rows % ROWS)).reshape(-1, ROWS)
+    values = np.pad(values_MN, [(1, 0), (0, blocks * COLUMNS - columns)])[row_GP]
+    blocks_GBPC = values.reshape(-1, ROWS, blocks, COLUMNS).swapaxes(1, 2)
     return {
-        "rows": rows, "columns": columns, "bits": bits,
+        "rows": rows, "columns": columns, "bits": bits, "units": units,
         "values": _values(blocks_GBPC.reshape(-1, ROWS, COLUMNS), bits),
-    } | _by_row(scale_GP, padded.sum(axis=1, dtype=np.int64), bits)  # fmt: skip
+    } | _by_row(np.pad(_known(scale_M), (1, 0))[row_GP], values.sum(axis=2, dtype=np.int64), bits)  # fmt: skip
 
 
 def _by_row(scale_GP: Array, sums_GP: npt.NDArray[np.int64], bits: Bits) -> Fields:

@@ -20,7 +20,7 @@ static void low_rank(const int8_matrix *m, int count, const uint8_t *x, size_t s
     const destination first = {to->scales, between, floats, NULL};
     multiply_blocks(&m->first, count, x, stride, &first);
     for (int v = 0; v < count; v++)
-        scales[v] = round_vector(rank, between + (size_t)v * floats, q + (size_t)v * second_stride);
+        scales[v] = rounded_vector(rank, between + (size_t)v * floats, q + (size_t)v * second_stride);
     const destination second = {scales, to->y, to->y_stride, NULL};
     multiply_blocks(&m->second, count, q, second_stride, &second);
 }
@@ -117,6 +117,29 @@ static void kronecker(const int8_matrix *m, int count, const uint8_t *x, size_t 
     }
 }
 
+/* z (groups, 16), in gate order, += y (4 units), and what is behind the last unit of a gate. */
+static void add_in_gate_order(const float *y, int units, float *z) {
+    typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+    for (int group = 0; group < (units + 3) / 4; group++)
+        for (int gate = 0; gate < 4; gate++)
+            *(quad *)(z + group * ROWS + 4 * gate) += *(const quad *)(y + (ptrdiff_t)gate * units + 4 * group);
+}
+
+/* The products of a kind whose results are in the order of the rows. */
+static void in_row_order(const int8_matrix *m, int count, const uint8_t *x, size_t stride, const destination *to,
+                         uint8_t *workspace) {
+    const size_t rows = padded((size_t)m->rows);
+    destination plain = *to;
+    if (m->units) {
+        plain.y = taken(&workspace, sizeof(float) * rows * VECTORS);
+        plain.y_stride = rows;
+        zero(plain.y, rows * (size_t)count);
+    }
+    (m->kind == INT8_KRONECKER ? kronecker : hybrid)(m, count, x, stride, &plain, workspace);
+    for (int v = 0; v < count && m->units; v++)
+        add_in_gate_order(plain.y + (size_t)v * rows, m->units, to->y + (size_t)v * to->y_stride);
+}
+
 /* to += W times `count` vectors, VECTORS at most. */
 static void multiply_matrix(const int8_matrix *m, int count, const uint8_t *x, size_t stride, const destination *to,
                             uint8_t *workspace) {
@@ -124,14 +147,12 @@ static void multiply_matrix(const int8_matrix *m, int count, const uint8_t *x, s
     case INT8_DENSE:
         multiply_blocks(&m->first, count, x, stride, to);
         break;
-    case INT8_KRONECKER:
-        kronecker(m, count, x, stride, to, workspace);
-        break;
     case INT8_LOW_RANK:
         low_rank(m, count, x, stride, to, workspace);
         break;
+    case INT8_KRONECKER:
     case INT8_HYBRID:
-        hybrid(m, count, x, stride, to, workspace);
+        in_row_order(m, count, x, stride, to, workspace);
         break;
     default:
         break;

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels.build import KernelError, Library, library
-from inference.kernels.int8.layout import Fields, fields
+from inference.kernels.int8.layout import Fields, fields, in_gate_order
 from inference.kernels.matrices import Matrix
 from inference.kernels.narrow import Bits
 from inference.kernels.native import aligned
@@ -87,12 +87,12 @@ def _instructions(name: str | None) -> Any:
 class Int8Matrix:
     """A narrow matrix as a C structure, together with the arrays it points to."""
 
-    def __init__(self, matrix: Matrix, bits: Bits = 8, instruction_set: str | None = None):
+    def __init__(self, matrix: Matrix, bits: Bits = 8, instruction_set: str | None = None, *, gates: bool = False):
         self.shape = matrix.shape
         ffi, library = kernels()
         self._instructions = instructions(instruction_set)
         self._arrays: list[npt.NDArray[Any]] = []
-        self.structure = ffi.new("int8_matrix *", self._pointers(fields(matrix, bits)))
+        self.structure = ffi.new("int8_matrix *", self._pointers(fields(matrix, bits, gates=gates)))
         self._workspace = workspace(library.int8_multiply_workspace(self.structure))
 
     def _pointers(self, found: Fields) -> dict[str, Any]:
@@ -132,8 +132,8 @@ class Int8Layer:
     ):
         ffi, library = kernels()
         self._hidden = recurrent.shape[1]
-        self._matrices = Int8Matrix(input, bits, instruction_set), Int8Matrix(recurrent, bits, instruction_set)
-        self._bias = None if bias is None else aligned(np.asarray(bias, np.float32))
+        self._matrices = [Int8Matrix(matrix, bits, instruction_set, gates=True) for matrix in (input, recurrent)]
+        self._bias = None if bias is None else aligned(in_gate_order(np.asarray(bias, np.float32)))
         self.structure = ffi.new("int8_layer *")
         self.structure.input, self.structure.recurrent = (matrix.structure[0] for matrix in self._matrices)
         self.structure.bias = ffi.NULL if self._bias is None else ffi.cast("float *", self._bias.ctypes.data)

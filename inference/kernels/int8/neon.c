@@ -6,6 +6,7 @@
 #define OFFSET 0
 #define NAME "neon"
 #define INSTRUCTIONS int8_neon
+#define LARGER(a, b) ((whole)vmaxq_s32((int32x4_t)(a), (int32x4_t)(b)))
 #include "vectors.h"
 
 INLINE whole dot(whole sum, bytes x, bytes w) {

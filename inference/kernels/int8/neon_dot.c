@@ -13,6 +13,7 @@
 #define OFFSET 0
 #define NAME "neon_dot"
 #define INSTRUCTIONS int8_neon_dot
+#define LARGER(a, b) ((whole)vmaxq_s32((int32x4_t)(a), (int32x4_t)(b)))
 #include "vectors.h"
 
 INLINE whole dot(whole sum, bytes x, bytes w) { return (whole)vdotq_s32((int32x4_t)sum, (int8x16_t)x, (int8x16_t)w); }

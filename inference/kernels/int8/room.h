@@ -16,4 +16,13 @@ static inline size_t padded(size_t count) { return (count + 15) / 16 * 16 + 16; 
 /* Bytes of an array, with as much to spare that it may be read and written a whole vector behind its end. */
 static inline size_t room_of(size_t size) { return (size + LINE - 1) / LINE * LINE + LINE; }
 
+/* Groups of 16 rows; units > 0: in gate order. */
+static inline int groups_in(int rows, int units) { return units ? (units + 3) / 4 : (rows + 15) / 16; }
+
+/* Numbers of a product: whole groups, in gate order those of 16 units. */
+static inline size_t places_of(const int8_matrix *m) {
+    const size_t groups = (size_t)groups_in(m->rows, m->units);
+    return (m->units ? (groups + 3) / 4 * 4 : groups) * ROWS;
+}
+
 #endif

@@ -8,8 +8,12 @@ enum { NOT_FINITE = 0x7f800000 }; /* bits of a magnitude, from infinity on */
 static const float SMALLEST = 1e-30f; /* a vector below it is rounded to zeros: 127 / it would be no float32 */
 
 INLINE whole larger(whole a, whole b) {
+#ifdef LARGER
+    return LARGER(a, b);
+#else
     const whole mask = a > b;
     return (mask & a) | (~mask & b);
+#endif
 }
 
 /* As bits, in whose order NaN is the largest. */
@@ -17,7 +21,7 @@ INLINE whole magnitude(lanes x) { return (whole)x & 0x7fffffff; }
 
 INLINE whole rounded(lanes x, lanes inverse) { return (whole)(x * inverse + ROUNDING) - (whole)splat(ROUNDING); }
 
-INLINE lanes inverses(lanes largest) { return chosen(largest >= SMALLEST, 127.0f / largest, splat(0)); }
+INLINE lanes inverses(lanes largest) { return (lanes)((whole)(127.0f / largest) & (largest >= SMALLEST)); }
 
 /* Up to LANES floats, the rest zeros. */
 INLINE lanes load_some(const float *from, int count) {
@@ -35,15 +39,19 @@ INLINE int32_t largest_lane(whole numbers) {
     return most;
 }
 
-/* Rounds `count` floats, and fills up to a whole vector; gives the scale. */
-static float round_vector(int count, const float *x, uint8_t *q) {
+/* Of so many floats, as bits. */
+static int32_t largest_magnitude(int count, const float *x) {
     whole most = {0};
     for (int k = 0; k < count; k += LANES)
         most = larger(most, magnitude(load_some(x + k, count - k)));
-    const int32_t bits = largest_lane(most);
+    return largest_lane(most);
+}
+
+/* Rounds `count` floats, and fills up to a whole vector; gives the scale. */
+static float round_vector(int count, const float *x, int32_t magnitude_bits, uint8_t *q) {
     float largest;
-    memcpy(&largest, &bits, sizeof largest);
-    if (bits >= NOT_FINITE) {
+    memcpy(&largest, &magnitude_bits, sizeof largest);
+    if (magnitude_bits >= NOT_FINITE) {
         memset(q, OFFSET, (size_t)(count + LANES - 1) / LANES * LANES);
         return largest - largest; /* NaN */
     }
@@ -51,4 +59,8 @@ static float round_vector(int count, const float *x, uint8_t *q) {
     for (int k = 0; k < count; k += LANES)
         *(quarter *)(q + k) = __builtin_convertvector(rounded(load_some(x + k, count - k), inverse) + OFFSET, quarter);
     return largest / 127.0f;
+}
+
+static float rounded_vector(int count, const float *x, uint8_t *q) {
+    return round_vector(count, x, largest_magnitude(count, x), q);
 }

@@ -33,4 +33,9 @@ INLINE bytes splat_bytes(const void *from) {
     return (bytes)((whole){0} + four);
 }
 
+/* The smaller and the larger of two numbers, the second where one is NaN. Some instruction sets have instructions for that. */
+#ifndef MINIMUM
 INLINE lanes chosen(whole mask, lanes yes, lanes no) { return (lanes)((mask & (whole)yes) | (~mask & (whole)no)); }
+#define MINIMUM(a, b) chosen((a) < (b), a, b)
+#define MAXIMUM(a, b) chosen((a) > (b), a, b)
+#endif
