@@ -93,3 +93,15 @@ size_t int8_multiply_workspace(const int8_matrix *m) {
     return room_of(padded((size_t)m->columns) * VECTORS) + room_of(sizeof(float) * places_of(m) * VECTORS) +
            of_matrix(m);
 }
+
+size_t int8_steps_workspace(const int8_steps *steps, const int8_model *model) {
+    size_t of_layer = 0;
+    for (int32_t n = 0; n < steps->layers; n++)
+        of_layer = larger_of(of_layer, int8_workspace(&steps->layer[n]));
+    if (!model)
+        return of_layer;
+    const size_t inputs = (size_t)steps->layer[0].input.columns, hidden = (size_t)steps->layer[0].recurrent.columns;
+    return room_of(sizeof(float) * inputs * VECTORS) + 2 * room_of(sizeof(float) * hidden * VECTORS) +
+           room_of(sizeof(float) * (size_t)model->vocabulary * VECTORS) +
+           larger_of(of_layer, int8_multiply_workspace(&model->softmax));
+}

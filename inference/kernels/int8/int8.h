@@ -73,6 +73,24 @@ typedef struct {
     int32_t reverse;       /* 1: from the last step to the first */
 } int8_layer;
 
+/* Layers of one direction, one above the other, and the memory of a sequence that is read step by step. */
+typedef struct {
+    int32_t layers;
+    const int8_layer *layer; /* (layers), all of the same hidden size */
+    float *x;                /* (inputs): what the next step reads */
+    float *h, *c;            /* (layers, hidden): the state; h of the last layer is the output */
+    void *workspace;
+} int8_steps;
+
+/* A language model: an embedding of int8 with a scale per token, layers, and the logits of the next token. */
+typedef struct {
+    int32_t vocabulary;
+    const int8_t *embedding; /* (vocabulary, inputs) */
+    const float *embedding_scales;
+    int8_matrix softmax; /* (vocabulary, hidden), in the order of its rows */
+    const float *softmax_bias;
+} int8_model;
+
 /* What an instruction set computes. Workspaces start at a multiple of 64 bytes. */
 typedef struct {
     const char *name;
@@ -81,6 +99,17 @@ typedef struct {
      * is read and then holds the last one. No two of the arrays may overlap. */
     void (*run)(const int8_layer *layer, int32_t steps, int32_t batch, const float *x, float *h, float *c, float *y,
                 void *workspace);
+
+    /* Read the x of a sequence: one step of every layer. */
+    void (*step)(const int8_steps *steps);
+
+    /* Go on with a text: reads the first `given` of tokens (given + count), at least one, and writes the others, each drawn from the
+     * softmax of the logits / temperature, with 0 the likeliest. `seed` is of the draws, and holds the next one. */
+    void (*generate)(const int8_model *model, const int8_steps *steps, int32_t given, int32_t count, int32_t *tokens,
+                     float temperature, uint64_t *seed);
+
+    /* Reads tokens (count + 1), all but the last; gives the sum of their negative log-likelihoods, each token's after those before. */
+    double (*score)(const int8_model *model, const int8_steps *steps, int32_t count, const int32_t *tokens);
 
     /* Product with each of `count` vectors, which are rounded first: x (count, columns) -> y (count, rows). */
     void (*multiply)(const int8_matrix *matrix, int32_t count, const float *x, float *y, void *workspace);
@@ -97,8 +126,9 @@ typedef struct {
  * have it. With NULL for the name, the fastest that it has. */
 const int8_instructions *int8_choose(const char *name);
 
-/* Bytes of workspace for a layer, and for products with a matrix. */
+/* Bytes of workspace for a layer, for the steps of several (`model` may be NULL: `step` alone), and for products with a matrix. */
 size_t int8_workspace(const int8_layer *layer);
+size_t int8_steps_workspace(const int8_steps *steps, const int8_model *model);
 size_t int8_multiply_workspace(const int8_matrix *matrix);
 
 #endif

@@ -36,6 +36,8 @@ static void multiply(const int8_matrix *m, int32_t count, const float *x, float 
     }
 }
 
+#include "model.h"
+
 static float round_numbers(int32_t count, const float *x, int8_t *numbers) {
     const float scale = rounded_vector(count, x, (uint8_t *)numbers);
     for (int k = 0; k < count; k++)
@@ -56,4 +58,4 @@ static void sums(const int8_blocks *m, int32_t count, const int8_t *x, int32_t *
     }
 }
 
-const int8_instructions INSTRUCTIONS = {NAME, run, multiply, round_numbers, sums};
+const int8_instructions INSTRUCTIONS = {NAME, run, step, generate, score, multiply, round_numbers, sums};

@@ -60,7 +60,7 @@ static void start_with_bias(const float *bias, size_t places, float *z) {
         zero(z, places);
 }
 
-/* One sequence; its steps lie `batch` vectors apart. The input product takes several steps at once. */
+/* One sequence; its steps lie `batch` vectors apart. The input product takes several steps at once. y may be NULL. */
 static void run_sequence(const int8_layer *layer, int steps, size_t batch, const float *x, float *h, float *c, float *y,
                          uint8_t *workspace) {
     const int inputs = layer->input.columns, hidden = layer->recurrent.columns;
@@ -91,7 +91,8 @@ static void run_sequence(const int8_layer *layer, int steps, size_t batch, const
             const destination one = {&scale, z + (size_t)v * places, places, NULL};
             multiply_matrix(&layer->recurrent, 1, q_hidden, padded((size_t)hidden), &one, workspace);
             largest = step_of_units(z + (size_t)v * places, hidden, c_now, h_now);
-            memcpy(y + time * batch * (size_t)hidden, h_now, size);
+            if (y)
+                memcpy(y + time * batch * (size_t)hidden, h_now, size);
         }
     }
     memcpy(h, h_now, size);
