@@ -73,7 +73,7 @@ def make(results_folder: Path, out: Path, study: str | None = None) -> list[str]
 
 
 def _tables(results: Results, sections: list[Section], out: Path) -> list[str]:
-    from analysis import csv_table, latex, markdown
+    from analysis.tables import csv_table, latex, markdown
 
     texts = {
         "tables.md": markdown.render(sections, results.unfinished),

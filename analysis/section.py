@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis import labels, variants
-from analysis.statistic import Statistic
+from analysis.stats.statistic import Statistic
 
 DEPLOYED = ("latency_us", "bundle_bytes")
 """Measured of the exported model: microseconds a time step on the CPU, and bytes of its file."""

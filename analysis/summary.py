@@ -12,7 +12,7 @@ import pandas as pd
 from analysis import labels, variants
 from analysis.results import SIZE_COLUMNS, AnalysisError
 from analysis.section import DEPLOYED, Row, Section
-from analysis.statistic import Statistic
+from analysis.stats.statistic import Statistic
 
 if TYPE_CHECKING:
     from analysis.results import Results

@@ -1,6 +1,6 @@
 """What watching a training costs: time in the monitor and in W&B against the time of the training itself.
 
-    python benchmarks/monitor_cost.py [--study cmr_probability] [--preset quick] [--epochs 3] [--out monitor_cost.csv]
+    python -m benchmarks.monitor_cost [--study cmr_probability] [--preset quick] [--epochs 3] [--out monitor_cost.csv]
 
 Trains one doped Kronecker product with row dropout as a study's preset has it, shortened to so many epochs at the same
 number of steps between two validations, with the monitor at every validation and W&B offline. What the monitor and W&B do is
@@ -15,7 +15,6 @@ import argparse
 import csv
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -24,14 +23,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    here = Path(__file__).resolve().parent
-    # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
-
-from lightning_modules.settings import Method
-from sweeps import machine
-from sweeps import study as studies
+from doping import machine
+from doping.method import Method
+from sweeps.study import study as studies
 from tasks.base import TaskSettings
 
 METHOD = Method.model_validate({"name": "doped_kp", "factor": 20, "cmr": {"probability": 0.3}})
@@ -59,12 +53,12 @@ def main() -> None:
 
 def measure(name: str, task: TaskSettings, epochs: int, threads: int) -> dict[str, Any]:
     """One row of the table."""
+    from doping.matrices import Size
     from lightning_modules.callbacks.monitor import Monitor
     from lightning_modules.language_model import LanguageModel
-    from lightning_modules.matrices import Size
-    from sweeps.train import train
-    from sweeps.trial import Trial
-    from sweeps.wandb_run import WandbRun
+    from sweeps.trials.trial import Trial
+    from sweeps.worker.train import train
+    from sweeps.worker.wandb_run import WandbRun
 
     os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "LSTM_MONITOR_EVERY": "1"}
     whole = task.training

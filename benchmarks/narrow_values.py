@@ -1,6 +1,6 @@
 """What int8 values cost: every exported language model of some studies, before and after, on its validation text.
 
-    python benchmarks/narrow_values.py --results runs/kp_vs_pruning-quick [DIR ...] [--out results/narrow_values.csv]
+    python -m benchmarks.narrow_values --results runs/kp_vs_pruning-quick [DIR ...] [--out results/narrow_values.csv]
 
 Takes the models that the studies kept, the best of each cell.
 """
@@ -15,11 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    here = Path(__file__).resolve().parent
-    # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
-
 
 def measure(folder: Path) -> dict[str, Any]:
     """Quality and sizes of the model in a trial's folder, as it was trained and with int8 values.
@@ -28,14 +23,14 @@ def measure(folder: Path) -> dict[str, Any]:
         InferenceError: the folder has no trained language model.
 
     """
-    from data.registry import READERS
-    from inference import bundle
-    from inference.errors import InferenceError
-    from inference.language_model import LanguageModel
-    from inference.narrowing import narrow
-    from inference.runtime import runnable
-    from inference.studies import trial_bundle
-    from sweeps.trial import Trial
+    from data.sources.registry import READERS
+    from doping.errors import InferenceError
+    from doping.inference.bundle import file as bundle
+    from doping.inference.bundle.narrowing import narrow
+    from doping.inference.models.language_model import LanguageModel
+    from doping.inference.runtime import runnable
+    from sweeps.results.bundles import trial_bundle
+    from sweeps.trials.trial import Trial
     from tasks.language_model import LanguageModelTask
 
     trial = Trial.model_validate_json((folder / "trial.json").read_bytes())
@@ -75,7 +70,7 @@ def main() -> None:
     if not rows:
         sys.exit(f"no trained model in {', '.join(map(str, options.results))}: run the study first")
     if options.out:
-        from sweeps.machine import commit, hardware, versions
+        from doping.machine import commit, hardware, versions
 
         about = {"hardware": hardware(), "versions": versions(), "commit": commit()}
         with options.out.open("w", newline="") as file:

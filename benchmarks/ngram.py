@@ -4,7 +4,7 @@ The model is interpolated modified Kneser–Ney (Chen & Goodman 1998, section 3;
 distribution over the vocabulary, so that every token has a probability. It is trained, and evaluated on every token
 but the first of a split, as the language model is: the same tokens, the same vocabulary.
 
-    python benchmarks/ngram.py --corpus embedded --level character --order 12
+    python -m benchmarks.ngram --corpus embedded --level character --order 12
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 LARGEST_ORDER = {"character": 12, "word": 5}
 FALLBACK_DISCOUNT = 0.75
@@ -99,7 +98,7 @@ def _discounts(counts_of_counts: Counter[int]) -> tuple[float, float, float, flo
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print bits a token on validation and test for each order, and the best on validation; exit with 2 on mistakes."""
-    from data.registry import READERS
+    from data.sources.registry import READERS
 
     parser = argparse.ArgumentParser(description="Bits a token of an interpolated modified Kneser–Ney n-gram model.")
     parser.add_argument("--corpus", choices=READERS, default="embedded", help="which text (default: %(default)s)")
@@ -119,8 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def report(name: str, level: str, path: str | None, largest: int) -> None:
     """Print the table of one corpus, a line an order up to the largest."""
-    from data.corpus import load
     from data.settings import Corpus
+    from data.text.corpus import load
 
     corpus = load(Corpus.model_validate({"corpus": name, "level": level, "path": path}))
     sizes = [len(split) for split in (corpus.train, corpus.validation, corpus.test)]
@@ -138,5 +137,4 @@ def report(name: str, level: str, path: str | None, largest: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
     main()

@@ -1,6 +1,6 @@
 """The dense language model against ``plain_language_model``, which shares nothing with it: loss by loss.
 
-    LSTM_DATA=DIR python benchmarks/reference_run.py [--runs ptb_small=4648 ptb_medium=300] [--out results]
+    LSTM_DATA=DIR python -m benchmarks.reference_run [--runs ptb_small=4648 ptb_medium=300] [--out results]
 
 Zaremba's small model for two epochs of the Penn Treebank (of 2,324 steps), and his medium one, with its dropout, for its
 first steps. Both sides start with the same weights and the same random state; ours goes through the Lightning ``Trainer``.
@@ -20,23 +20,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    here = Path(__file__).resolve().parent
-    # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
-
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
 
 from analysis.figures import drawing
 from benchmarks.plain_language_model import Course, PlainLanguageModel, Regime, train
-from data.datamodule import TextDataModule
+from data.text.datamodule import TextDataModule
+from doping.lstm import CompressedLSTM
+from doping.method import Method
 from lightning_modules.language_model import LanguageModel
-from lightning_modules.lstm import CompressedLSTM
-from lightning_modules.settings import Method
-from sweeps.named_tasks import written_out
-from sweeps.train import quiet_lightning
+from sweeps.study.named_tasks import written_out
+from sweeps.worker.train import quiet_lightning
 from tasks.language_model import LanguageModelTask
 
 RUNS = ["ptb_small=4648", "ptb_medium=300"]

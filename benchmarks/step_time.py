@@ -1,6 +1,6 @@
 """Time and memory of one training step of the medium language model, each method against plain ``nn.LSTM``.
 
-    python benchmarks/step_time.py [--factor 20] [--repetitions 7] [--out step_time.csv]
+    python -m benchmarks.step_time [--factor 20] [--repetitions 7] [--out step_time.csv]
 
 The model is Zaremba's medium one: 2 x 650, batch 20, 35 steps, 10,000 words, dropout 0.5, SGD, clipped; CMR is on in
 the doped methods. Each method and the baseline run in a process of their own, which tells its peak memory; the processes
@@ -19,12 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-if __name__ == "__main__":
-    here = Path(__file__).resolve().parent
-    # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
-
-from lightning_modules.settings import Method
+from doping.method import Method
 from tasks.language_model import LanguageModelTask
 
 BASELINE = "nn.LSTM"
@@ -38,9 +33,9 @@ def measure(name: str, factor: float, repetitions: int) -> dict[str, list[float]
     import torch
     from torch import nn
 
-    from data.batches import TextBatch
+    from data.text.batches import TextBatch
+    from doping.matrices import Sparse
     from lightning_modules.language_model import LanguageModel
-    from lightning_modules.matrices import Sparse
 
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -97,7 +92,7 @@ def main() -> None:
     peaks: dict[str, list[float]] = {name: [] for name in METHODS}
     for _ in range(ROUNDS):
         for name in METHODS:
-            command = [sys.executable, __file__, "--one", name, "--factor", str(options.factor)]
+            command = [sys.executable, "-m", "benchmarks.step_time", "--one", name, "--factor", str(options.factor)]
             command += ["--repetitions", str(options.repetitions)]
             measured = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             seconds[name] += measured["seconds"]

@@ -1,6 +1,6 @@
 """How many trials a second a sweep can hand out and take back: trials of no work, on simulated and on real workers.
 
-    python benchmarks/sweep_scale.py [--sizes 1000 10000] [--storage URL] [--dask 100 500] [--out sweep_scale.csv]
+    python -m benchmarks.sweep_scale [--sizes 1000 10000] [--storage URL] [--dask 100 500] [--out sweep_scale.csv]
 
 *Simulated*: a whole sweep (plan, schedule, rows on disk, tables, display, Optuna's storage) on an engine with ``--slots``
 workers that need no time: what is measured is what the one process that everybody waits for does. Writing the rows is the
@@ -25,33 +25,28 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    here = Path(__file__).resolve().parent
-    # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
-
-import sweeps.sweep
-from sweeps.engine import Ended, Event
-from sweeps.folder import ResultsFolder
-from sweeps.job import Job
-from sweeps.launch import Launch
-from sweeps.machine import commit, hardware, versions
-from sweeps.outcome import Outcome
-from sweeps.plan import Plan, make_plan
-from sweeps.progress import Lines
-from sweeps.rows import row_of, write_row
-from sweeps.storage import Ledger
-from sweeps.study import Study
-from sweeps.study_file import parse
-from sweeps.sweep import Sweep
-from sweeps.trial import Trial
-from sweeps.views import Views
+import sweeps.running.sweep
+from doping.machine import commit, hardware, versions
+from sweeps.engines.base import Ended, Event
+from sweeps.engines.launch import Launch
+from sweeps.optuna_view.entries import Ledger
+from sweeps.planning.plan import Plan, make_plan
+from sweeps.results.folder import ResultsFolder
+from sweeps.results.rows import row_of, write_row
+from sweeps.results.views import Views
+from sweeps.running.progress import Lines
+from sweeps.running.sweep import Sweep
+from sweeps.study.study import Study
+from sweeps.study.study_file import parse
+from sweeps.trials.job import Job
+from sweeps.trials.outcome import Outcome
+from sweeps.trials.trial import Trial
 
 PARTS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("storage", Ledger, ("agree", "tell")),
     ("rows", ResultsFolder, ("row", "curve")),
     ("tables", Views, ("refresh",)),
-    ("tables", sweeps.sweep, ("write_views", "thin")),
+    ("tables", sweeps.running.sweep, ("write_views", "thin")),
     ("display", Lines, ("finished",)),
 ]
 """What the time is split into: the functions that each part is entered by. What is left is the schedule's own."""
@@ -179,7 +174,7 @@ def planned(trials: int) -> Plan:
 
 def through_dask(trials: int, workers: int) -> dict[str, Any]:
     """Trials a second through the Dask engine, a scheduler in a process of its own, and workers in another."""
-    from sweeps import dask_engine
+    from sweeps.engines import dask_engine
 
     def only_tells(*arguments: Any) -> None:
         from distributed import get_worker

@@ -1,4 +1,4 @@
-"""What a sweep adds to its trainings, and how it scales: ``python benchmarks/sweep_scaling.py``.
+"""What a sweep adds to its trainings, and how it scales: ``python -m benchmarks.sweep_scaling``.
 
 The same trials are run by one worker on one core, by as many workers as there are cores, and by one worker that has all
 cores to itself; then, by one worker, trials that train for a single step. Times are those of the rows on disk, from
@@ -25,12 +25,7 @@ from statistics import median
 
 import yaml
 
-if __name__ == "__main__":
-    here = Path(__file__).resolve().parent
-    # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
-
-from sweeps import machine
+from doping import machine
 
 CHARACTERS = 60_000
 ONE_STEP = 16 * 64 + 1

@@ -1,6 +1,6 @@
 """Memory and time that a text of 2 GB takes over a small one: cut into tokens, read as one epoch, trained on.
 
-    python benchmarks/text_memory.py [--megabytes 2000] [--folder DIR] [--out results/text_memory.csv]
+    python -m benchmarks.text_memory [--megabytes 2000] [--folder DIR] [--out results/text_memory.csv]
 
 The text is made up: numbers drawn from Zipf's law, and new words up to the end, so that it has about two million different
 ones, as real text of that size has. The small text has 2 MB. Every measurement is a process of its own, which tells its peak
@@ -23,11 +23,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-if __name__ == "__main__":
-    here = Path(__file__).resolve().parent
-    # Python puts this file's folder first on the path; the packages are one level up.
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
 
 SMALL = 2
 """Megabytes of the text that is compared with."""
@@ -54,8 +49,8 @@ def measure(path: Path, level: str) -> dict[str, Any]:
     """Load a text, read all batches of an epoch, train for some steps; seconds of each, and peak memory in MB."""
     import pytorch_lightning as pl
 
-    from lightning_modules.settings import Method
-    from sweeps.train import quiet_lightning
+    from doping.method import Method
+    from sweeps.worker.train import quiet_lightning
     from tasks.language_model import LanguageModelTask
 
     quiet_lightning()
@@ -120,7 +115,7 @@ def _rows(folder: Path, megabytes: int, levels: Sequence[str]) -> list[dict[str,
     for level in levels:
         small = None
         for size, cache in ((SMALL, "none"), (megabytes, "empty"), (megabytes, "filled")):
-            command = [sys.executable, __file__, "--one", str(folder / f"{size}.txt"), level]
+            command = [sys.executable, "-m", "benchmarks.text_memory", "--one", str(folder / f"{size}.txt"), level]
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "LSTM_CACHE": str(folder / "cache")}
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
             measured = json.loads(done.stdout)

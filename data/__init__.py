@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from data.errors import DataError
 from data.settings import Corpus
+from doping.errors import DataError
 from lightning_modules.settings import StreamTraining
 
 if TYPE_CHECKING:
-    from data.datamodule import TextDataModule
+    from data.text.datamodule import TextDataModule
 
 __all__ = ["DataError", "build", "data_hash"]
 
@@ -25,10 +25,10 @@ def build(corpus: Corpus, training: StreamTraining, evaluation_length: int = 512
         DataError: the corpus is missing, cannot be read, or is too short for one batch.
 
     """
-    from data.corpus import load
+    from data.text.corpus import load
 
     tokenized = load(corpus)  # before the heavy imports: a mistake is answered at once
-    from data.datamodule import TextDataModule
+    from data.text.datamodule import TextDataModule
 
     return TextDataModule(tokenized, training, evaluation_length)
 
@@ -40,6 +40,6 @@ def data_hash(corpus: Corpus) -> str:
         DataError: the corpus is missing or cannot be read.
 
     """
-    from data.corpus import load
+    from data.text.corpus import load
 
     return load(corpus).data_hash

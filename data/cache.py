@@ -14,7 +14,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
-from data.errors import DataError
+from doping.errors import DataError
 
 
 def folder() -> Path:

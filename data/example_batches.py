@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 
 import torch
 
-from data.errors import DataError
 from data.processes import place
+from doping.errors import DataError
 
 ExampleT = TypeVar("ExampleT")
 BatchT = TypeVar("BatchT")

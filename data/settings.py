@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from lightning_modules.settings import Settings, added_later
+from doping.settings import Settings, added_later
 
 
 class HubText(Settings):

@@ -19,9 +19,11 @@ from torchmetrics import MeanMetric
 
 from data.example_batches import ExampleBatches
 from data.task_data import TaskData
-from lightning_modules.lstm import CompressedLSTM, weight_shapes
-from lightning_modules.matrices import Shape
-from lightning_modules.settings import Method, Settings, Training
+from doping.lstm import CompressedLSTM, weight_shapes
+from doping.matrices import Shape
+from doping.method import Method
+from doping.settings import Settings
+from lightning_modules.settings import Training
 from lightning_modules.task import Task
 from tasks.base import TaskSettings
 

@@ -21,8 +21,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchmetrics import MaxMetric, MeanMetric
 from torchmetrics.classification import MulticlassF1Score
 
-from lightning_modules.lstm import CompressedLSTM
-from lightning_modules.settings import IntentModel, Method, Training
+from doping.lstm import CompressedLSTM
+from doping.method import Method
+from lightning_modules.settings import IntentModel, Training
 from lightning_modules.task import Task
 
 

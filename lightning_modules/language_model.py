@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
-from lightning_modules.lstm import CompressedLSTM, State
-from lightning_modules.settings import Method, Model, StreamTraining
+from doping.lstm import CompressedLSTM, State
+from doping.method import Method
+from lightning_modules.settings import Model, StreamTraining
 from lightning_modules.task import Task, detached, initialize_uniformly
 
 

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from lightning_modules.lstm import CompressedLSTM
-from lightning_modules.matrices import Matrix, Size
-from lightning_modules.matrices.budget import dense_size
-from lightning_modules.schedules import cooled_rate, decayed_rate
+from doping.lstm import CompressedLSTM
+from doping.matrices import Matrix, Size
+from doping.matrices.budget import dense_size
+from doping.schedules import cooled_rate, decayed_rate
 from lightning_modules.settings import Training
 
 

@@ -22,10 +22,11 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchmetrics import MeanMetric
 
+from doping.lstm import CompressedLSTM, State
+from doping.method import Method
 from lightning_modules.attention import GlobalAttention, Memory
 from lightning_modules.beam_search import beam_search
-from lightning_modules.lstm import CompressedLSTM, State
-from lightning_modules.settings import Method, TranslationModel, TranslationTraining
+from lightning_modules.settings import TranslationModel, TranslationTraining
 from lightning_modules.task import Task
 
 TRANSLATED_AT_ONCE = 50

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from lightning_modules.settings import Method, Settings, Training
+from doping.method import Method
+from doping.settings import Settings
+from lightning_modules.settings import Training
 
 if TYPE_CHECKING:
     from data.task_data import TaskData
-    from lightning_modules.matrices import Shape
+    from doping.matrices import Shape
     from lightning_modules.task import Task
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from data.settings import LabelledText
-from lightning_modules.settings import IntentModel, Method, Training
+from doping.method import Method
+from lightning_modules.settings import IntentModel, Training
 from tasks.base import TaskSettings
 
 if TYPE_CHECKING:
-    from data.intent import IntentData
+    from data.labelled.datamodule import IntentData
+    from doping.matrices import Shape
     from lightning_modules.intent import IntentClassifier
-    from lightning_modules.matrices import Shape
 
 
 class IntentTask(TaskSettings):
@@ -33,7 +34,7 @@ class IntentTask(TaskSettings):
 
     def lstm_shapes(self) -> dict[str, Shape]:
         """Those of a bidirectional LSTM, as wide as its inputs."""
-        from lightning_modules.lstm import weight_shapes
+        from doping.lstm import weight_shapes
 
         hidden = self.model.hidden
         shapes = weight_shapes(hidden, hidden, self.model.layers, bidirectional=True)
@@ -41,17 +42,17 @@ class IntentTask(TaskSettings):
 
     def data_hash(self) -> str:
         """Hash of vocabulary, labels and texts."""
-        from data.labelled_corpus import load
+        from data.labelled.corpus import load
 
         return load(self.data).data_hash
 
     def build(self, method: Method) -> tuple[IntentClassifier, IntentData]:
         """A model of the corpus's vocabulary and labels."""
-        from data.labelled_corpus import load
+        from data.labelled.corpus import load
 
         corpus = load(self.data)  # before the heavy imports: a mistake is answered at once
 
-        from data.intent import IntentData
+        from data.labelled.datamodule import IntentData
         from lightning_modules.intent import IntentClassifier
 
         model = IntentClassifier(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from data.settings import Corpus
-from lightning_modules.settings import Method, Model, StreamTraining
+from doping.method import Method
+from lightning_modules.settings import Model, StreamTraining
 from tasks.base import TaskSettings
 
 if TYPE_CHECKING:
-    from data.datamodule import TextDataModule
+    from data.text.datamodule import TextDataModule
+    from doping.matrices import Shape
     from lightning_modules.language_model import LanguageModel
-    from lightning_modules.matrices import Shape
 
 
 class LanguageModelTask(TaskSettings):
@@ -33,7 +34,7 @@ class LanguageModelTask(TaskSettings):
 
     def lstm_shapes(self) -> dict[str, Shape]:
         """Those of one LSTM, as wide as its inputs."""
-        from lightning_modules.lstm import weight_shapes
+        from doping.lstm import weight_shapes
 
         hidden = self.model.hidden
         return {f"lstm.{name}": shape for name, shape in weight_shapes(hidden, hidden, self.model.layers).items()}

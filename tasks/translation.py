@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from data.settings import ParallelText
-from lightning_modules.settings import Method, TranslationModel, TranslationTraining
+from doping.method import Method
+from lightning_modules.settings import TranslationModel, TranslationTraining
 from tasks.base import TaskSettings
 
 if TYPE_CHECKING:
-    from data.translation import TranslationData
-    from lightning_modules.matrices import Shape
+    from data.parallel.datamodule import TranslationData
+    from doping.matrices import Shape
     from lightning_modules.translation import Translator
 
 
@@ -35,7 +36,7 @@ class TranslationTask(TaskSettings):
 
     def lstm_shapes(self) -> dict[str, Shape]:
         """Those of the bidirectional encoder, and of the decoder."""
-        from lightning_modules.lstm import weight_shapes
+        from doping.lstm import weight_shapes
 
         model = self.model
         shapes = {
@@ -50,17 +51,17 @@ class TranslationTask(TaskSettings):
 
     def data_hash(self) -> str:
         """Hash of vocabularies and pairs."""
-        from data.pairs import load
+        from data.parallel.pairs import load
 
         return load(self.data).data_hash
 
     def build(self, method: Method) -> tuple[Translator, TranslationData]:
         """A model of the vocabularies of the corpus."""
-        from data.pairs import load
+        from data.parallel.pairs import load
 
         corpus = load(self.data)  # before the heavy imports: a mistake is answered at once
 
-        from data.translation import TranslationData
+        from data.parallel.datamodule import TranslationData
         from lightning_modules.translation import Translator
 
         model = Translator(self.model, self.training, method, corpus.source_vocabulary, corpus.target_vocabulary)
@@ -76,7 +77,7 @@ def load(folder: str | Path) -> Translator:
     """
     import torch
 
-    from data.subwords import Subwords
+    from data.parallel.subwords import Subwords
     from lightning_modules.translation import Translator
 
     try:

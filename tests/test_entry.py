@@ -10,20 +10,19 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [
     "sweeps/run.py --list",
     "analysis/make_tables.py --results results/kp_vs_pruning-quick --out {out}",
-    "analysis/wandb_workspace.py --out {out}",
-    "inference/benchmark.py --quick --out {out}",
-    "inference/export.py --from {out} --out {out}.lstm",
-    "inference/fuzz.py --count 1",
-    "inference/measure.py --results {out}",
-    "inference/run.py {out}.lstm",
+    "-m analysis.wandb_pages --out {out}",
+    "-m benchmarks.inference --quick --out {out}",
+    "-m sweeps.export --from {out} --out {out}.lstm",
+    "-m benchmarks.bundle_fuzz --count 1",
+    "-m sweeps.measure --results {out}",
+    "-m doping.run {out}.lstm",
 ]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_missing_package_is_one_line(command: str, tmp_path: Path) -> None:
-    script, *arguments = command.format(out=tmp_path / "out").split()
     # -S: without what pip has installed.
-    bare = [sys.executable, "-S", script, *arguments]
+    bare = [sys.executable, "-S", *command.format(out=tmp_path / "out").split()]
     ended = subprocess.run(bare, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert ended.returncode == 2
     assert ended.stdout == ""
@@ -35,7 +34,7 @@ def test_a_missing_package_is_one_line(command: str, tmp_path: Path) -> None:
 
 def test_a_missing_module_of_the_project_itself_is_shown_as_the_defect_that_it_is() -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", "from entry import start; start('analysis.no_such_module')"],
+        [sys.executable, "-c", "from doping.entry import start; start('analysis.no_such_module')"],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -48,12 +47,18 @@ def test_a_missing_module_of_the_project_itself_is_shown_as_the_defect_that_it_i
 
 
 def test_every_command_starts_like_this() -> None:
-    scripts = {command.split()[0] for command in COMMANDS}
+    scripts = {command.removeprefix("-m ").split()[0] for command in COMMANDS}
     starting = {
-        path.relative_to(ROOT).as_posix()
-        for folder in ("sweeps", "analysis", "inference")
-        for path in (ROOT / folder).glob("*.py")
-        if "__main__" in path.read_text(encoding="utf-8")
+        _typed(path.relative_to(ROOT))
+        for folder in ("sweeps", "analysis", "doping", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        if "from doping.entry import start" in path.read_text(encoding="utf-8")
     }
-    # Workers are started by a run, which has all it needs.
-    assert starting - scripts == {"sweeps/worker.py"}
+    assert starting == scripts
+
+
+def _typed(path: Path) -> str:
+    """What one types for a script or a module."""
+    if path.as_posix() in ("sweeps/run.py", "analysis/make_tables.py"):
+        return path.as_posix()
+    return ".".join(path.with_suffix("").parts).removesuffix(".__main__")

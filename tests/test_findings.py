@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from lightning_modules.matrices import plan_matrix
-from lightning_modules.settings import Method
+from doping.matrices import plan_matrix
+from doping.method import Method
 
 ROOT = Path(__file__).parents[1]
 FINDINGS = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")

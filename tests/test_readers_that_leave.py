@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
         "sweeps/run.py --list",
         "sweeps/run.py --study kp_vs_pruning --preset smoke --out {out}",
         "analysis/make_tables.py --help",
-        "analysis/wandb_workspace.py --out {out}",
-        "inference/export.py --help",
-        "inference/run.py --help",
-        "inference/measure.py --help",
+        "-m analysis.wandb_pages --out {out}",
+        "-m sweeps.export --help",
+        "-m doping.run --help",
+        "-m sweeps.measure --help",
     ],
 )
 def test_a_command_whose_reader_has_left_ends_quietly(command: str, tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis import comparisons, labels
-from analysis import equal_quality as calculation
-from analysis.equal_quality import EqualQuality
+from analysis import labels
 from analysis.figures import drawing
 from analysis.figures.drawing import End
 from analysis.results import Results
 from analysis.section import Section
+from analysis.stats import equal_quality as calculation
+from analysis.stats.equal_quality import EqualQuality
+from analysis.tables import comparisons
 
 LEFT, GAP, PANEL, BELOW, ABOVE = 0.55, 0.22, 2.4, 0.42, 0.46
 """Inches: margin with the axis, gap between the panels, their width, the room below and above them."""

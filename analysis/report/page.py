@@ -16,14 +16,15 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
-from analysis import comparisons, content, labels
-from analysis.content import Table
+from analysis import labels
 from analysis.figures.gallery import KINDS
 from analysis.report import chart, charts, rerun, words
 from analysis.report.chart import Chart
 from analysis.report.words import Fact
 from analysis.results import Results
 from analysis.section import Section
+from analysis.tables import comparisons, content
+from analysis.tables.content import Table
 
 STILL = ("equal_quality", "parts", "patterns", "gates")
 """The kinds of figures that the page shows as they are on paper; of the others it has its own, to explore."""

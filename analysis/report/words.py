@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis import content, equal_quality, labels, significance
-from analysis.equal_quality import EqualQuality
+from analysis import labels
 from analysis.section import Row, Section
-from analysis.significance import Difference
+from analysis.stats import equal_quality, significance
+from analysis.stats.equal_quality import EqualQuality
+from analysis.stats.significance import Difference
+from analysis.tables import content
 
 CLOSE = 10.0
 """Percent: a model within so much of dense counts as close to it."""

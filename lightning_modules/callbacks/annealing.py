@@ -8,9 +8,9 @@ import pytorch_lightning as pl
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_modules.matrices import Doped, Sparse
-from lightning_modules.schedules import annealed_probability, cubic_sparsity
-from lightning_modules.settings import Method
+from doping.matrices import Doped, Sparse
+from doping.method import Method
+from doping.schedules import annealed_probability, cubic_sparsity
 
 GRADIENT_STEPS = 100
 """Optimizer steps that the running mean of a squared gradient goes back."""

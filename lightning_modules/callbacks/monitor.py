@@ -12,9 +12,9 @@ import pytorch_lightning as pl
 import torch
 from torch.optim import Optimizer
 
-from lightning_modules.co_adaptation import Energy, doped_matrices, energy, gradient_norm, only
-from lightning_modules.lstm import CompressedLSTM
-from lightning_modules.matrices import Doped
+from doping.co_adaptation import Energy, doped_matrices, energy, gradient_norm, only
+from doping.lstm import CompressedLSTM
+from doping.matrices import Doped
 from lightning_modules.task import Task
 
 

@@ -1,9 +1,9 @@
 """Every setting of a trial, each with its own docstring; together they define what a trial is."""
 
-from lightning_modules.settings.base import Settings, added_later
+from doping.method import Annealing, Method, MethodName, Pattern, RowDropout
+from doping.settings import Settings, added_later
 from lightning_modules.settings.intent import IntentModel
 from lightning_modules.settings.language_model import Model, StreamTraining
-from lightning_modules.settings.method import Annealing, Method, MethodName, Pattern, RowDropout
 from lightning_modules.settings.training import StartFrom, Training
 from lightning_modules.settings.translation import BeamSearch, TranslationModel, TranslationTraining
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, PositiveInt
 
-from lightning_modules.settings.base import Settings
+from doping.settings import Settings
 
 
 class IntentModel(Settings):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from lightning_modules.settings.base import Settings, added_later
+from doping.settings import Settings, added_later
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from lightning_modules.settings.base import Settings
+from doping.settings import Settings
 from lightning_modules.settings.training import Training
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_results import trial, write
 
-from analysis import csv_table
-from analysis.equal_quality import EqualQuality, Front, compare
 from analysis.results import load
 from analysis.section import Section
+from analysis.stats.equal_quality import EqualQuality, Front, compare
 from analysis.summary import summarize
+from analysis.tables import csv_table
 
 
 def point(method: str, values: float, test: float, factor: float, cmr: float = 0.0, **columns: Any) -> dict[str, Any]:

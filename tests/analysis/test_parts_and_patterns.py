@@ -13,8 +13,8 @@ from analysis.figures import annealing, cmr, parts, patterns
 from analysis.results import AnalysisError, Results, load
 from analysis.section import Section
 from analysis.summary import summarize
-from lightning_modules.lstm import CompressedLSTM
-from lightning_modules.settings import Method
+from doping.lstm import CompressedLSTM
+from doping.method import Method
 
 
 def read(folder: Path, rows: list[dict[str, Any]], **how: Any) -> tuple[Section, Results]:

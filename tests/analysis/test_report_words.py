@@ -12,10 +12,10 @@ from analysis.report import rerun, words
 from analysis.results import load
 from analysis.section import Section
 from analysis.summary import summarize
-from lightning_modules.settings import Method
-from sweeps import study as studies
-from sweeps.plan import make_plan
-from sweeps.trial import Trial
+from doping.method import Method
+from sweeps.planning.plan import make_plan
+from sweeps.study import study as studies
+from sweeps.trials.trial import Trial
 from tasks.language_model import LanguageModelTask
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_results import study, trial, write
 
-from analysis import significance
 from analysis.results import load
 from analysis.section import Row
-from analysis.significance import Differences
+from analysis.stats import significance
+from analysis.stats.significance import Differences
 from analysis.summary import summarize
 
 

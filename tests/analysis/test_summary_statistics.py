@@ -12,7 +12,7 @@ from synthetic_results import study, trial, tuned, write
 
 from analysis.results import SIZE_COLUMNS, AnalysisError, load
 from analysis.section import Section
-from analysis.significance import compare
+from analysis.stats.significance import compare
 from analysis.summary import summarize
 
 METHODS = [("pruned", 0.0), ("kp", 0.0), ("doped_kp", 0.0), ("doped_kp", 0.3)]

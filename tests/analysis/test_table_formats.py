@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from synthetic_results import study, trial, write
 
-from analysis import csv_table, labels, latex, markdown, variants
+from analysis import labels, variants
 from analysis.paper import published, published_for, published_loss
 from analysis.results import AnalysisError, load
 from analysis.section import Section
 from analysis.summary import summarize
+from analysis.tables import csv_table, latex, markdown
 
 MEDIUM: dict[str, Any] = {"task": "ptb-word", "metric": "perplexity", "base": 86.2}
 MEDIUM |= {"task__model__layers": 2, "task__model__hidden": 650}

@@ -8,8 +8,8 @@ from wandb_workspaces.reports.v2 import internal as report_format
 from wandb_workspaces.workspaces import Workspace
 from wandb_workspaces.workspaces import internal as workspace_format
 
-from analysis import wandb_pages
-from analysis.wandb_command import main
+from analysis.wandb_pages import pages as wandb_pages
+from analysis.wandb_pages.command import main
 
 
 @pytest.fixture(autouse=True)

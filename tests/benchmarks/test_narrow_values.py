@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.main import main
+from sweeps.commands.main import main
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -32,7 +32,7 @@ def test_every_model_that_was_kept_is_measured_with_wide_and_with_narrow_values(
     (tmp_path / "study.yaml").write_text(STUDY)
     arguments = ["--study", str(tmp_path / "study.yaml"), "--out", str(tmp_path / "runs"), "--wandb", "off", "--quiet"]
     assert main([*arguments, "--workers", "1"]) == 0
-    command = [sys.executable, "benchmarks/narrow_values.py", "--results", str(tmp_path / "runs")]
+    command = [sys.executable, "-m", "benchmarks.narrow_values", "--results", str(tmp_path / "runs")]
     subprocess.run([*command, "--out", str(tmp_path / "table.csv")], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     with (tmp_path / "table.csv").open(newline="") as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
@@ -50,7 +50,7 @@ def test_every_model_that_was_kept_is_measured_with_wide_and_with_narrow_values(
 
 
 def test_a_folder_without_models_is_said(tmp_path: Path) -> None:
-    command = [sys.executable, "benchmarks/narrow_values.py", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks.narrow_values", "--results", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == f"no trained model in {tmp_path}: run the study first\n"

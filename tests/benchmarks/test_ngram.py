@@ -68,8 +68,8 @@ def test_probabilities_are_a_distribution_after_any_context(
 
 
 def test_it_is_a_distribution_on_real_text_too() -> None:
-    from data.corpus import load
     from data.settings import Corpus
+    from data.text.corpus import load
 
     corpus = load(Corpus(limit=50_000))
     size = len(corpus.vocabulary)
@@ -85,11 +85,22 @@ def test_an_impossible_order_is_refused(order: int) -> None:
         KneserNey(ABRA, order, SIZE)
 
 
-def test_the_command_runs_from_any_folder(tmp_path: Path) -> None:
+def test_the_command_reads_a_text(tmp_path: Path) -> None:
     (tmp_path / "book.txt").write_text("the cat sat on the mat\n" * 200)
-    script = Path(__file__).parents[2] / "benchmarks" / "ngram.py"
-    command = [sys.executable, str(script), "--corpus", "text", "--path", "book.txt", "--order", "3"]
-    lines = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.splitlines()
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.ngram",
+        "--corpus",
+        "text",
+        "--path",
+        str(tmp_path / "book.txt"),
+        "--order",
+        "3",
+    ]
+    lines = subprocess.run(
+        command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
     assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:] == ["1", "2", "3"]
     assert lines[-1].startswith("best on validation: order 3, 0.")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from data import atis
-from data.errors import DataError
-from data.labelled import Labelled
-from data.labelled_corpus import load
+from data.labelled import atis
+from data.labelled.corpus import load
+from data.labelled.texts import Labelled
 from data.settings import LabelledText
+from doping.errors import DataError
 
 TRAIN = [
     "BOS flights to denver EOS\tO O O B-toloc.city_name atis_flight",

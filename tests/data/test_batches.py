@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.batches import StreamBatches
-from data.errors import DataError
+from data.text.batches import StreamBatches
+from doping.errors import DataError
 
 
 @st.composite
@@ -73,7 +73,7 @@ def test_several_processes_read_lanes_side_by_side(
     alone = list(StreamBatches(torch.arange(size), lanes, length))
     parts = []
     for rank in range(processes):
-        monkeypatch.setattr("data.batches.place", lambda rank=rank: (rank, processes))
+        monkeypatch.setattr("data.text.batches.place", lambda rank=rank: (rank, processes))
         parts.append(list(StreamBatches(torch.arange(size), lanes, length, shared=True)))
         not_shared = list(StreamBatches(torch.arange(size), lanes, length))
         assert [batch.tokens_TB.tolist() for batch in not_shared] == [batch.tokens_TB.tolist() for batch in alone]

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from data import DataError, build, data_hash
-from data.corpus import load
-from data.datamodule import TextDataModule
-from data.registry import READERS
 from data.settings import Corpus
+from data.sources.registry import READERS
+from data.text.corpus import load
+from data.text.datamodule import TextDataModule
 from lightning_modules.settings import StreamTraining
 
 TEXT = "".join(f"line number {i} of the text\n" for i in range(60))

@@ -2,9 +2,9 @@ import sys
 
 import pytest
 
-from data import embedded
-from data.errors import DataError
 from data.settings import Corpus
+from data.sources import embedded
+from doping.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 

@@ -12,10 +12,10 @@ import datasets.load
 import pytest
 from datasets import Dataset
 
-from data import hub, hub_text
-from data.corpus import load
-from data.errors import DataError
 from data.settings import Corpus, HubText
+from data.sources import hub, hub_text
+from data.text.corpus import load
+from doping.errors import DataError
 
 ROWS = {
     "train": ["the cat sat", "on\ntwo lines", "", "the dog sat\n"] * 30,

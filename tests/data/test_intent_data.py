@@ -3,10 +3,10 @@
 import torch
 from labelled_texts import texts, write_csv, write_folder
 
-from data.intent import IntentData
-from data.labelled_corpus import load
+from data.labelled.corpus import load
+from data.labelled.datamodule import IntentData
 from data.settings import LabelledText
-from data.vocabulary import Vocabulary
+from doping.vocabulary import Vocabulary
 from lightning_modules.settings import Training
 
 

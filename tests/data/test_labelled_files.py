@@ -5,11 +5,11 @@ import json
 import pytest
 from labelled_texts import texts, write_csv, write_folder
 
-from data.errors import DataError
-from data.labelled import Labelled
-from data.labelled_corpus import load
-from data.labelled_files import read
+from data.labelled.corpus import load
+from data.labelled.files import read
+from data.labelled.texts import Labelled
 from data.settings import LabelledText
+from doping.errors import DataError
 
 
 def settings(path, **columns):

@@ -3,11 +3,11 @@
 import datasets
 import pytest
 
-from data import hub
-from data.errors import DataError
-from data.labelled import Labelled
-from data.labelled_hub import read
+from data.labelled.hub import read
+from data.labelled.texts import Labelled
 from data.settings import LabelledText
+from data.sources import hub
+from doping.errors import DataError
 
 SETTINGS = LabelledText(
     corpus="hub",

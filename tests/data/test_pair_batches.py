@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.errors import DataError
-from data.pairs import load
+from data.parallel.datamodule import TranslationData
+from data.parallel.pairs import load
+from data.parallel.subwords import Subwords
 from data.settings import ParallelText
-from data.subwords import Subwords
-from data.translation import TranslationData
+from doping.errors import DataError
 from tests.lightning_modules import toy_translation
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from data import hub, parallel
-from data.errors import DataError
+from data.parallel import sentences as parallel
 from data.settings import ParallelText
+from data.sources import hub
+from doping.errors import DataError
 
 LINES = {
     "train": (["a cat", "two dogs", "three"], ["eine Katze", "zwei Hunde", "drei"]),

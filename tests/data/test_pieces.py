@@ -18,11 +18,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from data import DataError, corpus, counts, raw, vocabulary
-from data.corpus import TokenizedCorpus, _load, load
+from data import DataError
 from data.settings import Corpus
-from data.tokens import TokenFile, write_tokens
-from data.vocabulary import END_OF_LINE, UNKNOWN, Level, Vocabulary, token_pieces, tokenize
+from data.sources import raw
+from data.text import corpus, counts
+from data.text.corpus import TokenizedCorpus, _load, load
+from data.text.tokens import TokenFile, write_tokens
+from doping import vocabulary
+from doping.vocabulary import END_OF_LINE, UNKNOWN, Level, Vocabulary, token_pieces, tokenize
 
 LEVELS: tuple[Level, ...] = ("character", "word")
 LINES = "".join(f"line {i} of été, café and 東京 {i % 7}\n" for i in range(300))

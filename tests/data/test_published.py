@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from data import hub, published
-from data.corpus import load
-from data.errors import DataError
-from data.raw import RawCorpus
 from data.settings import Corpus
+from data.sources import hub, published
+from data.sources.raw import RawCorpus
+from data.text.corpus import load
+from doping.errors import DataError
 
 LINES = {"train": ["the cat sat", "", "the <unk> sat"], "validation": ["a cat"], "test": ["the dog sat"]}
 TEXTS = ["the cat sat\n\nthe <unk> sat\n", "a cat\n", "the dog sat\n"]

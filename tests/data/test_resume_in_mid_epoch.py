@@ -9,9 +9,9 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from data import build
-from data.batches import TextBatch
-from data.datamodule import TextDataModule
 from data.settings import Corpus
+from data.text.batches import TextBatch
+from data.text.datamodule import TextDataModule
 from lightning_modules.settings import StreamTraining
 
 pytestmark = [

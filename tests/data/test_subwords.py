@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.errors import DataError
-from data.subwords import Subwords
+from data.parallel.subwords import Subwords
+from doping.errors import DataError
 
 SENTENCES = ["a man rides a bike", "two men ride bikes", "the woman rides", "ein Mädchen fährt", "ba con mèo nhỏ"] * 3
 
@@ -63,7 +63,7 @@ def test_a_vocabulary_of_another_project_is_refused() -> None:
 
 
 def test_threads_do_not_change_it(subwords: Subwords) -> None:
-    script = f"from data.subwords import Subwords; print(Subwords.of({SENTENCES!r}, 320).to_json(), end='')"
+    script = f"from data.parallel.subwords import Subwords; print(Subwords.of({SENTENCES!r}, 320).to_json(), end='')"
     for threads in ("1", "3"):
         environment = {**os.environ, "RAYON_NUM_THREADS": threads}
         root = Path(__file__).parents[2]

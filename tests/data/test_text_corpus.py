@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import text
-from data.errors import DataError
-from data.raw import RawCorpus, Text
 from data.settings import Corpus
+from data.sources import text
+from data.sources.raw import RawCorpus, Text
+from doping.errors import DataError
 
 LINES = [f"line number {i}\n" for i in range(100)]
 

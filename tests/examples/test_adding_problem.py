@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
+from doping.method import Method
+from doping.sizes import plan_sizes
 from examples.adding_problem import AddingProblem
-from lightning_modules.settings import Method
-from lightning_modules.sizes import plan_sizes
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from kernel_references import random_structured, written_out
 
-from inference.kernels import Hybrid, Kronecker, LowRank, Matrix, Sum, Tiles, narrowed
+from doping.inference.kernels import Hybrid, Kronecker, LowRank, Matrix, Sum, Tiles, narrowed
 
 EPSILON = float(np.finfo(np.float32).eps)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse
 
-from inference.kernels import PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
+from doping.inference.kernels import PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
 
 FAMILIES = ("dense", "kronecker", "low_rank", "hybrid")
 

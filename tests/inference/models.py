@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 import torch
 
-from data.vocabulary import Vocabulary, tokenize
+from doping.lstm import CompressedLSTM
+from doping.matrices import Plan, Shape
+from doping.matrices.blocks import BLOCK_ENTRIES
+from doping.matrices.dense import DensePlan
+from doping.matrices.doped import DopedPlan
+from doping.matrices.hybrid import HybridPlan
+from doping.matrices.kronecker import KroneckerPlan
+from doping.matrices.low_rank import LowRankPlan
+from doping.matrices.sparse import SparsePlan
+from doping.method import Method, RowDropout
+from doping.vocabulary import Vocabulary, tokenize
 from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import LanguageModel
-from lightning_modules.lstm import CompressedLSTM
-from lightning_modules.matrices import Plan, Shape
-from lightning_modules.matrices.blocks import BLOCK_ENTRIES
-from lightning_modules.matrices.dense import DensePlan
-from lightning_modules.matrices.doped import DopedPlan
-from lightning_modules.matrices.hybrid import HybridPlan
-from lightning_modules.matrices.kronecker import KroneckerPlan
-from lightning_modules.matrices.low_rank import LowRankPlan
-from lightning_modules.matrices.sparse import SparsePlan
-from lightning_modules.settings import IntentModel, Method, RowDropout, Training
+from lightning_modules.settings import IntentModel, Training
 from tasks.language_model import LanguageModelTask
 
 PATTERNS = ("unstructured", "gates", "rows")

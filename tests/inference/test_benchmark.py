@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.benchmark_command import measure
-from inference.benchmark_engines import compressed, random_matrix
+from benchmarks.inference.command import measure
+from benchmarks.inference.engines import compressed, random_matrix
 
 ROOT = Path(__file__).parents[2]
 DENSE = {"ONNX Runtime", "nn.LSTM", "nn.LSTMCell", "own dense kernel", "BLAS products"}
@@ -43,7 +43,18 @@ def test_a_layer_that_computes_something_else_is_not_timed():
 
 
 def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_stopped(tmp_path):
-    command = [sys.executable, "inference/benchmark.py", "--quick", "--hidden", "24", "--factors", "3", "--rounds", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.inference",
+        "--quick",
+        "--hidden",
+        "24",
+        "--factors",
+        "3",
+        "--rounds",
+        "1",
+    ]
     command += ["--out", tmp_path]
     on_one_core = partial(os.sched_setaffinity, 0, [min(os.sched_getaffinity(0))])
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, preexec_fn=on_one_core)
@@ -61,7 +72,7 @@ def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_stoppe
     assert len(again) == len(whole)
     other = subprocess.run([*command, "--rounds", "2"], cwd=ROOT, check=False, capture_output=True, text=True)
     assert other.returncode == 1
-    assert "has rows of another benchmark (python inference/benchmark.py --hidden 24 --factors 3" in other.stderr
+    assert "has rows of another benchmark (python -m benchmarks.inference --hidden 24 --factors 3" in other.stderr
     assert {row["mode"] for row in rows} == {"generating", "scoring"}
     assert all(row["hardware"] and row["commit"] and row["versions"] and row["command"] for row in rows)
     assert (tmp_path / "inference_benchmark.png").stat().st_size > 10_000
@@ -70,7 +81,11 @@ def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_stoppe
 
 def test_a_mistake_gets_one_line(tmp_path):
     done = subprocess.run(
-        [sys.executable, "inference/benchmark.py", "--rounds", "0"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks.inference", "--rounds", "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "must be at least 1" in done.stderr

@@ -8,14 +8,14 @@ import safetensors.numpy
 import torch
 from models import METHODS, compressed, language_model, lstms
 
-from inference import bundle
-from inference.bundle import Bundle
-from inference.errors import InferenceError
-from inference.from_training import export, to_bundle
-from inference.narrowing import narrow
-from inference.runtime import load, runnable
-from lightning_modules.lstm import CompressedLSTM
-from lightning_modules.settings import Method
+from doping.errors import InferenceError
+from doping.inference.bundle import file as bundle
+from doping.inference.bundle.file import Bundle
+from doping.inference.bundle.narrowing import narrow
+from doping.inference.runtime import load, runnable
+from doping.lstm import CompressedLSTM
+from doping.method import Method
+from tasks.bundles import export, to_bundle
 
 
 @pytest.fixture(scope="module")

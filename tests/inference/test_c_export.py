@@ -10,10 +10,10 @@ import pytest
 import torch
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
-from inference.c_export import EXPECTED_STEPS, KERNELS, TEMPLATE, _string, write_c
-from inference.from_training import to_bundle
-from inference.narrowing import narrow
-from inference.runtime import runnable
+from doping.inference.bundle.narrowing import narrow
+from doping.inference.exporters.c import EXPECTED_STEPS, KERNELS, TEMPLATE, _string, write_c
+from doping.inference.runtime import runnable
+from tasks.bundles import to_bundle
 
 STRICT = "-O1 -Werror -Wpedantic"
 SANITIZED = f"{STRICT} -g -fsanitize=address,undefined -fno-sanitize-recover=all"

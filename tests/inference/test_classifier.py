@@ -10,13 +10,14 @@ import pytest
 import torch
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier
 
-from inference import description, reference
-from inference.classifier import Classifier
-from inference.errors import InferenceError
-from inference.from_training import export, to_bundle
-from inference.narrowing import narrow_and_measure
-from inference.run_command import main as run
-from inference.runtime import load, runnable
+from doping.errors import InferenceError
+from doping.inference import reference
+from doping.inference.bundle import description
+from doping.inference.bundle.narrowing import narrow_and_measure
+from doping.inference.commands.run import main as run
+from doping.inference.models.classifier import Classifier
+from doping.inference.runtime import load, runnable
+from tasks.bundles import export, to_bundle
 
 
 @pytest.mark.parametrize("method", METHODS)

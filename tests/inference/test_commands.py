@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from data import data_hash
-from data.corpus import load as load_corpus
-from inference import export_command, run_command
-from inference.runtime import load
-from lightning_modules.settings import Method
-from sweeps.rows import read_row, row_of, write_row
-from sweeps.train import train
-from sweeps.trained import best_trial
-from sweeps.trial import Trial
+from data.text.corpus import load as load_corpus
+from doping.inference.commands import run as run_command
+from doping.inference.runtime import load
+from doping.method import Method
+from sweeps.commands import export_model as export_command
+from sweeps.results.rows import read_row, row_of, write_row
+from sweeps.results.trained_models import best_trial
+from sweeps.trials.trial import Trial
+from sweeps.worker.train import train
 from tasks.language_model import LanguageModelTask
 
 ROOT = Path(__file__).resolve().parents[2]

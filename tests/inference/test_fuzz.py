@@ -1,9 +1,10 @@
-"""Damaged and malicious bundles do no harm: a short run of what ``inference/fuzz.py`` does at length."""
+"""Damaged and malicious bundles do no harm: a short run of what ``python -m benchmarks.bundle_fuzz`` does at length."""
 
 import pytest
 
-from inference import bundle, fuzz_command
-from inference.fuzz_cases import altered, samples
+from benchmarks.bundle_fuzz import command as fuzz_command
+from benchmarks.bundle_fuzz.cases import altered, samples
+from doping.inference.bundle import file as bundle
 
 
 def test_altered_bundles_are_refused_or_computed_rightly():
@@ -15,15 +16,15 @@ def test_altered_bundles_are_refused_or_computed_rightly():
 
 
 def test_a_wrong_answer_is_found(monkeypatch):
-    monkeypatch.setattr("inference.reference._sigmoid", lambda x: 0 * x)
+    monkeypatch.setattr("doping.inference.reference._sigmoid", lambda x: 0 * x)
     with pytest.raises(AssertionError, match=r"attempt with seed \d+: .*outputs differ from the reference"):
         fuzz_command.fuzz(300)
 
 
 def test_an_unnoticed_alteration_is_found(monkeypatch):
-    monkeypatch.setattr("inference.bundle.checksum", lambda data: bundle._BLANK)
-    monkeypatch.setattr("inference.bundle.sealed", lambda data: data)
-    monkeypatch.setattr("inference.fuzz_cases.altered", altered)
+    monkeypatch.setattr("doping.inference.bundle.file.checksum", lambda data: bundle._BLANK)
+    monkeypatch.setattr("doping.inference.bundle.file.sealed", lambda data: data)
+    monkeypatch.setattr("benchmarks.bundle_fuzz.cases.altered", altered)
     with pytest.raises(AssertionError, match="the checksum did not tell"):
         fuzz_command.fuzz(300)
 

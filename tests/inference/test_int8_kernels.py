@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from int8_references import bound, random_narrow, random_tiles, rounded
 from kernel_references import lstm, written_out
 
-from inference.kernels import Dense, KernelError, Sparse, Tiles, multiply, narrowed
-from inference.kernels.int8 import Int8Layer, Int8Matrix, available, instructions
-from inference.kernels.int8.layout import fields, stored_bytes
-from inference.kernels.int8.native import INSTRUCTION_SETS, kernels
+from doping.inference.kernels import Dense, KernelError, Sparse, Tiles, multiply, narrowed
+from doping.inference.kernels.int8 import Int8Layer, Int8Matrix, available, instructions
+from doping.inference.kernels.int8.layout import fields, stored_bytes
+from doping.inference.kernels.int8.native import INSTRUCTION_SETS, kernels
 
 ROOT = Path(__file__).parents[2]
 KINDS = [
@@ -251,7 +251,7 @@ def test_an_instruction_set_that_is_not_there_is_refused_in_one_line():
 
 
 def test_the_environment_names_the_instruction_set_and_plain_c_is_no_fallback_then():
-    code = "from inference.kernels.int8.native import instructions, kernels; print(kernels()[0].string(instructions().name))"
+    code = "from doping.inference.kernels.int8 import native; print(native.kernels()[0].string(native.instructions().name))"
     for name, shown in (("plain", "b'plain'\n"), ("", None)):
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.kernels.build import HEADER, SOURCE
+from doping.inference.kernels.build import HEADER, SOURCE
 
 ROOT = Path(__file__).parents[2]
 DRIVER = Path(__file__).with_name("kernels_driver.c")
@@ -59,7 +59,7 @@ def _driver(compiler, folder):
 
 LAYER = """
 import sys, numpy as np
-from inference.kernels import Dense, Layer
+from doping.inference.kernels import Dense, Layer
 y, h, c = Layer(Dense(np.ones((8, 3), np.float32)), Dense(np.ones((8, 2), np.float32))).forward(np.ones((4, 1, 3)))
 print(float(y.sum()), "torch" in sys.modules)
 """

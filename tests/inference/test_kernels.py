@@ -2,18 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_references import (
-    FAMILIES,
-    lstm,
-    random_matrix,
-    random_sparse,
-    random_structured,
-    written_out,
-)
+from kernel_references import FAMILIES, lstm, random_matrix, random_sparse, random_structured, written_out
 
-from inference.kernels import PATTERNS, Dense, Kronecker, Layer, Sparse, Sum, multiply, narrowed
-from inference.kernels.layout import fields, stored_bytes
-from inference.kernels.native import kernels
+from doping.inference.kernels import PATTERNS, Dense, Kronecker, Layer, Sparse, Sum, multiply, narrowed
+from doping.inference.kernels.layout import fields, stored_bytes
+from doping.inference.kernels.native import kernels
 
 KINDS = [*FAMILIES, *PATTERNS, *(f"kronecker+{pattern}" for pattern in PATTERNS), "low_rank+gates", "hybrid+unstructured"]
 NARROW = [f"int8 {kind}" for kind in (*FAMILIES, *PATTERNS, "kronecker+gates")]

@@ -6,13 +6,15 @@ import time
 
 import pytest
 
-from inference import bundle, latency, measure_command
-from inference.kernels.build import KernelError
-from inference.lstm import Lstm
-from inference.measure_command import main
-from inference.studies import trial_bundle
-from sweeps.machine import hardware
-from sweeps.main import main as sweep
+from doping.inference import latency
+from doping.inference.bundle import file as bundle
+from doping.inference.kernels.build import KernelError
+from doping.inference.models.lstm import Lstm
+from doping.machine import hardware
+from sweeps.commands import measure_latency as measure_command
+from sweeps.commands.main import main as sweep
+from sweeps.commands.measure_latency import main
+from sweeps.results.bundles import trial_bundle
 
 STUDY = """\
 description: tiny

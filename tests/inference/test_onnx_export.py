@@ -9,13 +9,13 @@ import pytest
 import torch
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
-from inference.errors import InferenceError
-from inference.from_training import to_bundle
-from inference.narrowing import narrow
-from inference.onnx_export import to_onnx, write_onnx
-from inference.runtime import runnable
-from lightning_modules.lstm import CompressedLSTM
-from lightning_modules.settings import Method
+from doping.errors import InferenceError
+from doping.inference.bundle.narrowing import narrow
+from doping.inference.exporters.onnx import to_onnx, write_onnx
+from doping.inference.runtime import runnable
+from doping.lstm import CompressedLSTM
+from doping.method import Method
+from tasks.bundles import to_bundle
 
 BATCH = 3
 

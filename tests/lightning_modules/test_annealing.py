@@ -8,11 +8,11 @@ import torch
 from matrix_references import ENTRIES, blocks_of
 from tiny_task import TinyText, model, settings, trainer
 
+from doping.matrices import Doped, Sparse
+from doping.method import Method
+from doping.schedules import cubic_sparsity
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint
 from lightning_modules.callbacks.curve import Curve, sparsity
-from lightning_modules.matrices import Doped, Sparse
-from lightning_modules.schedules import cubic_sparsity
-from lightning_modules.settings import Method
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

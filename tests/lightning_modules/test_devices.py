@@ -7,11 +7,11 @@ import pytorch_lightning as pl
 import torch
 from tiny_task import VOCABULARY, TinyText, settings, stream, trainer
 
-from data.batches import StreamBatches
+from data.text.batches import StreamBatches
+from doping.matrices import Sparse
+from doping.method import Method
 from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.language_model import LanguageModel
-from lightning_modules.matrices import Sparse
-from lightning_modules.settings import Method
 from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")

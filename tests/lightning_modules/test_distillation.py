@@ -7,8 +7,8 @@ import torch
 from tiny_task import TinyText, model, settings, trainer
 from torch.nn import functional as F
 
-from lightning_modules.matrices import Doped, Sparse
-from lightning_modules.settings import Method
+from doping.matrices import Doped, Sparse
+from doping.method import Method
 from lightning_modules.task import Task
 
 pytestmark = pytest.mark.filterwarnings("ignore")

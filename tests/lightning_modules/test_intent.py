@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from doping.method import Method
 from lightning_modules.intent import IntentClassifier
-from lightning_modules.settings import IntentModel, Method, Training
+from lightning_modules.settings import IntentModel, Training
 
 WORDS, UNKNOWN, CLASSES, LABELS = 12, 11, 3, 5
 LENGTHS = (6, 4, 4, 1)

@@ -10,8 +10,8 @@ from tiny_task import VOCABULARY, TinyText, model, settings, stream, trainer
 from torch import nn
 from torch.nn import functional as F
 
-from data.batches import StreamBatches
-from lightning_modules.settings import Method
+from data.text.batches import StreamBatches
+from doping.method import Method
 from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")

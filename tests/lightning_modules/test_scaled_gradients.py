@@ -10,10 +10,10 @@ from matrix_references import METHODS, STRUCTURED, factors, plan_near, shapes
 from tiny_task import TinyText, model, trainer
 from tiny_task import settings as task_settings
 
-from lightning_modules.matrices.hybrid import Hybrid
-from lightning_modules.matrices.kronecker import Kronecker
-from lightning_modules.matrices.low_rank import LowRank
-from lightning_modules.settings import Method
+from doping.matrices.hybrid import Hybrid
+from doping.matrices.kronecker import Kronecker
+from doping.matrices.low_rank import LowRank
+from doping.method import Method
 
 double = pytest.mark.usefixtures("float64")
 some = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])

@@ -5,11 +5,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from data.pairs import Pair
-from data.subwords import Subwords
-from data.translation import batch_of
-from lightning_modules.settings import Method, TranslationModel, TranslationTraining
-from lightning_modules.sizes import plan_sizes
+from data.parallel.datamodule import batch_of
+from data.parallel.pairs import Pair
+from data.parallel.subwords import Subwords
+from doping.method import Method
+from doping.sizes import plan_sizes
+from lightning_modules.settings import TranslationModel, TranslationTraining
 from lightning_modules.translation import Translator
 from tasks.translation import TranslationTask
 from tests.lightning_modules import toy_translation

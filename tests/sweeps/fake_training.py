@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from sweeps.outcome import Hopeless, Outcome, Progress, Report
-from sweeps.trial import Trial
+from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report
+from sweeps.trials.trial import Trial
 
 TICKS = 20
 
@@ -142,8 +142,8 @@ def command() -> None:
     """The command line with fake parts: ``python -m fake_training TRAIN ARGUMENTS…``."""
     import sys
 
-    from sweeps.main import main
-    from sweeps.parts import Parts
+    from sweeps.commands.main import main
+    from sweeps.trials.dotted_names import Parts
 
     names = {"data_hash": "fake_training:data_hash", "estimate": "fake_training:estimate"}
     parts = Parts(train=f"fake_training:{sys.argv[1]}", **names)

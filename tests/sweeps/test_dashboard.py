@@ -17,9 +17,9 @@ import pytest
 from fake_training import STUDY
 from filelock import FileLock
 
-from sweeps.dashboard import ReadOnlyError, open_read_only
-from sweeps.folder import ResultsFolder
-from sweeps.main import main
+from sweeps.commands.main import main
+from sweeps.optuna_view.dashboard import ReadOnlyError, open_read_only
+from sweeps.results.folder import ResultsFolder
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}"}

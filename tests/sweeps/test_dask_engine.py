@@ -12,8 +12,8 @@ from cluster import dask_cluster, postgresql, until
 from fake_training import TICKS
 from test_faults import ROOT, STUDY, assert_complete, quality, rows, run, start
 
-from sweeps.local import THREAD_VARIABLES
-from sweeps.machine import cores
+from doping.machine import cores
+from sweeps.engines.local import THREAD_VARIABLES
 
 
 @pytest.fixture

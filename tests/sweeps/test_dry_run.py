@@ -52,7 +52,7 @@ def test_missing_data_is_no_error(tmp_path, monkeypatch):
     import contextlib
     import io
 
-    from sweeps.main import main
+    from sweeps.commands.main import main
 
     said = io.StringIO()
     arguments = ["--study", "kp_vs_pruning", "--dry-run", "--out", str(tmp_path / "out"), "--set", "task.data.corpus=text"]

@@ -1,9 +1,9 @@
 """The median rule: who is stopped, and who must not be because annealing moves the hump."""
 
-from lightning_modules.settings import Method
-from sweeps.early_stopping import Course, limits, phase
-from sweeps.job import Job
-from sweeps.trial import Trial
+from doping.method import Method
+from sweeps.planning.early_stopping import Course, limits, phase
+from sweeps.trials.job import Job
+from sweeps.trials.trial import Trial
 from tasks.language_model import LanguageModelTask
 
 SHARES = [n / 10 for n in range(1, 11)]

@@ -4,9 +4,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from lightning_modules.settings import Method
+from doping.method import Method
 from lightning_modules.settings.training import Training
-from sweeps.estimate import estimate
+from sweeps.planning.estimate import estimate
 from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")

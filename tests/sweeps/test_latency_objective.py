@@ -16,17 +16,17 @@ import optuna
 import pytest
 from fake_training import outcome
 
-from sweeps.agenda import Agenda
-from sweeps.execute import execute
-from sweeps.folder import ResultsFolder
-from sweeps.journal import open_journal
-from sweeps.outcome import Outcome, Progress, Report
-from sweeps.plan import make_plan
-from sweeps.quiet import Pauses
-from sweeps.search import Tried, propose, verdict
-from sweeps.storage import Ledger
-from sweeps.study import load, with_settings
-from sweeps.trial import Trial
+from sweeps.optuna_view.entries import Ledger
+from sweeps.optuna_view.journal import open_journal
+from sweeps.planning.due_trials import Agenda
+from sweeps.planning.plan import make_plan
+from sweeps.planning.search import Tried, propose, verdict
+from sweeps.results.folder import ResultsFolder
+from sweeps.study.study import load, with_settings
+from sweeps.trials.outcome import Outcome, Progress, Report
+from sweeps.trials.trial import Trial
+from sweeps.worker.execute import execute
+from sweeps.worker.pause_others import Pauses
 
 ROOT = Path(__file__).parents[2]
 SHARES = [None, 0.3, 0.6]

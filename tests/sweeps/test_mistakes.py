@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.main import main
-from sweeps.parts import Parts
+from sweeps.commands.main import main
+from sweeps.trials.dotted_names import Parts
 
 ROOT = Path(__file__).parents[2]
 PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")

@@ -10,10 +10,10 @@ import pytest
 from cluster import PASSWORD, ROOT, postgresql, until
 from test_faults import ENVIRONMENT, STUDY, assert_complete, run, start
 
+from sweeps.commands.main import main
 from sweeps.errors import UserError, hide_passwords
-from sweeps.main import main
-from sweeps.optuna_storage import check, study_name
-from sweeps.parts import Parts
+from sweeps.optuna_view.backends import check, study_name
+from sweeps.trials.dotted_names import Parts
 
 PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
 

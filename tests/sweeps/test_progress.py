@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import pytest
 from fake_training import STUDY
 
-from lightning_modules.settings import Method
-from sweeps.outcome import Outcome, Progress
-from sweeps.progress import Lines
-from sweeps.rows import row_of
-from sweeps.tally import Tally, best_per_method, outlook, time_left
-from sweeps.trial import Trial
+from doping.method import Method
+from sweeps.results.rows import row_of
+from sweeps.running.progress import Lines
+from sweeps.running.standing import Tally, best_per_method, outlook, time_left
+from sweeps.trials.outcome import Outcome, Progress
+from sweeps.trials.trial import Trial
 from tasks.language_model import LanguageModelTask
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]

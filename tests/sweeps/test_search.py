@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.rows import Row
-from sweeps.search import Tried, propose, verdict
-from sweeps.search_space import Range
+from sweeps.planning.search import Tried, propose, verdict
+from sweeps.results.rows import Row
+from sweeps.study.search_space import Range
 
 SEARCHED = {
     "rate": Range(low=0.001, high=0.1, log=True),

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from lightning_modules.settings import Method
-from sweeps.search_space import Range, Space, SpaceError
+from doping.method import Method
+from sweeps.study.search_space import Range, Space, SpaceError
 from tasks.language_model import LanguageModelTask
 
 TASK = LanguageModelTask(training={"learning_rate": 0.01})

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.settings import Method
-from sweeps import train as training
-from sweeps.main import main
-from sweeps.outcome import Stopped
-from sweeps.start import with_start
-from sweeps.train import train
-from sweeps.trained import NoModel
-from sweeps.trial import Trial
+from doping.method import Method
+from sweeps.commands.main import main
+from sweeps.results.dense_start import with_start
+from sweeps.results.trained_models import NoModel
+from sweeps.trials.outcome import Stopped
+from sweeps.trials.trial import Trial
+from sweeps.worker import train as training
+from sweeps.worker.train import train
 from tasks.language_model import LanguageModelTask
 from tasks.registry import data_hash
 from tests.data.labelled_texts import write_folder

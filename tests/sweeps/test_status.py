@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from fake_training import STUDY
 
-from sweeps.main import main
-from sweeps.parts import Parts
+from sweeps.commands.main import main
+from sweeps.trials.dotted_names import Parts
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
@@ -165,8 +165,8 @@ def test_a_folder_without_a_study_is_one_line(make, flag, out, capsys):
 
 
 def test_the_clock_keeps_time_and_progress_over_attempts(tmp_path):
-    from sweeps.execute import Clock, read_clock
-    from sweeps.outcome import Progress
+    from sweeps.trials.outcome import Progress
+    from sweeps.worker.execute import Clock, read_clock
 
     first = Clock(tmp_path)
     first.tick(Progress(0.5, 10, 2.5, "training"))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.settings import Method
-from lightning_modules.sizes import plan_sizes
-from sweeps import study
-from sweeps.main import main
-from sweeps.parts import Parts
-from sweeps.plan import check_sizes, make_plan
-from sweeps.trial import Trial
+from doping.method import Method
+from doping.sizes import plan_sizes
+from sweeps.commands.main import main
+from sweeps.planning.plan import check_sizes, make_plan
+from sweeps.study import study
+from sweeps.trials.dotted_names import Parts
+from sweeps.trials.trial import Trial
 from tasks.language_model import LanguageModelTask
 
 SHIPPED = [(name, preset) for name in study.names() for preset in study.load(name).parsed.presets]

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from data import DataError, data_hash
-from lightning_modules.settings import Method
-from lightning_modules.sizes import plan_sizes
-from sweeps.outcome import Stopped
-from sweeps.train import train
-from sweeps.trial import Trial
+from doping.method import Method
+from doping.sizes import plan_sizes
+from sweeps.trials.outcome import Stopped
+from sweeps.trials.trial import Trial
+from sweeps.worker.train import train
 from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -65,8 +65,8 @@ def test_the_same_trial_gives_the_same_result(tmp_path):
 
 
 def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
-    monkeypatch.setattr("sweeps.train.CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr("sweeps.train.REPORT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     trial = tiny(Method(name="doped_kp", factor=5, cmr={"probability": 0.3}))
 
     def stop_in_the_middle(progress):

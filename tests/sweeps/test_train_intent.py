@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.settings import Method
-from lightning_modules.sizes import plan_sizes
-from sweeps.outcome import Stopped
-from sweeps.train import train
-from sweeps.trial import Trial
+from doping.method import Method
+from doping.sizes import plan_sizes
+from sweeps.trials.outcome import Stopped
+from sweeps.trials.trial import Trial
+from sweeps.worker.train import train
 from tasks.intent import IntentTask
 from tasks.registry import data_hash
 from tests.data.labelled_texts import write_folder
@@ -74,8 +74,8 @@ def test_co_adaptation_is_measured_in_both_directions(tmp_path, trial):
 
 @pytest.mark.parametrize("stop_at", [0.2, 0.55, 0.8])
 def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, trial, monkeypatch, stop_at):
-    monkeypatch.setattr("sweeps.train.CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr("sweeps.train.REPORT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
 
     def stop_in_mid_epoch(progress):
         if progress.share > stop_at:
@@ -95,7 +95,7 @@ def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, trial, monkeypatch
 def test_the_named_task_is_trained_on_the_real_utterances(tmp_path):
     if "LSTM_DATA" not in os.environ or not (Path(os.environ["LSTM_DATA"]) / "atis").is_dir():
         pytest.skip("the environment variable LSTM_DATA names no folder with atis/ in it")
-    from sweeps.named_tasks import written_out
+    from sweeps.study.named_tasks import written_out
 
     content = written_out({"named": "atis", "training": {"epochs": 1, "validations": 1}, "model": {"hidden": 20}})
     task = IntentTask.model_validate(content)

@@ -5,11 +5,11 @@ import csv
 import pytest
 import torch
 
-from lightning_modules.settings import Method
-from lightning_modules.sizes import plan_sizes
-from sweeps.outcome import Stopped
-from sweeps.train import train
-from sweeps.trial import Trial
+from doping.method import Method
+from doping.sizes import plan_sizes
+from sweeps.trials.outcome import Stopped
+from sweeps.trials.trial import Trial
+from sweeps.worker.train import train
 from tasks.registry import data_hash
 from tasks.translation import TranslationTask, load
 from tests.lightning_modules import toy_translation
@@ -72,8 +72,8 @@ def test_a_doped_translator_is_measured_and_as_large_as_planned(tmp_path):
 
 
 def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
-    monkeypatch.setattr("sweeps.train.CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr("sweeps.train.REPORT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     trial = toy(tmp_path, 60, DOPED, hidden=32, epochs=3, batch_size=8, validations=3)
 
     def stop_in_the_middle(progress):

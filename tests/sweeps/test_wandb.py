@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from data import data_hash
+from doping.method import Method
 from lightning_modules.callbacks.curve import CurvePoint
-from lightning_modules.settings import Method
-from sweeps.outcome import Stopped
-from sweeps.train import train
-from sweeps.trial import Trial
-from sweeps.views import CURVE_COLUMNS
+from sweeps.results.views import CURVE_COLUMNS
+from sweeps.trials.outcome import Stopped
+from sweeps.trials.trial import Trial
+from sweeps.worker.train import train
 from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -117,8 +117,8 @@ def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
 
 
 def test_a_trial_that_was_stopped_twice_is_one_run_with_every_point_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("sweeps.train.REPORT_SECONDS", 0)
-    monkeypatch.setattr("sweeps.train.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
     trial, calm, stopped = tiny(), tmp_path / "calm", tmp_path / "stopped"
     run(trial, calm)
     for share in (0.4, 0.7):
@@ -217,7 +217,7 @@ def test_offline_nothing_is_sent(tmp_path):
 
 
 def test_every_panel_of_the_workspace_shows_something_that_is_logged(tmp_path):
-    from analysis import wandb_pages
+    from analysis.wandb_pages import pages as wandb_pages
 
     trial = tiny(epochs=1)
     run(trial, tmp_path)

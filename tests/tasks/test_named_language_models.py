@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeps.named_tasks import names, written_out
+from sweeps.study.named_tasks import names, written_out
 from tasks.language_model import LanguageModelTask
 
 SHARED = {"batch_size": 20, "optimizer": "scaled_sgd", "learning_rate": 1.0}

@@ -1,0 +1,1 @@
+"""Tables for readers: their content as plain text, and its dress as Markdown, LaTeX and CSV."""

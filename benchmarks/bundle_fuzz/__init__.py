@@ -1,0 +1,1 @@
+"""Damaged and malicious bundles, loaded and run: ``python -m benchmarks.bundle_fuzz``."""

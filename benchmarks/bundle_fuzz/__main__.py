@@ -1,0 +1,9 @@
+"""Entry: ``python -m benchmarks.bundle_fuzz --count N`` loads damaged and malicious bundles; ``--help`` says more."""
+
+import faulthandler
+
+if __name__ == "__main__":
+    from doping.entry import start
+
+    faulthandler.enable()  # after a crash it says where
+    start("benchmarks.bundle_fuzz.command")

@@ -1,0 +1,232 @@
+"""Bundles to alter, and the ways to alter them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, get_args
+
+import numpy as np
+
+from doping.errors import InferenceError
+from doping.inference.bundle import file as bundle
+from doping.inference.bundle.description import Classifier, Description, LanguageModel, Lstm, LstmModel, Model, Sizes
+from doping.inference.bundle.file import Bundle
+from doping.inference.bundle.matrix_parts import (
+    DenseParts,
+    HybridParts,
+    KroneckerParts,
+    LowRankParts,
+    MatrixParts,
+    SparseParts,
+    StructuredParts,
+)
+from doping.inference.bundle.narrowing import narrow
+from doping.inference.kernels.sparse import Pattern, Sparse
+
+Random = np.random.Generator
+Alteration = Callable[[bytes, list[bytes], Random], bytes]
+
+
+def samples() -> list[Bundle]:
+    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs, a language model and a
+    classifier, all of them with values in float32 and in int8.
+    """
+    random = np.random.default_rng(1)
+    families: list[StructuredParts | None] = [
+        None, DenseParts(), LowRankParts(rank=2), HybridParts(free_rows=3), KroneckerParts(left=(4, 2)),
+        KroneckerParts(left=(12, 2), terms=2),
+    ]  # fmt: skip
+    patterns: list[Pattern | None] = [None, *get_args(Pattern)]
+    made: list[Bundle] = []
+    for family in families:
+        for pattern in patterns:
+            if family or pattern:
+                made.append(
+                    _lstm_bundle(random, family, pattern, layers=1 + len(made) % 2, bidirectional=len(made) % 3 == 0)
+                )
+    made.append(_language_model_bundle(random, KroneckerParts(left=(4, 2)), "gates"))
+    made.append(_classifier_bundle(random, KroneckerParts(left=(4, 2)), "unstructured"))
+    return made + [narrow(bundle) for bundle in made]
+
+
+def altered(files: list[bytes], random: Random) -> tuple[bytes, bool]:
+    """One of the files with one alteration or more, and whether the right checksum was put on it."""
+    data = files[random.integers(len(files))]
+    for _ in range(min(random.geometric(0.6), 4)):
+        data = ALTERATIONS[random.integers(len(ALTERATIONS))](data, files, random)
+    if random.random() < 0.75:
+        try:
+            return bundle.sealed(data), True
+        except InferenceError:  # the place for it is gone
+            pass
+    return data, False
+
+
+def _flip_bits(data: bytes, _: list[bytes], random: Random) -> bytes:
+    changed = bytearray(data)
+    for place in random.integers(0, len(data), random.integers(1, 9)) if data else ():
+        changed[place] ^= 1 << int(random.integers(8))
+    return bytes(changed)
+
+
+def _flip_bits_of_tensors(data: bytes, _: list[bytes], random: Random) -> bytes:
+    start = min(_data_start(data), len(data))
+    return data[:start] + _flip_bits(data[start:], _, random)
+
+
+def _truncate(data: bytes, _: list[bytes], random: Random) -> bytes:
+    return data[: random.integers(0, len(data) + 1)]
+
+
+def _append(data: bytes, _: list[bytes], random: Random) -> bytes:
+    return data + random.bytes(int(random.integers(1, 64)))
+
+
+def _overwrite(data: bytes, _: list[bytes], random: Random) -> bytes:
+    start = int(random.integers(0, len(data) + 1))
+    return data[:start] + random.bytes(int(random.integers(1, 16))) + data[start + 8 :]
+
+
+def _splice_header(data: bytes, files: list[bytes], random: Random) -> bytes:
+    """The header of another bundle before these tensors."""
+    other = files[random.integers(len(files))]
+    return other[: _data_start(other)] + data[_data_start(data) :]
+
+
+def _splice_tensors(data: bytes, files: list[bytes], random: Random) -> bytes:
+    """A piece of the tensors of another bundle within these."""
+    other = files[random.integers(len(files))]
+    piece = other[_data_start(other) :]
+    start = int(random.integers(_data_start(data), len(data) + 1)) if _data_start(data) <= len(data) else len(data)
+    return data[:start] + piece[: len(data) - start] + data[start + len(piece) :]
+
+
+def _edit_header(data: bytes, _: list[bytes], random: Random) -> bytes:
+    """Some number or text in the header or in the description is another one."""
+    try:
+        header = json.loads(data[8 : _data_start(data)])
+        description = json.loads(header["__metadata__"]["description"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return data
+    target = description if random.random() < 0.7 else header
+    _edit_somewhere(target, random)
+    if isinstance(header.get("__metadata__"), dict):
+        header["__metadata__"]["description"] = json.dumps(description)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[_data_start(data) :]
+
+
+def _edit_indices(data: bytes, _: list[bytes], random: Random) -> bytes:
+    """An index of a sparse matrix, or some float, is an extreme one."""
+    try:
+        header = json.loads(data[8 : _data_start(data)])
+        spans = [
+            value["data_offsets"]
+            for key, value in header.items()
+            if key.endswith((".columns", ".offsets", ".values", "_scale"))
+        ]
+        start, end = spans[random.integers(len(spans))]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return data
+    extremes = (
+        b"\xff\xff",
+        b"\x00\x80",
+        b"\xff\xff\xff\xff",
+        b"\x00\x00\xc0\x7f",
+        b"\x00\x00\x80\x7f",
+        b"\x01\x00",
+        b"\x00\x00",
+    )
+    extreme = extremes[random.integers(len(extremes))]
+    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(data):
+        return data
+    at = _data_start(data) + start + 2 * int(random.integers(0, (end - start + 1) // 2))
+    return data[:at] + extreme + data[at + len(extreme) :]
+
+
+ALTERATIONS: tuple[Alteration, ...] = (
+    _flip_bits, _truncate, _append, _overwrite, _splice_header, _splice_tensors,
+    *(_edit_header,) * 4, *(_edit_indices,) * 3, *(_flip_bits_of_tensors,) * 4,
+)  # fmt: skip
+"""Those that get past the first checks are tried more often."""
+
+
+def _data_start(data: bytes) -> int:
+    return 8 + int.from_bytes(data[:8], "little")
+
+
+def _edit_somewhere(node: Any, random: Random) -> None:
+    """Walk down to a random leaf and put something else there."""
+    values: tuple[Any, ...] = (
+        0, 1, -1, 2, 8, 65_536, 65_537, 1 << 20, (1 << 31) - 1, 1 << 31, 1 << 63, 10**40, 0.5, 1e308, "", "gates", "rows",
+        "dense", "unstructured", None, True, [], {}, [1] * 50, "\ud800", "x" * 5000,
+    )  # fmt: skip
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        if not keys:
+            return
+        key = keys[random.integers(len(keys))]
+        if isinstance(node[key], dict | list) and node[key] and random.random() < 0.9:
+            node = node[key]
+            continue
+        if isinstance(node[key], int) and random.random() < 0.5:
+            node[key] += int(random.integers(-3, 4))
+        elif isinstance(node, dict) and random.random() < 0.2:
+            node[f"{key}2"] = node.pop(key)
+        else:
+            node[key] = values[random.integers(len(values))]
+        return
+
+
+def _lstm_bundle(
+    random: Random, family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool
+) -> Bundle:
+    return _bundle(random, LstmModel(lstm=_lstm(family, pattern, layers, bidirectional, inputs=4)), pattern)
+
+
+def _language_model_bundle(random: Random, family: StructuredParts, pattern: Pattern) -> Bundle:
+    lstm = _lstm(family, pattern, layers=2, bidirectional=False, inputs=6)
+    tokens = ("\n", " ", "a", '"sha256":"', "é", "<unk>")
+    return _bundle(random, LanguageModel(lstm=lstm, level="character", tokens=tokens), pattern)
+
+
+def _classifier_bundle(random: Random, family: StructuredParts, pattern: Pattern) -> Bundle:
+    lstm = _lstm(family, pattern, layers=1, bidirectional=True, inputs=6)
+    tokens = ("to", "from", "fly", "é", "<unk>")
+    return _bundle(random, Classifier(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)
+
+
+def _lstm(family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool, inputs: int) -> Lstm:
+    shape: dict[str, Any] = {
+        "input_size": inputs, "hidden_size": 6, "layers": layers, "bidirectional": bidirectional, "bias": bool(layers % 2),
+    }  # fmt: skip
+    matrices = {}
+    for name, (_, columns) in Lstm.model_construct(**shape).shapes().items():
+        sparse = SparseParts(pattern=pattern, blocks=3 * columns // 2) if pattern else None
+        matrices[name] = MatrixParts(structured=family, sparse=sparse)
+    return Lstm(**shape, matrices=matrices)
+
+
+def _bundle(random: Random, model: Model, pattern: Pattern | None) -> Bundle:
+    tensors: dict[str, np.ndarray[Any, Any]] = {}
+    for name, demanded in model.tensors().items():
+        if demanded.kind == "F32":
+            tensors[name] = random.standard_normal(demanded.shape).astype(np.float32) * np.float32(0.5)
+    for name, (rows, columns) in model.lstm.shapes().items():
+        if pattern:
+            packed = _random_sparse(random, pattern, (rows, columns), len(tensors[f"lstm.{name}.sparse.values"]))
+            tensors |= {f"lstm.{name}.sparse.{part}": getattr(packed, part) for part in ("values", "columns", "offsets")}
+    sizes = Sizes(values=1, bytes=1, multiply_adds=1, dense_values=1)
+    return Bundle(Description(model=model, sizes=sizes, method="sample", origin={}), tensors)
+
+
+def _random_sparse(random: Random, pattern: Pattern, shape: tuple[int, int], blocks: int) -> Sparse:
+    """A matrix with so many blocks in random places."""
+    whole = Sparse.pack(np.ones(shape, np.float32), pattern)
+    kept = np.sort(random.choice(len(whole.columns), blocks, replace=False))
+    groups = np.bincount(whole.groups()[kept], minlength=len(whole.offsets) - 1)
+    offsets = np.concatenate([[0], np.cumsum(groups)]).astype(np.uint32)
+    values = whole.values[kept] * random.standard_normal((blocks, 1)).astype(np.float32)
+    return Sparse(pattern, shape, values, whole.columns[kept], offsets)

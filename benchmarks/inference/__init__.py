@@ -1,0 +1,1 @@
+"""Time of compressed layers against the fastest dense engines: ``python -m benchmarks.inference``."""

@@ -1,5 +1,0 @@
-"""The error of everything that can go wrong with a corpus."""
-
-
-class DataError(ValueError):
-    """A corpus that is missing, unreadable or too short; the message says in one line what to do."""

@@ -1,0 +1,1 @@
+"""Texts with labels: where they come from, their words and labels as numbers, and their batches."""

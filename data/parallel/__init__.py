@@ -1,0 +1,1 @@
+"""Sentences and their translations: where they come from, their subwords, and their batches."""

@@ -1,0 +1,118 @@
+"""The numbers of a bundle, checked, as the matrices that kernels and exporters take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doping.errors import InferenceError
+from doping.inference.bundle.description import Lstm
+from doping.inference.bundle.file import Bundle, Tensors
+from doping.inference.bundle.matrix_parts import MatrixParts, StructuredParts
+from doping.inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum
+
+LARGEST_SCALE = np.finfo(np.float32).max / 128
+"""Of a row of narrow values: one beyond that has values that are no float32."""
+
+FAMILIES: dict[str, type[Structured]] = {"dense": Dense, "low_rank": LowRank, "hybrid": Hybrid, "kronecker": Kronecker}
+"""The class of each ``kind``; its fields are the tensors that the description demands."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Weights of one layer in one direction, the gates in PyTorch's order."""
+
+    name: str
+    """``l0``, ``l0_reverse``, ``l1``, … as in the names of ``nn.LSTM``."""
+    input: Matrix
+    recurrent: Matrix
+    bias: npt.NDArray[np.float32] | None
+    """(4·hidden,), the sum of the two that ``nn.LSTM`` has."""
+    reverse: bool
+    """Whether it runs from the last step to the first."""
+
+
+def cells(bundle: Bundle) -> list[Cell]:
+    """The layers and directions of a bundle's LSTM, in the order of ``nn.LSTM``.
+
+    Raises:
+        InferenceError: a value is not finite, or the indices of a sparse matrix are not those of one.
+
+    """
+    for name, tensor in bundle.tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise InferenceError(f"the tensor {name!r} has values that are not finite; export a model that has not diverged")
+        if name.endswith("_scale") and not (np.abs(tensor) <= LARGEST_SCALE).all():
+            raise InferenceError(f"the tensor {name!r} has scales beyond {LARGEST_SCALE:.3g}; the file is damaged")
+    try:
+        return list(_cells(bundle.description.model.lstm, bundle.tensors))
+    except ValueError as error:
+        raise InferenceError(f"{error}; the file is damaged, copy or export it again") from error
+
+
+def table(tensors: Tensors, name: str) -> Dense:
+    """A matrix beside the LSTM: an embedding, or the weight of a softmax."""
+    return Dense(tensors[name], tensors.get(f"{name}_scale"))
+
+
+def rows(matrix: Dense, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+    """Rows of a matrix, (…,) → (…, columns)."""
+    found: npt.NDArray[np.float32] = matrix.weight[indices]
+    return found if matrix.weight_scale is None else found * matrix.weight_scale[indices][..., None]
+
+
+def matrix(lstm: Lstm, tensors: Tensors, name: str) -> Matrix:
+    """One weight of an LSTM by its name.
+
+    Raises:
+        ValueError: the indices of a sparse matrix are not those of one.
+
+    """
+    within = f"lstm.{name}."
+    own = {key.removeprefix(within): tensor for key, tensor in tensors.items() if key.startswith(within)}
+    return _matrix(lstm.matrices[name], lstm.shapes()[name], own)
+
+
+def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
+    for suffix, _ in lstm.cells():
+        yield Cell(
+            suffix,
+            matrix(lstm, tensors, f"weight_ih_{suffix}"),
+            matrix(lstm, tensors, f"weight_hh_{suffix}"),
+            tensors[f"lstm.bias_{suffix}"] if lstm.bias else None,
+            reverse=suffix.endswith("_reverse"),
+        )
+
+
+def _matrix(parts: MatrixParts, shape: tuple[int, int], tensors: Tensors) -> Matrix:
+    structured = _structured(parts.structured, tensors) if parts.structured else None
+    if not parts.sparse:
+        assert structured
+        return structured
+    arrays: dict[str, npt.NDArray[Any]] = {
+        name.removeprefix("sparse."): tensor for name, tensor in tensors.items() if name.startswith("sparse.")
+    }
+    sparse = Sparse(parts.sparse.pattern, shape, **arrays)
+    _check_canonical(sparse)
+    return Sum(structured, sparse) if structured else sparse
+
+
+def _structured(parts: StructuredParts, tensors: Tensors) -> Structured:
+    names = (name for name in tensors if not name.startswith("sparse."))
+    return FAMILIES[parts.kind](**{name: tensors[name] for name in names})
+
+
+def _check_canonical(sparse: Sparse) -> None:
+    """A matrix can be written in one way only, so that all readers of a file agree on what it says."""
+    groups_Z, columns_Z = sparse.groups(), sparse.columns.astype(np.int64)
+    if (np.diff(columns_Z)[np.diff(groups_Z) == 0] <= 0).any():
+        raise ValueError("columns of a sparse matrix do not ascend within a row")
+    rows = sparse.shape[0]
+    if sparse.pattern == "rows" and rows % 8:
+        last = int(sparse.offsets[-2])
+        if sparse.values[last:, rows % 8 :].any():
+            raise ValueError(f"a sparse matrix of {rows} rows has values beyond the last one")

@@ -1,0 +1,1 @@
+"""A bundle as C sources or as an ONNX graph."""

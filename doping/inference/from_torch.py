@@ -1,0 +1,179 @@
+"""From compressed layers of PyTorch to a bundle: the one place of the package that knows PyTorch.
+
+A user who compressed a trained ``nn.LSTM`` exports it so::
+
+    small = CompressedLSTM.from_lstm(lstm, Method(name="doped_kp", factor=20))
+    export(small, Path("model.lstm"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from doping.errors import InferenceError
+from doping.inference.bundle import description, file, matrix_parts
+from doping.inference.bundle.file import Bundle
+from doping.inference.bundle.weights import cells
+from doping.inference.kernels.sparse import Sparse as Packed
+from doping.lstm import CompressedLSTM
+from doping.machine import commit, versions
+from doping.matrices import Doped, Matrix, Sparse
+from doping.matrices.blocks import blocked
+from doping.matrices.budget import TOLERANCE, Size, dense_size
+from doping.matrices.dense import Dense
+from doping.matrices.hybrid import Hybrid
+from doping.matrices.kronecker import Kronecker
+from doping.matrices.low_rank import LowRank
+
+Arrays = dict[str, npt.NDArray[Any]]
+Described = tuple[matrix_parts.MatrixParts, Arrays]
+
+
+def export(
+    lstm: CompressedLSTM,
+    path: Path,
+    quality: description.Quality | None = None,
+    origin: Mapping[str, str] | None = None,
+) -> Bundle:
+    """Write an LSTM to one file, and return what was written.
+
+    Args:
+        lstm: a compressed LSTM.
+        path: the file to write.
+        quality: how good the model is, where that was measured.
+        origin: where it comes from, for its readers.
+
+    Raises:
+        InferenceError: the file cannot be written, a weight is not finite, or the packed weights do not weigh what the
+            LSTM's ``size()`` says.
+
+    """
+    described = to_bundle(lstm, quality, origin)
+    file.write(described, path)
+    return described
+
+
+@torch.no_grad()
+def to_bundle(
+    lstm: CompressedLSTM, quality: description.Quality | None = None, origin: Mapping[str, str] | None = None
+) -> Bundle:
+    """The bundle of an LSTM, not yet written; arguments and errors are those of :func:`export`."""
+    described, tensors = described_lstm(lstm)
+    return bundled(description.LstmModel(lstm=described), tensors, lstm, quality, origin)
+
+
+def bundled(
+    kind: description.LanguageModel | description.Classifier | description.LstmModel,
+    tensors: Arrays,
+    lstm: CompressedLSTM,
+    quality: description.Quality | None,
+    origin: Mapping[str, str] | None,
+) -> Bundle:
+    """A described model with its tensors, checked against the sizes of its LSTM.
+
+    Raises:
+        InferenceError: as :func:`export`.
+
+    """
+    size = lstm.size()
+    _check_size(kind.lstm.weight_bytes(), size)
+    dense = sum(dense_size(matrix.shape).values for matrix in lstm.weight_matrices())
+    made = Bundle(
+        description.Description(
+            model=kind,
+            sizes=description.Sizes(
+                values=size.values, bytes=size.bytes, multiply_adds=size.multiply_adds, dense_values=dense
+            ),
+            method=lstm.method.label,
+            quality=quality,
+            origin={"commit": commit(), "versions": versions(), **(origin or {})},
+        ),
+        tensors,
+    )
+    cells(made)  # checks them
+    return made
+
+
+def described_lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
+    """Description and tensors of an LSTM, the names of the latter with ``lstm.`` before them."""
+    described: dict[str, matrix_parts.MatrixParts] = {}
+    tensors: Arrays = {}
+    for name, matrix in zip(lstm.matrices, lstm.weight_matrices(), strict=True):
+        described[name], arrays = _matrix(matrix)
+        tensors |= {f"lstm.{name}.{part}": array for part, array in arrays.items()}
+    for name, bias in lstm.biases.items():
+        if name.startswith("bias_ih_"):
+            suffix = name.removeprefix("bias_ih_")
+            tensors[f"lstm.bias_{suffix}"] = array(bias + lstm.biases[f"bias_hh_{suffix}"])
+    kind = description.Lstm(
+        input_size=lstm.input_size,
+        hidden_size=lstm.hidden_size,
+        layers=lstm.num_layers,
+        bidirectional=lstm.bidirectional,
+        bias=lstm.bias,
+        matrices=described,
+    )
+    return kind, tensors
+
+
+def _matrix(matrix: Matrix) -> Described:
+    if isinstance(matrix, Sparse):
+        sparse, arrays = _sparse(matrix)
+        return matrix_parts.MatrixParts(sparse=sparse), arrays
+    if isinstance(matrix, Doped):
+        sparse, arrays = _sparse(matrix.sparse)
+        structured, factors = _structured(matrix.structured)
+        return matrix_parts.MatrixParts(structured=structured, sparse=sparse), factors | arrays
+    structured, factors = _structured(matrix)
+    return matrix_parts.MatrixParts(structured=structured), factors
+
+
+def _structured(matrix: Matrix) -> tuple[matrix_parts.StructuredParts, Arrays]:
+    """A new family needs a case here, a part in ``doping.inference.bundle.matrix_parts``, and a kernel."""
+    match matrix:
+        case Dense():
+            return matrix_parts.DenseParts(), {"weight": array(matrix.weight)}
+        case LowRank():
+            return matrix_parts.LowRankParts(rank=matrix.v.shape[0]), {"u": array(matrix.u), "v": array(matrix.v)}
+        case Hybrid():
+            arrays = {"a": array(matrix.a), "u": array(matrix.u), "v": array(matrix.v)}
+            return matrix_parts.HybridParts(free_rows=matrix.a.shape[0]), arrays
+        case Kronecker():
+            kind = matrix_parts.KroneckerParts(left=matrix.plan.left, terms=matrix.plan.terms)
+            return kind, {"b": array(matrix.b), "c": array(matrix.c)}
+    raise InferenceError(
+        f"a matrix of type {type(matrix).__name__} cannot be exported; known are Dense, LowRank, Hybrid, Kronecker"
+    )
+
+
+def _sparse(matrix: Sparse) -> tuple[matrix_parts.SparseParts, Arrays]:
+    """The blocks that the mask leaves; a value in them that is zero by chance is stored like any other."""
+    packed = Packed.pack(array(matrix.mask), matrix.pattern)
+    weight_GPN = array(blocked(matrix.dense(), matrix.pattern))
+    arrays = {
+        "sparse.values": weight_GPN[packed.groups(), :, packed.columns.astype(np.int64)],
+        "sparse.columns": packed.columns,
+        "sparse.offsets": packed.offsets,
+    }
+    return matrix_parts.SparseParts(pattern=matrix.pattern, blocks=len(packed.columns)), arrays
+
+
+def _check_size(packed: int, size: Size) -> None:
+    """The packed weights must weigh what tables of results say."""
+    if abs(packed - size.bytes) > TOLERANCE * size.bytes:
+        raise InferenceError(
+            f"the packed weights have {packed:,} bytes, the model says {size.bytes:,}; they must agree within 1 %, "
+            "so a mask does not consist of whole blocks of its pattern: finish the pruning before the export"
+        )
+
+
+def array(x: Tensor) -> npt.NDArray[Any]:
+    """A tensor as float32 in NumPy."""
+    return x.detach().float().cpu().numpy()

@@ -1,0 +1,102 @@
+"""The C kernels, called from Python with NumPy arrays.
+
+Legend: T steps, B batch, I inputs, H hidden units, M rows, N columns.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import cffi
+import numpy as np
+import numpy.typing as npt
+
+from doping.inference.kernels.build import HEADER, library
+from doping.inference.kernels.layout import fields
+from doping.inference.kernels.matrices import Matrix
+from doping.inference.kernels.sparse import Array
+
+ALIGNMENT = 64
+"""Bytes of a cache line: where the arrays of a matrix start."""
+
+
+@functools.cache
+def kernels() -> tuple[cffi.FFI, Any]:
+    """The interface to C, declared by the header itself, and the library.
+
+    Raises:
+        KernelError: if the library cannot be compiled.
+
+    """
+    ffi = cffi.FFI()
+    ffi.cdef("".join(line for line in HEADER.read_text().splitlines(keepends=True) if not line.startswith("#")))
+    return ffi, ffi.dlopen(str(library()))
+
+
+class NativeMatrix:
+    """A matrix as a C structure, together with the arrays it points to."""
+
+    def __init__(self, matrix: Matrix):
+        self.shape = matrix.shape
+        ffi, self._library = kernels()
+        self.structure = ffi.new("doped_matrix *")
+        self._arrays: list[npt.NDArray[Any]] = []
+        for name, value in fields(matrix).items():
+            if isinstance(value, np.ndarray):
+                array = aligned(value)
+                self._arrays.append(array)
+                value = ffi.cast("void *", array.ctypes.data)
+            setattr(self.structure, name, value)
+        self._workspace = np.empty(self._library.doped_multiply_workspace(self.structure), np.float32)
+
+    def multiply(self, x_BN: Array) -> Array:
+        """Product with each row of ``x``, (batch, n) → (batch, m); not for two threads at once."""
+        ffi, library = kernels()
+        y_BM = np.empty((len(x_BN), self.shape[0]), np.float32)
+        floats = functools.partial(ffi.from_buffer, "float[]")
+        library.doped_multiply(self.structure, len(x_BN), floats(x_BN), floats(y_BM), floats(self._workspace))
+        return y_BM
+
+
+class NativeLayer:
+    """A layer as a C structure."""
+
+    def __init__(self, input: Matrix, recurrent: Matrix, bias: Array | None, reverse: bool, threads: int):
+        ffi, _ = kernels()
+        self._threads = threads
+        self._hidden = recurrent.shape[1]
+        self._matrices = NativeMatrix(input), NativeMatrix(recurrent)
+        self._bias = None if bias is None else aligned(np.asarray(bias, np.float32))
+        self._layer = ffi.new("doped_layer *")
+        self._layer.input, self._layer.recurrent = (matrix.structure[0] for matrix in self._matrices)
+        self._layer.bias = ffi.NULL if self._bias is None else ffi.cast("float *", self._bias.ctypes.data)
+        self._layer.reverse = reverse
+        self._floats = ffi.typeof("float[]")  # looked up once: a call takes microseconds in all
+        self._spare: list[tuple[int, Any]] = []
+
+    def run(self, x_TBI: Array, h_BH: Array, c_BH: Array) -> Array:
+        """Outputs (T, B, H); the state is replaced by the last one, in place. Several threads may call it at once."""
+        ffi, library = kernels()
+        steps, batch, _ = x_TBI.shape
+        y_TBH = np.empty((steps, batch, self._hidden), np.float32)
+        try:
+            room, workspace = self._spare.pop()
+        except IndexError:
+            room = 0
+        if room != batch:
+            size = library.doped_workspace(self._layer, batch, self._threads)
+            workspace = ffi.from_buffer("float[]", aligned(np.zeros(size, np.float32)))
+        x, h, c, y = (ffi.from_buffer(self._floats, array) for array in (x_TBI, h_BH, c_BH, y_TBH))
+        library.doped_run(self._layer, steps, batch, x, h, c, y, workspace, self._threads)
+        self._spare.append((batch, workspace))
+        return y_TBH
+
+
+def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy that starts at a cache line."""
+    memory = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy

@@ -1,0 +1,1 @@
+"""Models that run on the kernels: an LSTM, a language model, a classifier."""

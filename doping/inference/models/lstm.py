@@ -1,0 +1,76 @@
+"""The layers of an LSTM, run by the kernels.
+
+Legend of dimensions: T steps, B batch, I inputs, H hidden units, D directions, S states (layers · directions).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from doping.errors import InferenceError
+from doping.inference.bundle.file import Bundle
+from doping.inference.bundle.weights import cells
+from doping.inference.kernels import Layer
+
+Floats = npt.NDArray[np.float32]
+State = tuple[Floats, Floats]
+"""Hidden and cell state, each (layers · directions, B, H), in the order of ``nn.LSTM``."""
+
+
+class Lstm:
+    """A long short-term memory with compressed weights, as ``nn.LSTM`` computes it, on so many threads.
+
+    Raises:
+        InferenceError: if the bundle's numbers are not valid.
+
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        described = bundle.description.model.lstm
+        self.input_size = described.input_size
+        self.hidden_size = described.hidden_size
+        self.directions = 2 if described.bidirectional else 1
+        self.cells = [
+            Layer(cell.input, cell.recurrent, cell.bias, reverse=cell.reverse, threads=threads) for cell in cells(bundle)
+        ]
+
+    def zeros(self, batch: int) -> State:
+        """The state before the first step."""
+        shape = (len(self.cells), batch, self.hidden_size)
+        return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+
+    def forward(self, x_TBI: npt.ArrayLike, state: State | None = None) -> tuple[Floats, State]:
+        """Run over a batch of sequences.
+
+        Args:
+            x_TBI: inputs, (T, B, I); T may be 0.
+            state: hidden and cell state to start with, each (S, B, H); zeros by default. It is not changed.
+
+        Returns:
+            Outputs of the last layer, (T, B, D·H), and the state after the last step.
+
+        Raises:
+            InferenceError: if an array has another shape.
+
+        """
+        x_TBI = np.ascontiguousarray(x_TBI, np.float32)
+        if x_TBI.ndim != 3 or x_TBI.shape[1] < 1 or x_TBI.shape[2] != self.input_size:
+            raise InferenceError(f"the input has shape {x_TBI.shape}; expected (steps, batch, {self.input_size})")
+        h_SBH, c_SBH = self._checked(state, x_TBI.shape[1])
+        outputs, last_h, last_c = x_TBI, [], []
+        for first in range(0, len(self.cells), self.directions):
+            both = [self.cells[s].forward(outputs, h_SBH[s], c_SBH[s]) for s in range(first, first + self.directions)]
+            outputs = both[0][0] if self.directions == 1 else np.concatenate([y for y, _, _ in both], axis=2)
+            last_h += [h for _, h, _ in both]
+            last_c += [c for _, _, c in both]
+        return outputs, (np.stack(last_h), np.stack(last_c))
+
+    def _checked(self, state: State | None, batch: int) -> State:
+        if state is None:
+            return self.zeros(batch)
+        expected = (len(self.cells), batch, self.hidden_size)
+        h_SBH, c_SBH = (np.ascontiguousarray(part, np.float32) for part in state)
+        if h_SBH.shape != expected or c_SBH.shape != expected:
+            raise InferenceError(f"the state has shapes {h_SBH.shape} and {c_SBH.shape}; expected {expected} twice")
+        return h_SBH, c_SBH

@@ -1,0 +1,42 @@
+"""Run a compressed model: needs NumPy, safetensors, pydantic and the kernels, and no training code.
+
+    >>> model = load("model.lstm")
+    >>> model.score(text).bits
+    >>> model.generate("The ", length=200, temperature=0.7, seed=1)
+    >>> logits_TBV, state = model.forward(tokens_TB, state)
+    >>> load("intents.lstm").classify("show me flights to boston")[0]
+
+``load`` gives what the bundle holds: a :class:`LanguageModel`, a :class:`Classifier`, or an :class:`Lstm`.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from doping.inference.bundle import description
+from doping.inference.bundle.file import Bundle, read
+from doping.inference.models.classifier import Classifier
+from doping.inference.models.language_model import LanguageModel, Score
+from doping.inference.models.lstm import Lstm, State
+
+__all__ = ["Classifier", "LanguageModel", "Lstm", "Score", "State", "load"]
+
+
+def load(path: str | PathLike[str], threads: int = 1) -> LanguageModel | Classifier | Lstm:
+    """Load a bundle, check it, and make it ready to run.
+
+    Raises:
+        InferenceError: the file cannot be read, is no bundle, is too new, or is damaged.
+
+    """
+    return runnable(read(Path(path)), threads)
+
+
+def runnable(bundle: Bundle, threads: int = 1) -> LanguageModel | Classifier | Lstm:
+    """What a checked bundle holds, ready to run on so many threads."""
+    if isinstance(bundle.description.model, description.LanguageModel):
+        return LanguageModel(bundle, threads)
+    if isinstance(bundle.description.model, description.Classifier):
+        return Classifier(bundle, threads)
+    return Lstm(bundle, threads)

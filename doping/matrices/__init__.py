@@ -1,0 +1,58 @@
+"""Weight matrices under a budget: one interface, one file a family.
+
+    >>> plan = plan_matrix(Method(name="doped_kp", factor=20), (2600, 650))
+    >>> print(plan)
+    (50 x 26) ⊗ (52 x 25) + 81,900 nonzeros
+    >>> matrix = plan.initialized(std=0.03)     # or plan.fitted(trained_weight)
+
+A new structured family is one file with a ``Matrix`` and a ``StructuredPlan``, and a line in ``STRUCTURED``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from doping.matrices.base import Matrix, Plan, StructuredPlan
+from doping.matrices.blocks import BLOCK_ENTRIES
+from doping.matrices.budget import Budget, BudgetError, Shape, Size
+from doping.matrices.dense import DensePlan
+from doping.matrices.doped import Doped, DopedPlan
+from doping.matrices.hybrid import HybridPlan
+from doping.matrices.kronecker import KroneckerPlan
+from doping.matrices.low_rank import LowRankPlan
+from doping.matrices.sparse import Sparse, SparsePlan
+from doping.method import Method
+
+__all__ = ["Budget", "BudgetError", "Doped", "Matrix", "Plan", "Shape", "Size", "Sparse", "plan_matrix"]
+
+STRUCTURED: dict[str, type[StructuredPlan]] = {"lmf": LowRankPlan, "hmd": HybridPlan, "kp": KroneckerPlan}
+"""The structured families by their name; each can be doped."""
+
+
+def plan_matrix(method: Method, shape: Shape) -> Plan:
+    """The plan of a matrix of this shape under a method's budget.
+
+    Raises:
+        BudgetError: if the method cannot come within 1 % of the factor; the message names the nearest ones.
+        ValueError: if given Kronecker factors do not divide the shape, or four gates the rows that are pruned by gates.
+
+    """
+    if method.name == "dense":
+        return DensePlan(shape)
+    budget, entries = Budget(method.factor, method.unit), BLOCK_ENTRIES[method.pattern]
+    if method.name == "pruned":
+        return SparsePlan(shape, budget.nonzeros(shape, entries=entries), method.pattern)
+    family = method.name.removeprefix("doped_")
+    options: dict[str, Any] = {"left": method.left_shape, "terms": method.terms} if family == "kp" else {}
+    values = budget.structured_values(shape)
+    if not method.doped:
+        plans = STRUCTURED[family].around(shape, values, **options)
+        return budget.fit(shape, plans, f"as {method.name}")
+    structured = STRUCTURED[family].for_doping(shape, values, method.structured_share, **options)
+    if structured.size().values >= values:
+        largest = budget.reached(shape, structured.size())
+        hint = "; or give structured_share, to take a structured part of lower rank" if family == "kp" else ""
+        nearest = [(f"{structured} alone", largest)]
+        raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + hint)
+    sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), entries), method.pattern)
+    return DopedPlan(shape, structured, sparse, method.sparse_variance, method.cmr)

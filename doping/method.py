@@ -1,0 +1,123 @@
+"""How the weights of an LSTM are compressed.
+
+Times are shares of the whole training, so that the same method means the same thing for a short and for a long training.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from doping.settings import Settings, added_later
+
+MethodName = Literal["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
+Pattern = Literal["unstructured", "gates", "rows"]
+"""Which values of a sparse matrix are pruned together; see ``doping.matrices.blocks``."""
+
+
+class Annealing(Settings):
+    """How a sparse matrix loses its values: the gradual schedule of Zhu & Gupta (arXiv 1710.01878)."""
+
+    start: float = Field(default=0.15, ge=0, lt=1)
+    """When the pruning starts, as a share of all optimizer steps."""
+    length: float = Field(default=0.55, gt=0, le=1)
+    """How long it lasts, as a share of all optimizer steps; after it the mask is frozen."""
+    exponent: float = Field(default=3.0, gt=0)
+    """Exponent of the schedule; 3 is the cubic one of the paper."""
+    interval: PositiveInt = 10
+    """Optimizer steps between two prunings (the paper's frequency)."""
+    criterion: Literal["magnitude", "saliency"] = added_later("magnitude")
+    """What is pruned first: the smallest values, as in the paper, or those that the loss depends on least, by their size
+    times the root of their mean squared gradient (LeCun, Denker & Solla 1989, with the Fisher information as curvature)."""
+
+    @model_validator(mode="after")
+    def _ends_in_time(self) -> Annealing:
+        if self.start + self.length > 1:
+            raise ValueError(
+                f"start + length is {self.start + self.length:g}: the schedule must end within the training (at most 1)"
+            )
+        return self
+
+
+class RowDropout(Settings):
+    """Co-matrix row dropout regularization (CMR) of a doped matrix M + S."""
+
+    probability: float = Field(default=0.0, ge=0, lt=1)
+    """Probability that an output row of a matrix is dropped in a training step; 0 turns CMR off."""
+    anneal: bool = True
+    """Whether the probability falls to zero together with the pruning schedule, or stays constant."""
+    on: Literal["both", "sparse"] = "both"
+    """Whose rows are dropped: those of M and S independently, or those of S only."""
+
+
+class Method(Settings):
+    """A compression method: a matrix family, plus (maybe) doping, plus (maybe) CMR, at a compression factor."""
+
+    SIZED_BY: ClassVar[frozenset[str]] = frozenset({"structured_share", "left_shape", "terms"})
+    """Settings that, beside name, factor, unit and pattern, decide what a matrix consists of."""
+
+    name: MethodName = "dense"
+    """The family; ``doped_*`` adds an annealed sparse matrix S to the structured one."""
+    factor: float = Field(default=1.0, ge=1)
+    """Compression factor of each LSTM weight matrix; 1 for ``dense``."""
+    unit: Literal["values", "bytes"] = "values"
+    """What the factor counts: remaining values, or bytes in the deployed format, indices included."""
+    structured_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the budget given to M in a doped method; by default the smallest Kronecker product of full rank,
+    and half of the budget for low rank and hybrid."""
+    sparse_variance: float = Field(default=0.5, ge=0, lt=1)
+    """Share of the initial variance of M + S that S starts with."""
+    left_shape: tuple[PositiveInt, PositiveInt] | None = None
+    """Shape of the left Kronecker factor B, in place of the automatic choice."""
+    terms: PositiveInt | None = None
+    """Number of Kronecker products that are summed, in place of the automatic choice."""
+    pattern: Pattern = added_later("unstructured")
+    """What the sparse part is pruned by: single values, blocks of the four gates of a hidden unit, or blocks of eight rows,
+    each in one column (blocks run much faster on a CPU); ignored by methods without a sparse part."""
+    annealing: Annealing = Annealing()
+    """Schedule of the sparse part; ignored by methods without one."""
+    cmr: RowDropout = RowDropout()
+    """Co-matrix row dropout; doped methods only."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Method:
+        if self.name == "dense" and self.factor != 1:
+            raise ValueError(f"factor is {self.factor:g}, but a dense matrix is not compressed: leave factor out")
+        if self.cmr.probability > 0 and not self.doped:
+            raise ValueError(f"cmr needs a doped method, not {self.name!r}")
+        if self.structured_share is not None and not self.doped:
+            raise ValueError(f"structured_share needs a doped method, not {self.name!r}")
+        if (self.left_shape or self.terms) and not self.name.endswith("kp"):
+            raise ValueError(f"left_shape and terms need kp or doped_kp, not {self.name!r}")
+        return self
+
+    @property
+    def doped(self) -> bool:
+        """Whether the weight is a structured matrix plus a sparse one."""
+        return self.name.startswith("doped_")
+
+    @property
+    def sparse(self) -> bool:
+        """Whether a part of the weight is pruned on the annealing schedule."""
+        return self.doped or self.name == "pruned"
+
+    def uses(self, setting: str) -> bool:
+        """Whether one of the settings above has an effect on this method."""
+        match setting:
+            case "annealing" | "pattern":
+                return self.sparse
+            case "cmr":
+                return self.cmr.probability > 0
+            case "sparse_variance" | "structured_share":
+                return self.doped
+            case "left_shape" | "terms":
+                return self.name.endswith("kp")
+            case _:
+                return True
+
+    @property
+    def label(self) -> str:
+        """Name in messages, e.g. ``doped_kp + cmr`` or ``pruned, gates``."""
+        pattern = f", {self.pattern}" if self.sparse and self.pattern != "unstructured" else ""
+        return self.name + (" + cmr" if self.cmr.probability > 0 else "") + pattern

@@ -1,0 +1,1 @@
+"""What one types: the command line of ``sweeps/run.py`` and what each of its flags starts."""

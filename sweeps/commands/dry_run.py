@@ -1,0 +1,103 @@
+"""What ``--list`` and ``--dry-run`` print: the studies there are, and what one of them would run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from doping.machine import cores
+from doping.method import Method
+from sweeps.errors import UserError
+from sweeps.planning.due_trials import Agenda
+from sweeps.planning.plan import Plan, make_plan, task_of
+from sweeps.results.files import shown
+from sweeps.results.folder import ResultsFolder
+from sweeps.running.standing import Tally, duration
+from sweeps.study import named_tasks
+from sweeps.study import study as studies
+from sweeps.study.study import Study
+from sweeps.study.study_file import Preset, expand
+from sweeps.trials.dotted_names import Parts, load
+
+if TYPE_CHECKING:
+    from doping.sizes import PlannedSizes
+    from sweeps.planning.estimate import Estimate
+
+LOG_BYTES = 600_000
+"""What a trial leaves beside its model: row, curve, log and, most of it, an offline run of W&B."""
+
+
+def list_studies() -> Iterator[str]:
+    """Lines with the name, description and presets of every study that comes with the project."""
+    for name in studies.names():
+        study = studies.load(name)
+        yield f"{name}: {study.parsed.description}"
+        yield "    " + ", ".join(f"{key} ({_trials(key, preset)})" for key, preset in study.parsed.presets.items())
+    yield f"named tasks, for --set task=NAME: {', '.join(named_tasks.names())}"
+
+
+def _trials(name: str, preset: Preset) -> str:
+    cells = expand(name, preset)
+    final = sum(len(cell.seeds) for cell in cells)
+    if not preset.tuning:
+        return f"{final} trials"
+    tried = preset.tuning.trials * sum(bool(cell.space.searched) for cell in cells)
+    return f"{final + tried} trials, {tried} of them to tune"
+
+
+def describe(
+    study: Study,
+    preset: str,
+    seed: int | None,
+    sizes: Mapping[Method, PlannedSizes],
+    folder: ResultsFolder,
+    workers: int,
+    parts: Parts,
+) -> Iterator[str]:
+    """Lines with every cell of a preset, its sizes and what is finished of it, and an estimate of time and disk."""
+    task, missing = task_of(study, preset), ""
+    try:
+        plan = make_plan(study, preset, seed, load(parts.data_hash))
+    except UserError as error:
+        missing = str(error)
+        plan = make_plan(study, preset, seed, lambda corpus: "")
+    agenda = Agenda(plan, folder)
+    rows = agenda.rows()
+    yield f"{plan.study}: {agenda.expected} trials of {task.label}, {len(rows)} of them finished"
+    yield from _cells(plan, agenda, sizes)
+    if plan.tuning:
+        searched = dict.fromkeys(key for cell in plan.cells for key in cell.space.searched)
+        yield f"tuned: {plan.tuning.trials} settings a cell, of {', '.join(searched)}; then the best with every seed"
+    if missing:
+        yield f"time and disk: unknown, because the data cannot be read: {missing}"
+        return
+    measured: Estimate = load(parts.estimate)(task, max(1, cores() // workers))
+    left = agenda.expected - len(rows)
+    by_rows = Tally(agenda, workers, dict(rows)).seconds_left() if rows else None
+    seconds = left * measured.seconds / min(workers, max(left, 1)) if by_rows is None else by_rows
+    source = "steps of the dense model timed now" if by_rows is None else "those that are finished"
+    yield f"time: about {duration(seconds)} for the {left} left with {workers} workers, by {source}"
+    models = len(plan.cells) * measured.model_bytes + workers * (measured.checkpoint_bytes + measured.model_bytes)
+    yield (
+        f"disk: at most about {(models + agenda.expected * LOG_BYTES) / 1e6:,.0f} MB in {shown(folder.path)}: "
+        f"the best model of each of {len(plan.cells)} cells ({measured.model_bytes / 1e6:,.1f} MB each), "
+        f"a checkpoint for each worker ({measured.checkpoint_bytes / 1e6:,.1f} MB), and logs"
+    )
+
+
+def _cells(plan: Plan, agenda: Agenda, sizes: Mapping[Method, PlannedSizes]) -> Iterator[str]:
+    rows = agenda.rows()
+    wide = max(len(cell.name) for cell in plan.cells)
+    tried = f" {'tried':>8}" if plan.tuning else ""
+    yield f"{'':{wide}} {'values':>11} {'bytes':>11} {'multiply-adds':>13}{tried}  finished of seeds"
+    for cell in plan.cells:
+        size = sizes[cell.space.method].compressed
+        jobs = [job for job in agenda.jobs.values() if job.cell == cell.name]
+        done = {stage: sum(job.stage == stage and job.trial.id in rows for job in jobs) for stage in ("tuning", "final")}
+        if plan.tuning:
+            budget = plan.tuning.trials if cell.space.searched else 0
+            tried = f" {done['tuning']:>2} of {budget:>2}"
+        yield (
+            f"{cell.name:{wide}} {size.values:>11,} {size.bytes:>11,} {size.multiply_adds:>13,}{tried}"
+            f"  {done['final']} of {' '.join(map(str, cell.seeds))}"
+        )

@@ -1,0 +1,101 @@
+"""The command ``python -m sweeps.export``: from a trained model to what runs elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from doping.errors import InferenceError
+from doping.inference.bundle import file as bundle
+from doping.inference.bundle.description import summary
+from doping.inference.bundle.file import Bundle
+from doping.inference.commands.command_line import Parser, answer
+
+_DESCRIPTION = """\
+Export a trained model: to one file that `doping-run` and `doping.inference.runtime.load` run without the training code, to C
+sources, or to ONNX."""
+
+_EXAMPLES = """\
+examples:
+  python -m sweeps.export --from runs/kp_vs_pruning-quick --method doped_kp --factor 20 --out model.lstm
+  python -m sweeps.export --from runs/kp_vs_pruning-quick/trials/0123456789ab --out model.lstm
+  python -m sweeps.export --from model.lstm --values int8 --out small.lstm
+  python -m sweeps.export --from model.lstm --format c --out model_c
+  python -m sweeps.export --from model.lstm --format onnx --out model.onnx"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return answer(lambda: _command(sys.argv[1:] if arguments is None else arguments))
+
+
+def _command(arguments: Sequence[str]) -> None:
+    options = _parse(arguments)
+    model = _source(options.source, options.method, options.factor)
+    out = options.out
+    if options.values == "int8":
+        from doping.inference.bundle.narrowing import narrow_and_measure
+
+        model = narrow_and_measure(model)
+    if options.format == "bundle":
+        bundle.write(model, out)
+    elif options.format == "c":
+        from doping.inference.exporters.c import write_c
+
+        write_c(model, out)
+    else:
+        from doping.inference.exporters.onnx import write_onnx
+
+        write_onnx(model, out)
+    print("\n".join([*summary(model.description), f"wrote {out}: {_weight(out):,} bytes"]))
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="export.py",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="PATH",
+        type=Path,
+        required=True,
+        help="folder of a study's results, of which the best model is taken; folder of a trial; or a bundle",
+    )
+    parser.add_argument("--method", metavar="NAME", help="of a study: only models of this method, e.g. doped_kp")
+    parser.add_argument("--factor", metavar="N", type=float, help="of a study: only models of this compression factor")
+    parser.add_argument("--out", metavar="PATH", type=Path, required=True, help="file to write; with --format c, a folder")
+    parser.add_argument(
+        "--values",
+        choices=("float32", "int8"),
+        default="float32",
+        help="how weights are stored: int8 with a scale for each row takes about a quarter of the bytes; the error is "
+        "measured and said (default: %(default)s)",
+    )
+    parser.add_argument("--format", choices=("bundle", "c", "onnx"), default="bundle", help="default: %(default)s")
+    return parser.parse_args(arguments)
+
+
+def _source(path: Path, method: str | None, factor: float | None) -> Bundle:
+    is_study = (path / "trials").is_dir()
+    if not is_study and (method or factor):
+        raise InferenceError(f"--method and --factor choose among the trials of a study, but {path} is not its folder")
+    if path.is_file():
+        return bundle.read(path)
+    if not path.is_dir():
+        raise InferenceError(f"{path} does not exist; give the folder of a study or of a trial, or a bundle")
+    if not is_study and not (path / "trial.json").exists():
+        raise InferenceError(f"{path} holds neither trials nor a trial.json; give the folder of a study or of a trial")
+    from sweeps.results.bundles import best_bundle, trial_bundle
+
+    return best_bundle(path, method, factor) if is_study else trial_bundle(path)
+
+
+def _weight(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.iterdir())

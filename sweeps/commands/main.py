@@ -1,0 +1,118 @@
+"""The command ``python sweeps/run.py``: from a study's name to a folder of results."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from doping.machine import cores, gpus
+from sweeps.commands import dry_run, status
+from sweeps.commands.export_study import export
+from sweeps.commands.options import DEFAULT_PRESET, Options, parse
+from sweeps.engines.launch import Launch
+from sweeps.errors import UserError, hide_passwords
+from sweeps.optuna_view import backends as optuna_storage
+from sweeps.planning.plan import check_sizes, make_plan
+from sweeps.results.files import FolderError, trouble
+from sweeps.results.folder import ResultsFolder
+from sweeps.running.sweep import Sweep
+from sweeps.study import study
+from sweeps.trials.dotted_names import Parts, load
+from sweeps.worker.wandb_mode import MONITOR_EVERY, wandb_environment
+
+
+def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:
+    """Run the command; returns its exit code (``--help`` lists them). A mistake is one line on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # Also where SIGINT is ignored because a script started the command in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A sweep whose reader has left stops its workers before it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        return _command(parse(arguments), parts or Parts())
+    except (UserError, FolderError) as error:
+        print(f"error: {hide_passwords(str(error))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"stopped; to go on: python sweeps/run.py {hide_passwords(shlex.join(arguments))}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has left, as `| head` does. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _making(options: Options) -> str:
+    """The command that makes the results which ``options`` exports."""
+    flags = [f"--study {shlex.quote(options.study)}"]
+    flags += [f"--preset {options.preset}"] if options.preset != DEFAULT_PRESET else []
+    flags += [f"--seed {options.seed}"] if options.seed is not None else []
+    flags += [f"--set {shlex.quote(setting)}" for setting in options.settings]
+    return f"python sweeps/run.py {' '.join(flags)}"
+
+
+def _command(options: Options, parts: Parts) -> int:
+    if options.list_studies:
+        print("\n".join(dry_run.list_studies()))
+        return 0
+    if options.status or options.dashboard:
+        return _look(options)
+    chosen = study.with_settings(study.load(options.study), options.preset, options.settings)
+    name = f"{chosen.name}-{options.preset}"
+    folder = ResultsFolder(Path(options.out or f"runs/{name}"))
+    environment = wandb_environment(options.wandb, name, folder.path) | {MONITOR_EVERY: str(options.monitor)}
+    workers = options.workers or len(gpus()) or cores()
+    if options.dry_run:
+        sizes = check_sizes(chosen, options.preset, load(parts.plan_sizes))
+        for line in dry_run.describe(chosen, options.preset, options.seed, sizes, folder, workers, parts):
+            print(line, flush=True)
+        return 0
+    try:
+        # In the order of how fast a mistake is answered.
+        folder.prepare()
+        if options.storage:
+            optuna_storage.check(options.storage)
+        plan = make_plan(chosen, options.preset, options.seed, load(parts.data_hash))
+        if options.export:
+            print(export(plan, folder, Path(options.export), _making(options)))
+            return 0
+        check_sizes(chosen, options.preset, load(parts.plan_sizes))
+        if plan.tuning and plan.tuning.objective == "latency":
+            load(parts.check_latency)()
+        sweep = Sweep(plan, folder, options.quiet, options.verbose)
+        sweep.prepare(options.retry_failed)
+        launch = Launch(
+            folder.path,
+            parts.train,
+            environment,
+            workers=options.workers if options.scheduler else workers,
+            scheduler=options.scheduler,
+            gpu_share=options.gpu_share,
+        )
+        return sweep.run(launch, options.retries, options.time_limit, options.storage)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise trouble(error, folder.path) or error from error
+
+
+def _look(options: Options) -> int:
+    """Show a study that another process runs, or that has ended: all that are in a folder, if none is named."""
+    name = None
+    if options.study:
+        chosen = study.load(options.study)
+        chosen.preset(options.preset)
+        name = f"{chosen.name}-{options.preset}"
+    folder = ResultsFolder(Path(options.out or f"runs/{name}"))
+    if options.dashboard:
+        from sweeps.optuna_view.dashboard import serve
+
+        serve(folder, name, options.port)
+    else:
+        print("\n".join(status.describe(folder, name)))
+    return 0

@@ -1,0 +1,1 @@
+"""Optuna's view of a study, for its dashboard: made from rows, never read back."""

@@ -1,0 +1,95 @@
+"""Trained models of a study, as bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from doping.errors import InferenceError
+from doping.inference.bundle.description import Quality
+from doping.inference.bundle.file import Bundle
+from doping.vocabulary import Vocabulary
+from lightning_modules.intent import IntentClassifier
+from lightning_modules.language_model import LanguageModel
+from sweeps.results.files import shown
+from sweeps.results.trained_models import MODEL, NoModel, best_trial, finished_trial
+from sweeps.trials.trial import Trial
+from tasks.bundles import to_bundle
+from tasks.intent import IntentTask
+from tasks.language_model import LanguageModelTask
+
+SAVED_DATA = {"language_model": "TextDataModule", "intent": "IntentData"}
+"""The tasks whose models can be exported, and where Lightning puts into a checkpoint what their data save."""
+
+
+def trial_bundle(folder: Path) -> Bundle:
+    """The bundle of a finished trial, from the ``trial.json``, ``row.json`` and ``model.ckpt`` of its folder.
+
+    Raises:
+        InferenceError: a file is missing or damaged, or the model is of a task that has no bundle of its own.
+
+    """
+    try:
+        trial, row = finished_trial(folder)
+    except NoModel as error:
+        raise InferenceError(str(error)) from error
+    checkpoint = folder / MODEL
+    if trial.task.name not in SAVED_DATA:
+        raise InferenceError(f"trial {trial.id} is of the task {trial.task.name}, whose models cannot be exported whole")
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        data = saved.get(SAVED_DATA[trial.task.name])
+        if data is None:
+            raise InferenceError(
+                f"{shown(checkpoint)} was saved by a version that did not keep the vocabulary; delete row.json there and "
+                "run the study again"
+            )
+        vocabulary, labels = Vocabulary.from_json(data["vocabulary"]), data.get("labels", ())
+        model = _untrained(trial, vocabulary, labels)
+        model.load_state_dict(saved["state_dict"])
+    except InferenceError:
+        raise
+    except Exception as error:  # a torn file can raise anything
+        first_line = str(error).partition("\n")[0]
+        raise InferenceError(f"{shown(checkpoint)} is not the trained model of trial {trial.id}: {first_line}") from error
+    assert row.metric
+    assert row.validation is not None
+    assert row.test is not None
+    origin = {
+        "trial": trial.id,
+        "task": row.task,
+        "settings": trial.settings,
+        "trained_with": row.versions,
+        "trained_at_commit": row.commit,
+    }
+    quality = Quality(metric=row.metric, validation=row.validation, test=row.test)
+    return to_bundle(model, vocabulary, quality, origin, labels)
+
+
+def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundle:
+    """The bundle of the best model in a folder of results, of a method and factor.
+
+    Which one that is, ``sweeps.results.trained_models.best_trial`` says.
+
+    Raises:
+        InferenceError: as ``trial_bundle``, or there is no such model, or several kinds are.
+
+    """
+    try:
+        return trial_bundle(best_trial(folder, method, factor))
+    except NoModel as error:
+        raise InferenceError(str(error)) from error
+
+
+def _untrained(trial: Trial, vocabulary: Vocabulary, labels: Sequence[str]) -> LanguageModel | IntentClassifier:
+    """The model of a trial, its weights still to be loaded."""
+    task = trial.task
+    if isinstance(task, LanguageModelTask):
+        return LanguageModel(task.model, task.training, trial.method, len(vocabulary), task.data.level)
+    assert isinstance(task, IntentTask)
+    classes = len(labels)
+    return IntentClassifier(
+        task.model, task.training, trial.method, len(vocabulary), vocabulary.unknown, classes=classes, labels=classes
+    )

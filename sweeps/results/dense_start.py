@@ -1,0 +1,86 @@
+"""The trained dense model that trials start from: which one a study means, and its weights.
+
+A study names a folder. The plan finds the trial in it, and from then on the trial's id says which model is meant: what
+stands in the folder later cannot be taken for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.results.files import shown
+from sweeps.results.trained_models import MODEL, NoModel, best_trial, finished_trial
+from sweeps.trials.trial import Trial
+from tasks.base import TaskSettings
+
+if TYPE_CHECKING:
+    from lightning_modules.task import Task
+
+REGIME = {"dropout", "word_dropout", "uniform_init", "search", "compressed"}
+"""Settings of a model that its weights do not depend on: they may differ from those of the one to start from."""
+
+
+def with_start(task: TaskSettings, data_hash: str) -> TaskSettings:
+    """The task, with the folder and the id of the trial that it starts from, if it does.
+
+    ``data_hash`` is that of the task's data, or empty if they are not at hand.
+
+    Raises:
+        NoModel: there is no trained dense model of the same task and data there; the message is one line.
+
+    """
+    start = task.training.start_from
+    if start is None:
+        return task
+    folder = Path(start.path).expanduser().absolute()
+    if (folder / "trials").is_dir():
+        folder = best_trial(folder, "dense", None)
+    elif not (folder / "trial.json").exists():
+        raise NoModel(f"{shown(folder)} holds no trained model; give the folder of a trial, or of a study's results")
+    trial, _ = finished_trial(folder)
+    _check(trial, task, data_hash, folder)
+    found = start.model_copy(update={"path": str(folder), "trial": trial.id})
+    return task.model_copy(update={"training": task.training.model_copy(update={"start_from": found})})
+
+
+def _check(trial: Trial, task: TaskSettings, data_hash: str, folder: Path) -> None:
+    if trial.method.name != "dense":
+        raise NoModel(f"the model in {shown(folder)} is {trial.method.label}; a training starts from a dense one")
+    if type(trial.task) is not type(task):
+        raise NoModel(f"the model in {shown(folder)} is of the task {trial.task.name}, not {task.name}")
+    theirs, ours = trial.task.model.complete(), task.model.complete()
+    for key in sorted(theirs.keys() - REGIME):
+        if theirs[key] != ours[key]:
+            raise NoModel(
+                f"the model in {shown(folder)} has {key} {theirs[key]}, this study {ours[key]}; they must be equal"
+            )
+    if data_hash and trial.data_hash != data_hash:
+        raise NoModel(
+            f"the model in {shown(folder)} was trained on other data ({trial.task.label}, hash {trial.data_hash[:12]}; "
+            f"here {data_hash[:12]})"
+        )
+
+
+def start(trial: Trial, model: Task) -> None:
+    """Give the model of a trial the weights, and the teacher, that its settings name.
+
+    Raises:
+        NoModel: the trained model is not there any more, or another one is.
+
+    """
+    settings = trial.task.training.start_from
+    if settings is None:
+        return
+    import torch
+
+    from doping.method import Method
+
+    folder = Path(settings.path)
+    found, _ = finished_trial(folder)
+    if found.id != settings.trial:
+        raise NoModel(f"{shown(folder)} holds trial {found.id}, not {settings.trial}; start the study again to plan it anew")
+    dense, _ = trial.task.build(Method())
+    weights: dict[str, Any] = torch.load(folder / MODEL, map_location="cpu", weights_only=True)["state_dict"]
+    dense.load_state_dict(weights)
+    model.start_from(dense)

@@ -1,0 +1,171 @@
+"""The row of a trial: its result, in ``row.json`` in the trial's own folder. These files are the truth; all else is
+made from them.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from doping import machine
+from sweeps.results.files import write_whole
+from sweeps.trials.outcome import Outcome
+from sweeps.trials.trial import Trial
+
+ROW = "row.json"
+
+
+class Row(BaseModel):
+    """Result of a trial. Fields without a value are None: a failed trial has no sizes and no metric."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="strings")
+
+    trial_id: str
+    """Id of the trial: hash of all that defines it."""
+    task: str
+    """Short name of the task, e.g. ``embedded-character``."""
+    method: str
+    """``dense``, ``pruned``, ``lmf``, ``hmd``, ``kp``, ``doped_kp``, ``doped_lmf`` or ``doped_hmd``."""
+    cmr: float
+    """Probability of co-matrix row dropout; 0 is off."""
+    cf_requested: float
+    """Compression factor that was asked for."""
+    cf_unit: str
+    """What it counts: ``values`` or ``bytes``."""
+    cf_values: float | None = None
+    """Compression factor reached, in values."""
+    cf_bytes: float | None = None
+    """Compression factor reached, in bytes."""
+    values: int | None = None
+    """Values left in the LSTM's weight matrices."""
+    bytes: int | None = None
+    """Their bytes in the deployed format, indices included."""
+    multiply_adds: int | None = None
+    """Multiply–adds of the LSTM's weight matrices in one time step."""
+    dense_values: int | None = None
+    """Values of the uncompressed LSTM."""
+    dense_bytes: int | None = None
+    """Bytes of the uncompressed LSTM."""
+    dense_multiply_adds: int | None = None
+    """Multiply–adds of the uncompressed LSTM."""
+    seed: int
+    """Seed of every random choice."""
+    metric: str | None = None
+    """What validation and test measure, e.g. ``perplexity``; lower is better."""
+    validation: float | None = None
+    """Metric on the validation split at the end; inf if the training diverged."""
+    test: float | None = None
+    """Metric on the test split at the end; inf if the training diverged, None if it was stopped early."""
+    best_validation: float | None = None
+    """Lowest validation on the way."""
+    status: Literal["finished", "diverged", "stopped", "failed"]
+    """``diverged``: the loss became infinite; ``stopped``: a tuning trial that was hopeless and ended early, maybe before
+    its matrices had the size asked for; ``failed``: every attempt ended in an error."""
+    error: str | None = None
+    """Last error of a failed trial, one line; ``log.txt`` beside the row says more."""
+    seconds: float
+    """Wall time of all attempts, as far as known: an attempt that was killed counts up to its last report."""
+    steps: int | None = None
+    """Optimizer steps."""
+    peak_memory_mb: float | None = None
+    """Most memory of the process (resident, MB) in the last attempt."""
+    data_hash: str
+    """Hash of the corpus."""
+    commit: str
+    """Commit of the code; ``-dirty`` if it was changed since."""
+    started: str
+    """When the first attempt started, UTC."""
+    host: str
+    """Name of the machine."""
+    hardware: str
+    """Processor, cores, GPU if it was used."""
+    versions: str
+    """``python=3.11.7 torch=2.13.0 …``"""
+    settings: str
+    """All that defines the trial, as JSON: task, method, seed, data_hash."""
+    measures: dict[str, float | str] = Field(default={}, exclude_if=lambda value: not value)
+    """Other qualities on the test split, by their names, e.g. ``macro_f1``; a text says how one was measured."""
+    latency_us: float | None = None
+    """Microseconds that the LSTM's layers take for a time step: the exported model, generating one text on one thread;
+    measured by ``python -m sweeps.measure``, or by the trial itself in a study that searches for fast models."""
+    bundle_bytes: int | None = None
+    """Size of the exported file: LSTM, embedding, softmax and vocabulary; measured together with the latency."""
+    latency_hardware: str | None = None
+    """Where the latency was measured."""
+
+
+class TornRow(ValueError):  # noqa: N818 - the row is torn
+    """A row file that is not a whole row of its trial."""
+
+
+def row_of(
+    trial: Trial,
+    result: Outcome | str,
+    *,
+    seconds: float,
+    started: str,
+    peak_memory_mb: float | None = None,
+    latency_us: float | None = None,
+) -> Row:
+    """The row of a trial that came to its end (``Outcome``) or failed (its error, one line)."""
+    if isinstance(result, Outcome):
+        measured, device = _measured(result), result.device
+    else:
+        measured, device = {"status": "failed", "error": result}, "cpu"
+    return Row(
+        trial_id=trial.id,
+        task=trial.task_label,
+        method=trial.method.name,
+        cmr=trial.method.cmr.probability,
+        cf_requested=trial.method.factor,
+        cf_unit=trial.method.unit,
+        seed=trial.seed,
+        seconds=round(seconds, 3),
+        peak_memory_mb=peak_memory_mb,
+        data_hash=trial.data_hash,
+        commit=machine.commit(),
+        started=started,
+        host=platform.node(),
+        hardware=machine.hardware(device),
+        versions=machine.versions(),
+        settings=trial.settings,
+        latency_us=latency_us,
+        latency_hardware=None if latency_us is None else machine.hardware(),
+        **measured,
+    )
+
+
+def _measured(outcome: Outcome) -> dict[str, Any]:
+    fields = vars(outcome) | {
+        "cf_values": outcome.dense_values / outcome.values,
+        "cf_bytes": outcome.dense_bytes / outcome.bytes,
+    }
+    if not math.isfinite(outcome.validation):
+        fields["status"] = "diverged"
+    if fields["status"] == "diverged":
+        fields |= {"validation": math.inf, "test": math.inf}
+    del fields["device"]
+    return fields
+
+
+def write_row(folder: Path, row: Row) -> None:
+    """Write the row of the trial whose folder this is."""
+    write_whole(folder / ROW, row.model_dump_json(indent=1) + "\n", durable=True)
+
+
+def read_row(folder: Path) -> Row | None:
+    """The row of the trial whose folder this is, or None if it has none. Raises ``TornRow`` if it is not whole."""
+    path = folder / ROW
+    try:
+        row = Row.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise TornRow(f"{path} is not a whole row: {error.errors()[0]['msg']}") from error
+    if row.trial_id != folder.name:
+        raise TornRow(f"{path} belongs to trial {row.trial_id}")
+    return row

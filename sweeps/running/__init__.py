@@ -1,0 +1,1 @@
+"""When trials run: the schedule over an engine, and what is shown meanwhile."""

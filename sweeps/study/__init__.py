@@ -1,0 +1,1 @@
+"""From a YAML file to cells: what a study may say, and every mistake in it named."""

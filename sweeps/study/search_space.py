@@ -1,0 +1,183 @@
+"""What a study may search: for each setting a range or a list of choices, and which methods it concerns.
+
+A setting is named by its dotted key: one of ``Method`` (``annealing.length``, ``cmr.probability``), or one of the task
+(``task.training.learning_rate``). What would make the models incomparable is not searched: the data, the width
+and depth, how long is trained, and the compression factor, which is chosen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from doping.method import Method
+from sweeps.errors import suggestion
+from tasks.base import TaskSettings
+
+COMPARABLE = ("task.training.", "task.model.dropout", "task.model.uniform_init")
+"""Settings of a task that may be searched ..."""
+BUDGET = ("task.training.epochs", "task.training.validations", "task.training.start_from")
+"""... but for these and what is in them, which say how much is trained, and with which start ..."""
+FREE = ("task.training.start_from.distillation",)
+"""... and this, which is free again."""
+CHOSEN = ("name", "method", "factor", "unit", "pattern")
+"""Settings of a method that make it another cell."""
+
+
+class Range(BaseModel):
+    """Numbers from ``low`` to ``high``, both included; whole ones if both ends are written without a point."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    """Whether small numbers are searched as finely as large ones."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low is {self.low:g} and high is {self.high:g}: expected low < high")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low:g}: a logarithmic range begins above 0")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole numbers only."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def holds(self, value: object) -> bool:
+        """Whether a value lies in it."""
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+
+
+Choices = Annotated[list[Any], Field(min_length=2)]
+Searched = Range | Choices
+"""The values that are tried for one setting."""
+
+Values = Mapping[str, Any]
+"""Values of the searched settings, by their keys."""
+
+
+class Space:
+    """The searched settings that have an effect on one method."""
+
+    def __init__(self, task: TaskSettings, method: Method, searched: Mapping[str, Searched]) -> None:
+        """Raises ``SpaceError`` if a key or a value is impossible, or the written setting is not in the space."""
+        self.task, self.method = task, method
+        for key in searched:
+            _check_key(key, task, method)
+        self.searched = {key: values for key, values in searched.items() if _concerns(key, method)}
+        for key, values in self.searched.items():
+            written = self.written[key]
+            held = values.holds(written) if isinstance(values, Range) else written in values
+            if not held:
+                raise SpaceError(
+                    key,
+                    f"{method.label} has {written!r}, which is tried first, but that is not among the values to search",
+                )
+        for key, variant in self._corners():
+            tried = json.dumps(dict(variant))
+            try:
+                _, varied = self.apply(variant)
+            except ValueError as error:
+                raise SpaceError(key, f"{_said(error)} ({tried})") from error
+            if varied.label != method.label:
+                raise SpaceError(key, f"{tried} makes {varied.label} of {method.label}: give it a run of its own")
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The values that the study file itself gives, or the defaults."""
+        content = {**self.method.complete(), "task": self.task.complete()}
+        return {key: _get(content, key) for key in self.searched}
+
+    def apply(self, values: Values) -> tuple[TaskSettings, Method]:
+        """Task and method with these values. Raises ``ValueError`` if they are impossible."""
+        method, task = self.method.complete(), self.task.complete()
+        for key, value in values.items():
+            _put(method if not key.startswith("task.") else {"task": task}, key, value)
+        return type(self.task).model_validate_json(json.dumps(task)), Method.model_validate_json(json.dumps(method))
+
+    def sized(self) -> Iterator[Method]:
+        """Methods that cover the sizes which the search can ask for; the written one is the first."""
+        yield self.method
+        of_size = [key for key in self.searched if key.split(".")[0] in Method.SIZED_BY]
+        for key in of_size:
+            for value in _ends(self.searched[key]):
+                yield self.apply({key: value})[1]
+
+    def _corners(self) -> Iterator[tuple[str, Values]]:
+        """The ends of every pair of settings, all else as written: no rule of the settings concerns more than two."""
+        for key, values in self.searched.items():
+            yield from ((key, {key: value}) for value in _ends(values))
+        for one, other in itertools.combinations(self.searched, 2):
+            for first, second in itertools.product(_ends(self.searched[one]), _ends(self.searched[other])):
+                yield other, {one: first, other: second}
+
+
+class SpaceError(ValueError):
+    """Something wrong with the search of one setting."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def _concerns(key: str, method: Method) -> bool:
+    """Whether a setting has an effect on a method."""
+    return key.startswith("task.") or method.uses(key.split(".")[0])
+
+
+def _check_key(key: str, task: TaskSettings, method: Method) -> None:
+    settings = {**method.complete(), "task": task.complete()}
+    known = [name for name, _ in leaves(settings)]
+    allowed = [name for name in known if _may_be_searched(name)]
+    if key in known and not _may_be_searched(key):
+        raise SpaceError(key, "this is chosen by a study, not searched: results would not be comparable")
+    if key not in known:
+        raise SpaceError(key, f"no such setting; {suggestion(key, allowed)}")
+
+
+def _may_be_searched(key: str) -> bool:
+    if key.startswith("task."):
+        return key in FREE or (key.startswith(COMPARABLE) and not key.startswith(BUDGET))
+    return key not in CHOSEN
+
+
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All settings below nested ones, by their dotted keys; a list is one value."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _ends(values: Searched) -> list[Any]:
+    return [values.low, values.high] if isinstance(values, Range) else values
+
+
+def _get(content: Any, key: str) -> Any:
+    for part in key.split("."):
+        content = content.get(part) if isinstance(content, dict) else None
+    return content
+
+
+def _put(content: dict[str, Any], key: str, value: Any) -> None:
+    *parts, last = key.split(".")
+    for part in parts:
+        content = content[part]
+    content[last] = value
+
+
+def _said(error: ValueError) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
+    return str(error)

@@ -1,0 +1,1 @@
+"""The nouns: a trial, a job, an outcome."""

@@ -1,0 +1,73 @@
+"""A trial: everything that defines one training, and the id that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from doping.method import Method
+from doping.settings import Settings
+from tasks.registry import AnyTask
+
+RESULT_FORMAT = 1
+"""Raised when the same settings give another result than before, so that old results are not taken for new ones."""
+
+
+_WHERE: dict[str, Any] = {"task": {"data": {"path"}, "training": {"start_from": {"path"}}}}
+"""Fields that say where something lies; others say what it is."""
+
+
+class Trial(Settings):
+    """One training, defined in full. Equal trials have equal ids, and a trial is run once in a results folder."""
+
+    task: AnyTask
+    """Data, model and training."""
+    method: Method
+    """How the LSTM is compressed."""
+    seed: int = Field(ge=0)
+    """Seed of every random choice."""
+    data_hash: str
+    """Hash of the corpus as it is read."""
+
+    @field_validator("method")
+    @classmethod
+    def _without_idle_settings(cls, method: Method) -> Method:
+        """Settings that the method ignores take their defaults: they must not make two trials of one."""
+        fields = Method.model_fields.items()
+        idle = {name: field.default for name, field in fields if not method.uses(name)}
+        return method.model_copy(update=idle)
+
+    @cached_property
+    def settings(self) -> str:
+        """All fields as canonical JSON: sorted keys, no blanks."""
+        return _canonical(self.model_dump(mode="json"))
+
+    @cached_property
+    def id(self) -> str:
+        """First 12 hex digits of the SHA-256 of all fields and ``RESULT_FORMAT``.
+
+        Where the text and the model to start from lie is left out, because ``data_hash`` and the id of its trial say what
+        they are; and so are fields that were added later, while they have their default (``added_later`` in
+        ``lightning_modules.settings``).
+        """
+        fields = self.model_dump(mode="json", exclude=_WHERE)
+        return hashlib.sha256(_canonical(fields | {"format": RESULT_FORMAT}).encode()).hexdigest()[:12]
+
+    @property
+    def task_label(self) -> str:
+        """Short name of the task, e.g. ``embedded-character``."""
+        return self.task.label
+
+    @property
+    def label(self) -> str:
+        """Name in messages, e.g. ``doped_kp + cmr 20x seed 1``."""
+        factor = "" if self.method.name == "dense" else f" {self.method.factor:g}x"
+        return f"{self.method.label}{factor} seed {self.seed}"
+
+
+def _canonical(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)

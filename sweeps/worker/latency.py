@@ -1,0 +1,40 @@
+"""How fast the trained model of a trial runs after export: for studies that search for fast models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweeps.errors import UserError
+from sweeps.trials.trial import Trial
+
+
+def check() -> None:
+    """Whether latency can be measured here. Raises ``UserError`` if the kernels cannot be compiled."""
+    from doping.inference.kernels.build import KernelError
+    from doping.inference.kernels.native import kernels
+
+    try:
+        kernels()
+    except KernelError as error:
+        raise UserError(f"{error}; a study with objective: latency needs it") from error
+
+
+def latency(trial: Trial, folder: Path) -> float:
+    """Microseconds a time step of all its LSTM layers together, exported, one sequence on one thread.
+
+    ``folder`` is the trial's own, with ``model.ckpt`` in it.
+
+    Raises:
+        UserError: the kernels cannot be compiled on this machine.
+
+    """
+    import torch
+
+    from doping.inference.latency import step_latency
+    from doping.inference.models.lstm import Lstm
+    from tasks.bundles import to_bundle
+
+    check()
+    model, _ = trial.task.build(trial.method)
+    model.load_state_dict(torch.load(folder / "model.ckpt", map_location="cpu", weights_only=True)["state_dict"])
+    return round(sum(step_latency(Lstm(to_bundle(lstm))) for _, lstm in model.lstms()), 2)

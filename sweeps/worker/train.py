@@ -1,0 +1,201 @@
+"""Train one trial: data + task + method → outcome. Everything heavy is imported here, in a worker.
+
+A trial stopped at any moment goes on from ``checkpoint.ckpt`` in its folder, at most ``CHECKPOINT_SECONDS`` of work lost;
+when it is done that file makes way for ``model.ckpt``, the trained model alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from data import DataError
+from data.task_data import TaskData
+from lightning_modules.callbacks.annealing import Annealing
+from lightning_modules.callbacks.checkpoint import TimedCheckpoint
+from lightning_modules.callbacks.curve import Curve, CurvePoint
+from lightning_modules.callbacks.monitor import Monitor
+from lightning_modules.task import Task
+from sweeps.results.curve_files import write_curve
+from sweeps.results.dense_start import start
+from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status
+from sweeps.trials.trial import Trial
+from sweeps.worker.wandb_mode import MONITOR_EVERY
+from sweeps.worker.wandb_run import WandbRun
+
+CHECKPOINT_SECONDS = 30
+REPORT_SECONDS = 0.5
+
+
+def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome:
+    """Train a trial in its folder, or go on with it, and measure it.
+
+    Args:
+        trial: what to train.
+        directory: folder of the trial; gets ``curve.csv``, checkpoints and W&B's files.
+        report: told the progress about twice a second; what it raises ends the training.
+        threads: CPU threads to use.
+
+    Raises:
+        DataError: the corpus is missing, or is not the one that the trial was planned with.
+        NoModel: the model to start from is missing, or is not the one that the trial was planned with.
+
+    """
+    quiet_lightning()
+    torch.set_num_threads(threads)
+    report(Progress(0.0, 0, message="loading"))
+    pl.seed_everything(trial.seed, verbose=False)
+    model, data = trial.task.build(trial.method)
+    if data.data_hash != trial.data_hash:
+        raise DataError(
+            f"{data.source} has changed since the study was planned (hash {data.data_hash[:12]}, planned "
+            f"{trial.data_hash[:12]}); start the study again to plan it with the new text"
+        )
+    start(trial, model)
+    every = int(os.environ.get(MONITOR_EVERY, "1"))
+    monitor = Monitor(data.monitored_batch(), every) if every else None
+    with _wandb_run(trial, directory, model) as run:
+
+        def write(points: list[CurvePoint]) -> None:
+            write_curve(directory, points)
+            if run:
+                run.log(points)
+
+        curve = Curve(write, monitor)
+        watch = _Watch(report, curve)
+        checkpoint = directory / "checkpoint.ckpt"
+        callbacks = [Annealing(trial.method), *([monitor] if monitor else []), curve, watch]
+        callbacks.append(TimedCheckpoint(checkpoint, CHECKPOINT_SECONDS))
+        trainer = _trainer(trial, directory, data, callbacks)
+        trainer.fit(model, data, ckpt_path=str(checkpoint) if checkpoint.exists() else None)
+        steps = trainer.global_step
+        outcome = _outcome(model, curve, steps, *_qualities(trainer, model, data, watch))
+        if run:
+            run.log(curve.points)
+            run.end(outcome)
+        trainer.save_checkpoint(directory / "model.ckpt", weights_only=True)
+        checkpoint.unlink(missing_ok=True)
+        return outcome
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning from announcing devices and tips."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
+def _trainer(trial: Trial, directory: Path, data: TaskData, callbacks: list[pl.Callback]) -> pl.Trainer:
+    training = trial.task.training
+    steps = training.epochs * len(data.train_dataloader())
+    return pl.Trainer(
+        max_epochs=training.epochs,
+        accelerator="auto",
+        devices=1,
+        precision=training.precision,
+        gradient_clip_val=training.clip,
+        # Counted in steps over all epochs, so that the curve is sampled evenly whatever the length of an epoch.
+        val_check_interval=max(1, steps // training.validations),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=False,
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=directory,
+    )
+
+
+def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch) -> tuple[Status, float, float | None]:
+    """How the training ended, and the metric on validation and test."""
+    if watch.diverged:
+        return "diverged", math.inf, math.inf
+    if watch.hopeless:
+        return "stopped", watch.curve.points[-1].validation, None
+    trainer.validate(model, data.val_dataloader(), verbose=False)
+    validation = model.measured()
+    trainer.test(model, data.test_dataloader(), verbose=False)
+    return "finished" if math.isfinite(validation) else "diverged", validation, model.measured()
+
+
+def _outcome(model: Task, curve: Curve, steps: int, status: Status, validation: float, test: float | None) -> Outcome:
+    size, dense = model.size(), model.uncompressed_size()
+    return Outcome(
+        status=status,
+        metric=model.metric,
+        validation=validation,
+        test=test,
+        best_validation=min((point.validation for point in curve.points), default=None),
+        steps=steps,
+        values=size.values,
+        bytes=size.bytes,
+        multiply_adds=size.multiply_adds,
+        dense_values=dense.values,
+        dense_bytes=dense.bytes,
+        dense_multiply_adds=dense.multiply_adds,
+        measures=dict(model.further_measures()) if status == "finished" else {},
+        device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
+    )
+
+
+def _wandb_run(trial: Trial, directory: Path, model: Task) -> WandbRun | nullcontext[None]:
+    """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
+    if os.environ.get("WANDB_MODE", "disabled") == "disabled":
+        return nullcontext()
+    return WandbRun(trial, directory, model.metric, model.uncompressed_size())
+
+
+class _Watch(pl.Callback):
+    """Reports progress, and ends a training that has diverged or is hopeless."""
+
+    def __init__(self, report: Report, curve: Curve):
+        self.report = report
+        self.curve = curve
+        self.diverged = self.hopeless = False
+        self._reported = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A training that goes on from a checkpoint may have been judged hopeless there."""
+        if self.curve.points:
+            self._report_validation(trainer)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the loss and report, at most twice a second: reading the loss waits for the GPU."""
+        if time.monotonic() - self._reported < REPORT_SECONDS:
+            return
+        self._reported = time.monotonic()
+        if not torch.isfinite(outputs["nats"]):
+            self.diverged = trainer.should_stop = True
+        latest = self.curve.points[-1].validation if self.curve.points else None
+        share = trainer.global_step / trainer.estimated_stepping_batches
+        self.report(Progress(share, trainer.global_step, latest, "training"))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A validation loss that is not finite ends the training too, and so does one that is judged hopeless."""
+        if trainer.state.fn != "fit":
+            return
+        if not math.isfinite(self.curve.points[-1].validation):
+            self.diverged = trainer.should_stop = True
+        else:
+            self._report_validation(trainer)
+
+    def _report_validation(self, trainer: pl.Trainer) -> None:
+        share = trainer.global_step / trainer.estimated_stepping_batches
+        number, latest = len(self.curve.points), self.curve.points[-1].validation
+        try:
+            self.report(Progress(share, trainer.global_step, latest, "validation", validation=number))
+        except Hopeless:
+            # Not raised through Lightning, so that what was measured is kept.
+            self.hopeless = trainer.should_stop = True

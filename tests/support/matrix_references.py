@@ -1,0 +1,106 @@
+"""Independent references of every family, written with NumPy, SciPy and plain loops, in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from doping.matrices import Matrix, Plan, Sparse, plan_matrix
+from doping.matrices.budget import BudgetError
+from doping.matrices.dense import Dense
+from doping.matrices.doped import Doped
+from doping.matrices.hybrid import Hybrid
+from doping.matrices.kronecker import Kronecker
+from doping.matrices.low_rank import LowRank
+from doping.method import Method
+
+STRUCTURED = ["lmf", "hmd", "kp"]
+IN_BLOCKS = ["pruned, gates", "pruned, rows", "doped_kp, gates", "doped_kp, rows"]
+METHODS = ["dense", "pruned", *STRUCTURED, "doped_kp", "doped_lmf", "doped_hmd", *IN_BLOCKS]
+"""Names of methods, or labels with a pattern."""
+
+ENTRIES = {"unstructured": 1, "gates": 4, "rows": 8}
+"""Values of a block, by pattern."""
+
+# Many of them have the rows of four gates.
+shapes = st.tuples(st.integers(2, 48) | st.integers(1, 12).map(lambda hidden: 4 * hidden), st.integers(2, 24))
+factors = st.floats(1.5, 12)
+
+
+def reference(matrix: Matrix) -> np.ndarray:
+    """The matrix written out, (m, n)."""
+    if isinstance(matrix, Doped):
+        return reference(matrix.structured) + reference(matrix.sparse)
+    if isinstance(matrix, Kronecker):
+        terms = zip(matrix.b.detach(), matrix.c.detach(), strict=True)
+        return sum(torch.kron(b, c) for b, c in terms).numpy()
+    values = {name: tensor.detach().numpy() for name, tensor in matrix.state_dict().items()}
+    if isinstance(matrix, LowRank):
+        return sum(np.outer(values["u"][:, r], values["v"][r]) for r in range(values["v"].shape[0]))
+    if isinstance(matrix, Hybrid):
+        half = matrix.shape[1] // 2
+        left = np.outer(values["u"][:, 0], values["v"][:half])
+        right = np.outer(values["u"][:, 1], values["v"][half:])
+        return np.block([[values["a"]], [left, right]]) if values["a"].size else np.hstack([left, right])
+    if isinstance(matrix, Sparse):
+        written = np.zeros(matrix.shape)
+        for i in range(matrix.shape[0]):
+            for j in range(matrix.shape[1]):
+                if values["mask"][i, j]:
+                    written[i, j] = values["weight"][i, j]
+        return written
+    assert isinstance(matrix, Dense)
+    return values["weight"]
+
+
+def method_of(label: str, factor: float, **settings: Any) -> Method:
+    """The method of a label in METHODS."""
+    name, _, pattern = label.partition(", ")
+    return Method(name=name, factor=1 if name == "dense" else factor, pattern=pattern or "unstructured", **settings)
+
+
+def plan_near(label: str, shape: tuple[int, int], factor: float) -> Plan | None:
+    """The plan at this factor or at the nearest one that the refusal names; None where the method cannot be had."""
+    method = method_of(label, factor)
+    if method.pattern == "gates" and shape[0] % 4:
+        return None
+    try:
+        return plan_matrix(method, shape)
+    except BudgetError as error:
+        nearest = named_factors(str(error))
+        if not nearest or nearest[0] < 1:
+            return None
+        try:
+            return plan_matrix(method.model_copy(update={"factor": nearest[0]}), shape)
+        except BudgetError:
+            # Beside a structured part that is too large there is no room, whatever the factor.
+            assert method.doped
+            return None
+
+
+def blocks_of(pattern: str, rows: int) -> list[list[int]]:
+    """The rows of each block of a column, by the words of ``doping.matrices.blocks``."""
+    if pattern == "gates":
+        hidden = rows // 4
+        return [[unit, unit + hidden, unit + 2 * hidden, unit + 3 * hidden] for unit in range(hidden)]
+    height = ENTRIES[pattern]
+    return [list(range(first, min(first + height, rows))) for first in range(0, rows, height)]
+
+
+def named_factors(message: str) -> list[float]:
+    """The factors that a refusal offers."""
+    if "nearest possible " not in message:
+        return []
+    offer = message.split("nearest possible ")[1].split("; choose")[0]
+    return [float(part.split(" (")[0]) for part in offer.split(" and ") if part != "none"]
+
+
+def pruned_halfway(matrix: Matrix) -> Matrix:
+    """The matrix with its sparse part half-way to its plan, so that the mask matters."""
+    for module in matrix.modules():
+        if isinstance(module, Sparse):
+            module.prune((module.nonzeros() + module.planned_nonzeros) // 2)
+    return matrix
