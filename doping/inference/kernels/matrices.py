@@ -3,7 +3,8 @@
 The families are those of ``doping.matrices``, with the same arrays; nothing of training is imported here.
 
 Values are float32, or narrow: int8 times a scale of their row (``doping.inference.kernels.narrow``), which is in a field
-of the same name with ``_scale`` behind it. Rows, because their scales can be taken out of a product: (diag(s) W) x = diag(s) (W x).
+of the same name with ``_scale`` behind it. Rows, because their scales can be taken out of a product:
+(diag(s) W) x = diag(s) (W x).
 So it is with Kronecker factors, (diag(s) B) ⊗ (diag(t) C) = (diag(s) ⊗ diag(t)) (B ⊗ C), if all terms share the scales.
 
 Legend: M rows, N columns, R rank or terms, I J rows and columns of a left Kronecker factor, K L of a right one.

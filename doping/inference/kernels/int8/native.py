@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from doping.inference.kernels.build import KernelError, Library, library
 from doping.inference.kernels.int8.layout import Fields, fields, in_gate_order
-from doping.inference.kernels.matrices import Matrix
-from doping.inference.kernels.narrow import Bits
+from doping.inference.kernels.matrices import Matrix, Sum
+from doping.inference.kernels.narrow import Bits, narrowed
 from doping.inference.kernels.native import aligned
 from doping.inference.kernels.sparse import Array
 
@@ -84,6 +84,13 @@ def _instructions(name: str | None) -> Any:
     return found
 
 
+def narrow(matrix: Matrix) -> Matrix:
+    """The matrix as it is if its values are narrow; else rounded to 8 bits, with scales of 16."""
+    parts = (matrix.structured, matrix.sparse) if isinstance(matrix, Sum) else (matrix,)
+    known = all(any(name.endswith("_scale") and value is not None for name, value in vars(part).items()) for part in parts)
+    return matrix if known else narrowed(matrix, short_scales=True)
+
+
 class Int8Matrix:
     """A narrow matrix as a C structure, together with the arrays it points to."""
 
@@ -131,7 +138,7 @@ class Int8Layer:
         instruction_set: str | None = None,
     ):
         ffi, library = kernels()
-        self._hidden = recurrent.shape[1]
+        self.input_size, self.hidden_size = input.shape[1], recurrent.shape[1]
         self._matrices = [Int8Matrix(matrix, bits, instruction_set, gates=True) for matrix in (input, recurrent)]
         self._bias = None if bias is None else aligned(in_gate_order(np.asarray(bias, np.float32)))
         self.structure = ffi.new("int8_layer *")
@@ -147,7 +154,7 @@ class Int8Layer:
     def run(self, x_TBI: Array, h_BH: Array, c_BH: Array) -> Array:
         """Outputs (T, B, H); the state is replaced by the last one, in place. Several threads may call it at once."""
         steps, batch, _ = x_TBI.shape
-        y_TBH = np.empty((steps, batch, self._hidden), np.float32)
+        y_TBH = np.empty((steps, batch, self.hidden_size), np.float32)
         try:
             room = self._spare.pop()
         except IndexError:
