@@ -51,64 +51,68 @@ INLINE void add_blocks_of_one(const int8_t *values, const uint16_t *places, int 
 }
 
 /* Sums of a part of a group's rows, without the offset. */
-INLINE whole exact(const int8_blocks *m, int group, const int part, whole sum) {
+INLINE whole exact(const int32_t *sums, int place, whole sum) {
     if (OFFSET)
-        return sum - OFFSET * *(const whole *)(m->sums + group * ROWS + part * LANES);
+        return sum - OFFSET * *(const whole *)(sums + place);
     return sum;
 }
 
-INLINE lanes scales_of(const int8_blocks *m, int group, const int part) {
-    const int first = group * ROWS + part * LANES;
-    if (m->scales)
-        return load(m->scales + first);
-    return (lanes)(__builtin_convertvector(*(const halves *)(m->short_scales + first), whole) << 16);
-}
-
-/* y += the sums of a group times their scales and that of the vector. */
-INLINE void add_group(const int8_blocks *m, int group, const whole sum[PARTS], float scale, float *y) {
-    for (int part = 0; part < PARTS; part++) {
-        const lanes scales = scales_of(m, group, part) * scale;
-        float *to = y + group * ROWS + part * LANES;
-        store(to, load(to) + __builtin_convertvector(exact(m, group, part, sum[part]), lanes) * scales);
-    }
+INLINE lanes scales_at(const float *scales, const uint16_t *short_scales, int place) {
+    if (scales)
+        return load(scales + place);
+    return (lanes)(__builtin_convertvector(*(const halves *)(short_scales + place), bits_of_lanes) << 16);
 }
 
 static int groups_of(const int8_blocks *m) { return groups_in(m->rows, m->units); }
 
-/* Where products go: added to float32 numbers y (vectors, y_stride), or, for tests, exact sums (vectors, groups, 16). */
+/* Where products go: y (vectors, y_stride) = `added_to` (the same) + products; that is y itself, or, with a stride of 0, a bias of
+ * all vectors. Or, for tests, exact sums (vectors, groups, 16). */
 typedef struct {
     const float *scales; /* of the vectors */
     float *y;
     size_t y_stride;
+    const float *added_to;
+    size_t added_stride;
     int32_t *sums;
 } destination;
 
-INLINE void put_group(const int8_blocks *m, int group, const whole sum[PARTS], int vector, const destination *to) {
-    if (to->sums) {
-        int32_t *sums = to->sums + ((size_t)vector * (size_t)groups_of(m) + (size_t)group) * ROWS;
-        for (int part = 0; part < PARTS; part++)
-            *(whole *)(sums + part * LANES) = exact(m, group, part, sum[part]);
-    } else {
-        add_group(m, group, sum, to->scales[vector], to->y + (size_t)vector * to->y_stride);
-    }
+INLINE destination added_to(const float *scales, float *y, size_t stride) {
+    return (destination){scales, y, stride, y, stride, NULL};
 }
 
-INLINE void some_vectors(const int8_blocks *m, int first, const uint8_t *x, size_t stride, const int vectors, const int bits,
-                         const int listed, const destination *to) {
-    const int all = (m->columns + 3) / 4, groups = groups_of(m);
-    const int8_t *values = m->values;
-    const uint16_t *places = m->places;
+/* Some vectors with all blocks. What the structures point to and their fields are read once: a vector that is stored might, for all
+ * that the compiler knows, change them. */
+INLINE void some_vectors(const int8_blocks m, int first, const uint8_t *x, size_t stride, const int vectors, const int bits,
+                         const int listed, const destination to) {
+    const int all = (m.columns + 3) / 4, groups = groups_in(m.rows, m.units);
+    const int8_t *values = m.values;
+    const uint16_t *places = m.places;
+    float scales[VECTORS];
+    for (int v = 0; v < vectors; v++)
+        scales[v] = to.sums ? 0 : to.scales[first + v];
     for (int group = 0; group < groups; group++) {
         whole sum[VECTORS][PARTS] = {{{0}}};
-        const int count = listed ? m->counts[group] : all;
+        const int count = listed ? m.counts[group] : all;
         if (vectors == 1)
             add_blocks_of_one(values, places, count, x, bits, listed, sum[0]);
         else
             add_blocks(values, places, count, x, stride, vectors, bits, listed, sum);
-        for (int v = 0; v < vectors; v++)
-            put_group(m, group, sum[v], first + v, to);
         values += (size_t)count * 8 * (size_t)bits;
         places = listed ? places + count : NULL;
+        for (int part = 0; part < PARTS; part++) {
+            const int place = group * ROWS + part * LANES;
+            if (to.sums) {
+                for (int v = 0; v < vectors; v++)
+                    *(whole *)(to.sums + (size_t)(first + v) * (size_t)groups * ROWS + place) = exact(m.sums, place, sum[v][part]);
+                continue;
+            }
+            const lanes row_scales = scales_at(m.scales, m.short_scales, place);
+            for (int v = 0; v < vectors; v++) {
+                const lanes products = __builtin_convertvector(exact(m.sums, place, sum[v][part]), lanes);
+                const float *before = to.added_to + (size_t)(first + v) * to.added_stride + place;
+                store(to.y + (size_t)(first + v) * to.y_stride + place, load(before) + products * (row_scales * scales[v]));
+            }
+        }
     }
 }
 
@@ -116,11 +120,11 @@ INLINE void all_vectors(const int8_blocks *m, int count, const uint8_t *x, size_
                         const destination *to) {
     int v = 0;
     for (; v + 8 <= count; v += 8)
-        some_vectors(m, v, x + (size_t)v * stride, stride, 8, bits, listed, to);
+        some_vectors(*m, v, x + (size_t)v * stride, stride, 8, bits, listed, *to);
     for (; v + 4 <= count; v += 4)
-        some_vectors(m, v, x + (size_t)v * stride, stride, 4, bits, listed, to);
+        some_vectors(*m, v, x + (size_t)v * stride, stride, 4, bits, listed, *to);
     for (; v < count; v++)
-        some_vectors(m, v, x + (size_t)v * stride, stride, 1, bits, listed, to);
+        some_vectors(*m, v, x + (size_t)v * stride, stride, 1, bits, listed, *to);
 }
 
 /* Products with `count` vectors, each `stride` bytes behind the one before, and readable up to a multiple of 4 numbers. */

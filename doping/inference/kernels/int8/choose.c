@@ -63,6 +63,8 @@ const int8_instructions *int8_choose(const char *name) {
     return NULL;
 }
 
+size_t int8_padded(size_t count) { return padded(count); }
+
 static size_t larger_of(size_t a, size_t b) { return a > b ? a : b; }
 
 static size_t of_matrix(const int8_matrix *m) {

@@ -69,7 +69,7 @@ typedef struct {
 typedef struct {
     int8_matrix input;     /* (4 hidden, inputs), in gate order */
     int8_matrix recurrent; /* (4 hidden, hidden), in gate order */
-    const float *bias;     /* in gate order, (groups, 16), filled up to whole 16 units with zeros */
+    const float *bias;     /* in gate order, (groups, 16), zeros up to whole 16 units; always there */
     int32_t reverse;       /* 1: from the last step to the first */
 } int8_layer;
 
@@ -78,7 +78,7 @@ typedef struct {
     int32_t layers;
     const int8_layer *layer; /* (layers), all of the same hidden size */
     float *x;                /* (inputs): what the next step reads */
-    float *h, *c;            /* (layers, hidden): the state; h of the last layer is the output */
+    float *h, *c;            /* (layers, int8_padded(hidden)): the state, zeros behind it; h of the last layer is the output */
     void *workspace;
 } int8_steps;
 
@@ -125,6 +125,9 @@ typedef struct {
 /* The instruction set of this name: plain; avx2, avx_vnni, avx512_vnni; neon, neon_dot. NULL if this processor does not
  * have it. With NULL for the name, the fastest that it has. */
 const int8_instructions *int8_choose(const char *name);
+
+/* Numbers of a vector with the room that vectors of a processor need behind it. */
+size_t int8_padded(size_t count);
 
 /* Bytes of workspace for a layer, for the steps of several (`model` may be NULL: `step` alone), and for products with a matrix. */
 size_t int8_workspace(const int8_layer *layer);

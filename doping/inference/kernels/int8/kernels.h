@@ -28,8 +28,7 @@ static void multiply(const int8_matrix *m, int32_t count, const float *x, float 
         zero(out, places * VECTORS);
         for (int v = 0; v < some; v++)
             scales[v] = rounded_vector(m->columns, x + (size_t)(first + v) * columns, q + (size_t)v * padded(columns));
-        const destination to = {scales, out, places, NULL};
-        multiply_matrix(m, some, q, padded(columns), &to, rest);
+        multiply_matrix(m, some, q, padded(columns), added_to(scales, out, places), rest);
         for (int v = 0; v < some; v++)
             for (int row = 0; row < m->rows; row++)
                 y[(size_t)(first + v) * (size_t)m->rows + (size_t)row] = out[(size_t)v * places + place_of(m->units, row)];
@@ -53,7 +52,7 @@ static void sums(const int8_blocks *m, int32_t count, const int8_t *x, int32_t *
         for (int v = 0; v < some; v++)
             for (size_t k = 0; k < stride; k++)
                 q[(size_t)v * stride + k] = (uint8_t)((k < columns ? x[(size_t)(first + v) * columns + k] : 0) + OFFSET);
-        const destination to = {NULL, NULL, 0, out + (size_t)first * (size_t)groups_of(m) * ROWS};
+        const destination to = {NULL, NULL, 0, NULL, 0, out + (size_t)first * (size_t)groups_of(m) * ROWS};
         multiply_blocks(m, some, q, stride, &to);
     }
 }

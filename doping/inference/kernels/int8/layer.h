@@ -53,48 +53,54 @@ static int32_t step_of_units(const float *z, int hidden, float *c, float *h) {
     return largest_lane(most);
 }
 
-static void start_with_bias(const float *bias, size_t places, float *z) {
-    if (bias)
-        memcpy(z, bias, sizeof(float) * places);
-    else
-        zero(z, places);
-}
+/* What goes on in a sequence between its steps; h and c have room up to a multiple of 16 units, and zeros there. */
+typedef struct {
+    float *h, *c;
+    int32_t largest; /* magnitude of h, as bits */
+} progress;
 
-/* One sequence; its steps lie `batch` vectors apart. The input product takes several steps at once. y may be NULL. */
-static void run_sequence(const int8_layer *layer, int steps, size_t batch, const float *x, float *h, float *c, float *y,
-                         uint8_t *workspace) {
+/* Steps of a sequence, which lie `batch` vectors apart. The input product takes several at once. y may be NULL. */
+static void run_steps(const int8_layer *layer, int steps, size_t batch, const float *x, progress *now, float *y,
+                      uint8_t *workspace) {
     const int inputs = layer->input.columns, hidden = layer->recurrent.columns;
-    const size_t stride = padded((size_t)inputs), places = places_of(&layer->recurrent), size = sizeof(float) * (size_t)hidden;
+    const size_t stride = padded((size_t)inputs), places = places_of(&layer->recurrent);
     uint8_t *q = taken(&workspace, stride * VECTORS), *q_hidden = taken(&workspace, padded((size_t)hidden));
     float *z = taken(&workspace, sizeof(float) * places * VECTORS);
-    float *h_now = taken(&workspace, sizeof(float) * padded((size_t)hidden));
-    float *c_now = taken(&workspace, sizeof(float) * padded((size_t)hidden));
+    const size_t written = (size_t)groups_in(layer->recurrent.rows, layer->recurrent.units) * ROWS;
     float scales[VECTORS];
-    zero(h_now, padded((size_t)hidden));
-    zero(c_now, padded((size_t)hidden));
-    memcpy(h_now, h, size);
-    memcpy(c_now, c, size);
-    int32_t largest = largest_magnitude(hidden, h_now);
+    for (int v = 0; v < VECTORS && v < steps; v++)
+        zero(z + (size_t)v * places + written, places - written);
     for (int first = 0; first < steps; first += VECTORS) {
         const int count = minimum(VECTORS, steps - first);
         for (int v = 0; v < count; v++) {
             const size_t time = (size_t)(layer->reverse ? steps - 1 - first - v : first + v);
-            const float *now = x + time * batch * (size_t)inputs;
-            scales[v] = round_vector(inputs, now, largest_magnitude(inputs, now), q + (size_t)v * stride);
-            start_with_bias(layer->bias, places, z + (size_t)v * places);
+            scales[v] = rounded_vector(inputs, x + time * batch * (size_t)inputs, q + (size_t)v * stride);
         }
-        const destination all = {scales, z, places, NULL};
-        multiply_matrix(&layer->input, count, q, stride, &all, workspace);
+        const destination all = {scales, z, places, layer->bias, 0, NULL};
+        multiply_matrix(&layer->input, count, q, stride, all, workspace);
         for (int v = 0; v < count; v++) {
             const size_t time = (size_t)(layer->reverse ? steps - 1 - first - v : first + v);
-            const float scale = round_vector(hidden, h_now, largest, q_hidden);
-            const destination one = {&scale, z + (size_t)v * places, places, NULL};
-            multiply_matrix(&layer->recurrent, 1, q_hidden, padded((size_t)hidden), &one, workspace);
-            largest = step_of_units(z + (size_t)v * places, hidden, c_now, h_now);
+            const float scale = round_vector(hidden, now->h, now->largest, q_hidden);
+            float *gates = z + (size_t)v * places;
+            multiply_matrix(&layer->recurrent, 1, q_hidden, padded((size_t)hidden), added_to(&scale, gates, places), workspace);
+            now->largest = step_of_units(gates, hidden, now->c, now->h);
             if (y)
-                memcpy(y + time * batch * (size_t)hidden, h_now, size);
+                memcpy(y + time * batch * (size_t)hidden, now->h, sizeof(float) * (size_t)hidden);
         }
     }
-    memcpy(h, h_now, size);
-    memcpy(c, c_now, size);
+}
+
+/* The same with a state that has no room behind it. */
+static void run_sequence(const int8_layer *layer, int steps, size_t batch, const float *x, float *h, float *c, float *y,
+                         uint8_t *workspace) {
+    const size_t hidden = (size_t)layer->recurrent.columns, floats = padded(hidden), size = sizeof(float) * hidden;
+    progress now = {taken(&workspace, sizeof(float) * floats), taken(&workspace, sizeof(float) * floats), 0};
+    zero(now.h, floats);
+    zero(now.c, floats);
+    memcpy(now.h, h, size);
+    memcpy(now.c, c, size);
+    now.largest = largest_magnitude((int)hidden, now.h);
+    run_steps(layer, steps, batch, x, &now, y, workspace);
+    memcpy(h, now.h, size);
+    memcpy(c, now.c, size);
 }

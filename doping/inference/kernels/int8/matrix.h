@@ -17,11 +17,12 @@ static void low_rank(const int8_matrix *m, int count, const uint8_t *x, size_t s
     uint8_t *q = taken(&workspace, second_stride * VECTORS);
     float scales[VECTORS];
     zero(between, floats * (size_t)count);
-    const destination first = {to->scales, between, floats, NULL};
+    const destination first = added_to(to->scales, between, floats);
     multiply_blocks(&m->first, count, x, stride, &first);
     for (int v = 0; v < count; v++)
         scales[v] = rounded_vector(rank, between + (size_t)v * floats, q + (size_t)v * second_stride);
-    const destination second = {scales, to->y, to->y_stride, NULL};
+    destination second = *to;
+    second.scales = scales;
     multiply_blocks(&m->second, count, q, second_stride, &second);
 }
 
@@ -31,7 +32,7 @@ static void hybrid(const int8_matrix *m, int count, const uint8_t *x, size_t str
     const size_t floats = padded((size_t)m->first.rows);
     float *between = taken(&workspace, sizeof(float) * floats * VECTORS);
     zero(between, floats * (size_t)count);
-    const destination first = {to->scales, between, floats, NULL};
+    const destination first = added_to(to->scales, between, floats);
     multiply_blocks(&m->first, count, x, stride, &first);
     for (int v = 0; v < count; v++) {
         const float *from = between + (size_t)v * floats, a = from[above], b = from[above + 1];
@@ -110,7 +111,7 @@ static void kronecker(const int8_matrix *m, int count, const uint8_t *x, size_t 
         zero(between, row * (size_t)m->left_columns);
         for (int j = 0; j < m->left_columns; j++)
             scales[j] = to->scales[v];
-        const destination first = {scales, between, row, NULL};
+        const destination first = added_to(scales, between, row);
         multiply_blocks(&m->first, m->left_columns, x + (size_t)v * stride, (size_t)right_columns, &first);
         for (int k = 0; k < right_rows; k += LANES)
             kronecker_columns(m, between, row, k, right_rows, to->y + (size_t)v * to->y_stride, panel);
@@ -125,14 +126,20 @@ static void add_in_gate_order(const float *y, int units, float *z) {
             *(quad *)(z + group * ROWS + 4 * gate) += *(const quad *)(y + (ptrdiff_t)gate * units + 4 * group);
 }
 
+/* y = what products are added to, where it is not yet. */
+static void start(const destination *to, int count, size_t places) {
+    for (int v = 0; v < count && to->added_to != to->y; v++)
+        memcpy(to->y + (size_t)v * to->y_stride, to->added_to + (size_t)v * to->added_stride, sizeof(float) * places);
+}
+
 /* The products of a kind whose results are in the order of the rows. */
 static void in_row_order(const int8_matrix *m, int count, const uint8_t *x, size_t stride, const destination *to,
                          uint8_t *workspace) {
     const size_t rows = padded((size_t)m->rows);
-    destination plain = *to;
+    start(to, count, places_of(m));
+    destination plain = added_to(to->scales, to->y, to->y_stride);
     if (m->units) {
-        plain.y = taken(&workspace, sizeof(float) * rows * VECTORS);
-        plain.y_stride = rows;
+        plain = added_to(to->scales, taken(&workspace, sizeof(float) * rows * VECTORS), rows);
         zero(plain.y, rows * (size_t)count);
     }
     (m->kind == INT8_KRONECKER ? kronecker : hybrid)(m, count, x, stride, &plain, workspace);
@@ -140,23 +147,24 @@ static void in_row_order(const int8_matrix *m, int count, const uint8_t *x, size
         add_in_gate_order(plain.y + (size_t)v * rows, m->units, to->y + (size_t)v * to->y_stride);
 }
 
-/* to += W times `count` vectors, VECTORS at most. */
-static void multiply_matrix(const int8_matrix *m, int count, const uint8_t *x, size_t stride, const destination *to,
-                            uint8_t *workspace) {
+/* W times `count` vectors, VECTORS at most. */
+static void multiply_matrix(const int8_matrix *m, int count, const uint8_t *x, size_t stride, destination to, uint8_t *workspace) {
     switch (m->kind) {
     case INT8_DENSE:
-        multiply_blocks(&m->first, count, x, stride, to);
+        multiply_blocks(&m->first, count, x, stride, &to);
         break;
     case INT8_LOW_RANK:
-        low_rank(m, count, x, stride, to, workspace);
+        low_rank(m, count, x, stride, &to, workspace);
         break;
     case INT8_KRONECKER:
     case INT8_HYBRID:
-        in_row_order(m, count, x, stride, to, workspace);
+        in_row_order(m, count, x, stride, &to, workspace);
         break;
     default:
         break;
     }
+    if (m->kind != INT8_NO_STRUCTURE)
+        to = added_to(to.scales, to.y, to.y_stride);
     if (m->tiles.rows)
-        multiply_blocks(&m->tiles, count, x, stride, to);
+        multiply_blocks(&m->tiles, count, x, stride, &to);
 }

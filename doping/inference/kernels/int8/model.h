@@ -72,24 +72,34 @@ static desk desk_of(const int8_model *model, const int8_steps *steps) {
     return made;
 }
 
+/* Steps of every layer; the outputs of the last one, (count, hidden), which are in one of `between` unless that is NULL and there
+ * is one step. */
+static const float *run_layers(const int8_steps *steps, int count, const float *x, float *const *between, uint8_t *workspace) {
+    const int hidden = steps->layer[0].recurrent.columns;
+    const size_t floats = padded((size_t)hidden);
+    for (int n = 0; n < steps->layers; n++) {
+        progress now = {steps->h + (size_t)n * floats, steps->c + (size_t)n * floats, 0};
+        now.largest = largest_magnitude(hidden, now.h);
+        float *y = between ? between[n % 2] : NULL;
+        run_steps(&steps->layer[n], count, 1, x, &now, y, workspace);
+        x = y ? y : now.h;
+    }
+    return x;
+}
+
+static void step(const int8_steps *steps) { run_layers(steps, 1, steps->x, NULL, steps->workspace); }
+
 /* Reads up to VECTORS tokens; the outputs of the last layer (count, hidden). */
 static const float *read_tokens(const int8_model *model, const int8_steps *steps, int count, const int32_t *tokens,
                                 const desk *at) {
     const int inputs = steps->layer[0].input.columns;
-    const size_t hidden = (size_t)steps->layer[0].recurrent.columns;
     for (int v = 0; v < count; v++) {
         const int8_t *row = model->embedding + (ptrdiff_t)tokens[v] * inputs;
         const float scale = model->embedding_scales[tokens[v]];
         for (int k = 0; k < inputs; k++)
             at->x[v * inputs + k] = (float)row[k] * scale;
     }
-    const float *x = at->x;
-    for (int n = 0; n < steps->layers; n++) {
-        float *y = at->between[n % 2];
-        run_sequence(&steps->layer[n], count, 1, x, steps->h + (size_t)n * hidden, steps->c + (size_t)n * hidden, y, at->rest);
-        x = y;
-    }
-    return x;
+    return run_layers(steps, count, at->x, at->between, at->rest);
 }
 
 static void logits_of(const int8_model *model, int count, const float *outputs, const desk *at) {
@@ -130,14 +140,4 @@ static double score(const int8_model *model, const int8_steps *steps, int32_t co
         }
     }
     return nats;
-}
-
-static void step(const int8_steps *steps) {
-    const float *x = steps->x;
-    for (int n = 0; n < steps->layers; n++) {
-        float *h = steps->h + (ptrdiff_t)n * steps->layer[n].recurrent.columns;
-        float *c = steps->c + (ptrdiff_t)n * steps->layer[n].recurrent.columns;
-        run_sequence(&steps->layer[n], 1, 1, x, h, c, NULL, steps->workspace);
-        x = h;
-    }
 }

@@ -140,10 +140,11 @@ class Int8Layer:
         ffi, library = kernels()
         self.input_size, self.hidden_size = input.shape[1], recurrent.shape[1]
         self._matrices = [Int8Matrix(matrix, bits, instruction_set, gates=True) for matrix in (input, recurrent)]
-        self._bias = None if bias is None else aligned(in_gate_order(np.asarray(bias, np.float32)))
+        no_bias = np.zeros(4 * recurrent.shape[1], np.float32)
+        self._bias = aligned(in_gate_order(no_bias if bias is None else np.asarray(bias, np.float32)))
         self.structure = ffi.new("int8_layer *")
         self.structure.input, self.structure.recurrent = (matrix.structure[0] for matrix in self._matrices)
-        self.structure.bias = ffi.NULL if self._bias is None else ffi.cast("float *", self._bias.ctypes.data)
+        self.structure.bias = ffi.cast("float *", self._bias.ctypes.data)
         self.structure.reverse = reverse
         self._call = instructions(instruction_set).run
         self._size = library.int8_workspace(self.structure)

@@ -41,10 +41,11 @@ class Int8Steps:
         self._layers = layers  # they own the arrays
         self._array = ffi.new("int8_layer[]", [layer.structure[0] for layer in layers])
         self.x = aligned(np.zeros(layers[0].input_size, np.float32))
-        self.h, self.c = (aligned(np.zeros((len(layers), hidden), np.float32)) for _ in range(2))
+        self._state = [aligned(np.zeros((len(layers), library.int8_padded(hidden)), np.float32)) for _ in range(2)]
+        self.h, self.c = (part[:, :hidden] for part in self._state)
         self.output: Array = self.h[-1]
         self.structure = ffi.new("int8_steps *", {"layers": len(layers), "layer": self._array})
-        for name, array in (("x", self.x), ("h", self.h), ("c", self.c)):
+        for name, array in zip("xhc", (self.x, *self._state), strict=True):
             setattr(self.structure, name, ffi.cast("float *", array.ctypes.data))
         self._workspace = workspace(library.int8_steps_workspace(self.structure, ffi.NULL))
         self.structure.workspace = self._workspace

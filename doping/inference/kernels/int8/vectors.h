@@ -17,6 +17,7 @@ enum {
 
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t whole __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint32_t bits_of_lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint16_t halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 typedef int8_t bytes __attribute__((vector_size(4 * LANES), aligned(1), may_alias));
 typedef int8_t quarter __attribute__((vector_size(LANES), aligned(1), may_alias));
