@@ -41,8 +41,8 @@ class Layer:
         bias: (4·hidden), the sum of both of PyTorch's; none by default.
         reverse: run from the last step to the first, as the second direction of a bidirectional LSTM.
         threads: how many to use; more than one pays where layers are wide.
-        engine: ``c`` or ``torch``; by default C if there is a compiler, else PyTorch, saying so. ``int8``: values are rounded to
-            8 bits if they are not narrow, inputs and state in each step; on one thread.
+        engine: ``c`` or ``torch``; by default C if there is a compiler, else PyTorch, saying so. ``int8``: values are
+            rounded to 8 bits if they are not narrow, inputs and state in each step; on one thread.
 
     Raises:
         ValueError: if shapes do not fit each other.

@@ -5,8 +5,8 @@
     >>> steps.x[:] = x_I
     >>> y_H = steps.step()
 
-Every instruction set gives the same results, bit for bit; the fastest of the processor is taken, or the one that the environment
-variable ``LSTM_DOPING_INSTRUCTIONS`` names.
+Every instruction set gives the same results, bit for bit; the fastest of the processor is taken, or the one that the
+environment variable ``LSTM_DOPING_INSTRUCTIONS`` names.
 """
 
 from doping.inference.kernels.int8.native import Int8Layer, Int8Matrix, available, instructions, narrow
