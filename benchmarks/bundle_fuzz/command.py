@@ -112,7 +112,7 @@ def _kind(message: str) -> str:
 def _largest_weight(loaded: Bundle) -> float:
     """Of narrow values, the largest that they could be."""
     return max(
-        float(np.abs(tensor).max(initial=0)) * (LARGEST if name.endswith("_scale") else 1)
+        float(np.abs(tensor).max(initial=0)) * (LARGEST[8] if name.endswith("_scale") else 1)
         for name, tensor in loaded.tensors.items()
         if tensor.dtype.kind == "f"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse
 
-from doping.inference.kernels import PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, narrowed
+from doping.inference.kernels import PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
 
 FAMILIES = ("dense", "kronecker", "low_rank", "hybrid")
 
@@ -16,6 +16,8 @@ def written_out(matrix: Matrix) -> np.ndarray:
         return written_out(matrix.structured) + written_out(matrix.sparse)
     if isinstance(matrix, Sparse):
         return _written_out_sparse(matrix)
+    if isinstance(matrix, Tiles):
+        return _written_out_tiles(matrix)
     arrays = {name: array.astype(np.float64) for name, array in vars(matrix).items() if array is not None}
     for name in [name for name in arrays if name.endswith("_scale")]:
         arrays[name.removesuffix("_scale")] *= arrays.pop(name)[:, None]
@@ -42,6 +44,20 @@ def _written_out_sparse(matrix: Sparse) -> np.ndarray:
                     columns.append(int(matrix.columns[block]))
                     values.append(float(value) * (1 if matrix.values_scale is None else float(matrix.values_scale[row])))
     return scipy.sparse.coo_array((values, (rows, columns)), shape=matrix.shape).toarray()
+
+
+def _written_out_tiles(matrix: Tiles) -> np.ndarray:
+    units = matrix.shape[0] // 4
+    written = np.zeros(matrix.shape)
+    for group in range(len(matrix.offsets) - 1):
+        for tile in range(matrix.offsets[group], matrix.offsets[group + 1]):
+            for place, column in np.ndindex(16, 4):
+                unit, at = 4 * group + place % 4, 4 * int(matrix.columns[tile]) + column
+                if unit < units and at < matrix.shape[1]:
+                    row = place // 4 * units + unit
+                    scale = 1 if matrix.values_scale is None else float(matrix.values_scale[row])
+                    written[row, at] = float(matrix.values[tile, place, column]) * scale
+    return written
 
 
 def lstm(input, recurrent, bias, x_TBI, h, c, reverse=False):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from doping.inference.kernels import Matrix, Sparse, Sum
+from doping.inference.kernels import Matrix, Sparse, Sum, Tiles
 
 Ends = tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]
 """Inputs and outputs of a graph."""
@@ -50,10 +50,10 @@ def product(graph: Graph, matrix: Matrix, x: str) -> str:
     """W x of a batch, (B, N) → (B, M), without W itself, S apart."""
     if isinstance(matrix, Sum):
         return graph.node("Add", matrix.structured.onnx_product(graph, x), _sparse(graph, matrix.sparse, x))
-    return _sparse(graph, matrix, x) if isinstance(matrix, Sparse) else matrix.onnx_product(graph, x)
+    return _sparse(graph, matrix, x) if isinstance(matrix, Sparse | Tiles) else matrix.onnx_product(graph, x)
 
 
-def _sparse(graph: Graph, matrix: Sparse, x: str) -> str:
+def _sparse(graph: Graph, matrix: Sparse | Tiles, x: str) -> str:
     return graph.node("Gemm", x, _scattered(graph, matrix), transB=1)
 
 
@@ -61,10 +61,10 @@ def written_out(graph: Graph, matrix: Matrix) -> str:
     """W itself, (M, N), which ONNX Runtime computes once, when the session is made."""
     if isinstance(matrix, Sum):
         return graph.node("Add", matrix.structured.onnx_composed(graph), _scattered(graph, matrix.sparse))
-    return _scattered(graph, matrix) if isinstance(matrix, Sparse) else matrix.onnx_composed(graph)
+    return _scattered(graph, matrix) if isinstance(matrix, Sparse | Tiles) else matrix.onnx_composed(graph)
 
 
-def _scattered(graph: Graph, matrix: Sparse) -> str:
+def _scattered(graph: Graph, matrix: Sparse | Tiles) -> str:
     """S itself, (M, N), from its values and coordinates."""
     weight_MN = matrix.dense()
     places = np.argwhere(weight_MN)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from doping.inference.families.int8_layout import Fields as Int8Fields
 from doping.inference.families.layout import Fields
-from doping.inference.families.narrow import rounded_rows, wide
+from doping.inference.families.narrow import Bits, Rounding, wide
 from doping.inference.families.parts import StructuredParts
 from doping.inference.families.sparse import Array, Values
 
@@ -57,6 +58,19 @@ class StructuredMatrix(ABC):
     def layout(self) -> Fields:
         """Fields of the C structure ``doped_matrix``, in the order and padding that the kernels want."""
 
+    def int8_layout(self, bits: Bits, units: int) -> Int8Fields:
+        """Fields of the C structure ``int8_matrix``; the matrix is narrow.
+
+        Args:
+            bits: of a value.
+            units: hidden units, if the rows are stacked gates whose product is wanted in gate order; else 0.
+
+        Raises:
+            ValueError: it has no product in int8 arithmetic.
+
+        """
+        raise ValueError(f"a matrix of kind {self.kind!r} has no product in int8 arithmetic; take float32 arithmetic")
+
     @abstractmethod
     def torch_product(self, tensors: dict[str, Tensor], x_BN: Tensor) -> Tensor:
         """Product with each row of ``x`` on PyTorch, (B, n) → (B, m); ``tensors`` are its arrays, not narrow, by name."""
@@ -78,11 +92,11 @@ class StructuredMatrix(ABC):
         """Names of the arrays that can have int8 values: those that have a field for their scales."""
         return [name.removesuffix("_scale") for name in cls.__dataclass_fields__ if name.endswith("_scale")]
 
-    def narrowed(self) -> Self:
+    def narrowed(self, rounding: Rounding) -> Self:
         """The nearest such matrix with narrow values."""
         arrays = self.widened().arrays()
         for name in self.may_be_narrow():
-            arrays[name], arrays[f"{name}_scale"] = rounded_rows(arrays[name])
+            arrays[name], arrays[f"{name}_scale"] = rounding.rows(arrays[name])
         return type(self)(**arrays)
 
     def widened(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
 from doping.inference.families.layout import (
     DENSE,
@@ -12,7 +13,7 @@ from doping.inference.families.layout import (
     laid_out,
     scale_fields,
 )
-from doping.inference.families.narrow import wide
+from doping.inference.families.narrow import Bits, wide
 from doping.inference.families.parts import StructuredParts, TensorShape
 from doping.inference.families.sparse import Array, Values
 
@@ -58,6 +59,10 @@ class Dense(StructuredMatrix):
         """The weight, row by row."""
         fields: Fields = {"kind": DENSE, "weight": laid_out(self.weight)}
         return fields | scale_fields(weight_scales=self.weight_scale)
+
+    def int8_layout(self, bits: Bits, units: int) -> int8_layout.Fields:
+        """All blocks."""
+        return {"kind": int8_layout.DENSE, "first": int8_layout.blocks(self.weight, self.weight_scale, bits, units)}
 
     def torch_product(self, tensors: dict[str, Tensor], x_BN: Tensor) -> Tensor:
         """W x."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
 from doping.inference.families.layout import (
     HYBRID,
@@ -16,7 +17,7 @@ from doping.inference.families.layout import (
     padded,
     scale_fields,
 )
-from doping.inference.families.narrow import wide
+from doping.inference.families.narrow import LARGEST, Bits, wide
 from doping.inference.families.parts import StructuredParts, TensorShape
 from doping.inference.families.sparse import Array, Values
 
@@ -83,6 +84,15 @@ class Hybrid(StructuredMatrix):
         weight, left, right = laid_out(self.a), padded(self.u.T), laid_out(self.v)
         fields: Fields = {"kind": HYBRID, "rank": len(self.a), "weight": weight, "left": left, "right": right}
         return fields | scale_fields(weight_scales=self.a_scale)
+
+    def int8_layout(self, bits: Bits, units: int) -> int8_layout.Fields:
+        """A above v₁ and v₂, which are rounded here: they are float32 also in a narrow matrix."""
+        v_2N, steps = self._halves(), LARGEST[bits]
+        v_scale = np.maximum(np.abs(v_2N).max(axis=1, initial=0) / steps, np.float32(1e-30)).astype(np.float32)
+        numbers = np.rint(v_2N / v_scale[:, None]).clip(-steps, steps).astype(np.int8)
+        scale = np.concatenate([int8_layout.known(self.a_scale), v_scale])
+        first = int8_layout.blocks(np.concatenate([self.a, numbers]), scale, bits)
+        return {"kind": int8_layout.HYBRID, "first": first, "u": np.ascontiguousarray(self.u.T)}
 
     def torch_product(self, tensors: dict[str, Tensor], x_BN: Tensor) -> Tensor:
         """A x above, two sums times u below."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
 from doping.inference.families.layout import (
     KRONECKER,
@@ -16,7 +17,7 @@ from doping.inference.families.layout import (
     padded,
     scale_fields,
 )
-from doping.inference.families.narrow import wide
+from doping.inference.families.narrow import Bits, wide
 from doping.inference.families.parts import StructuredParts, TensorShape, Width
 from doping.inference.families.sparse import Array, Values
 from doping.kronecker_order import right_first
@@ -90,6 +91,19 @@ class Kronecker(StructuredMatrix):
         left_IRJ, right_RLK = self.b.transpose(1, 0, 2), self.c.transpose(0, 2, 1)
         scales = scale_fields(left_scales=None if b_scale is None else np.repeat(b_scale, terms), right_scales=c_scale)
         return fields | {"kind": KRONECKER_LEFT_FIRST, "left": laid_out(left_IRJ), "right": padded(right_RLK)} | scales
+
+    def int8_layout(self, bits: Bits, units: int) -> int8_layout.Fields:
+        """The blocks of all C_r, then B with the terms side by side; B always takes 8 bits."""
+        (terms, m1, n1), (_, m2, n2) = self.b.shape, self.c.shape
+        scale = np.tile(int8_layout.known(self.c_scale), terms)
+        first = int8_layout.blocks(self.c.reshape(terms * m2, n2), scale, bits)
+        left = np.zeros((m1, -(-n1 * terms // int8_layout.COLUMNS) * int8_layout.COLUMNS), np.int8)
+        left[:, : n1 * terms] = self.b.transpose(1, 2, 0).reshape(m1, n1 * terms)
+        int8_layout.check_width(left.shape[1])
+        return {
+            "kind": int8_layout.KRONECKER, "first": first, "terms": terms, "left_rows": m1, "left_columns": n1,
+            "left": left, "left_scales": int8_layout.known(self.b_scale), "left_sums": left.sum(axis=1, dtype=np.int32),
+        }  # fmt: skip
 
     def torch_product(self, tensors: dict[str, Tensor], x_BN: Tensor) -> Tensor:
         """Σ_r vec(B_r X C_rᵀ) with x reshaped to X (n1, n2)."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doping.inference.families.sparse import Sparse, by_group
+from doping.inference.families.tiles import Tiles
 
 if TYPE_CHECKING:
     from doping.inference.families.matrix import Matrix
@@ -36,7 +37,7 @@ def fields(matrix: Matrix) -> Fields:
 
     if isinstance(matrix, Sum):
         return shape | matrix.structured.layout() | _sparse(matrix.sparse)
-    return shape | (_sparse(matrix) if isinstance(matrix, Sparse) else matrix.layout())
+    return shape | (_sparse(matrix) if isinstance(matrix, Sparse | Tiles) else matrix.layout())
 
 
 def scale_fields(**scales: npt.NDArray[np.float32] | None) -> Fields:
@@ -44,7 +45,9 @@ def scale_fields(**scales: npt.NDArray[np.float32] | None) -> Fields:
     return {name: laid_out(scale) for name, scale in scales.items() if scale is not None}
 
 
-def _sparse(matrix: Sparse) -> Fields:
+def _sparse(matrix: Sparse | Tiles) -> Fields:
+    if isinstance(matrix, Tiles):
+        matrix = matrix.as_gates()
     pattern: Fields = {"pattern": PATTERN_NUMBERS[matrix.pattern]}
     if matrix.pattern == "unstructured":
         return pattern | _slices(matrix)

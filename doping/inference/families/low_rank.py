@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
 from doping.inference.families.layout import (
     LOW_RANK,
@@ -13,7 +14,7 @@ from doping.inference.families.layout import (
     padded,
     scale_fields,
 )
-from doping.inference.families.narrow import wide
+from doping.inference.families.narrow import Bits, wide
 from doping.inference.families.parts import StructuredParts, TensorShape, Width
 from doping.inference.families.sparse import Array, Values
 
@@ -65,6 +66,12 @@ class LowRank(StructuredMatrix):
         """U by its columns, padded; V by its rows."""
         fields: Fields = {"kind": LOW_RANK, "rank": len(self.v), "left": padded(self.u.T), "right": laid_out(self.v)}
         return fields | scale_fields(left_scales=self.u_scale, right_scales=self.v_scale)
+
+    def int8_layout(self, bits: Bits, units: int) -> int8_layout.Fields:
+        """The blocks of V, then those of U."""
+        first = int8_layout.blocks(self.v, self.v_scale, bits)
+        second = int8_layout.blocks(self.u, self.u_scale, bits, units)
+        return {"kind": int8_layout.LOW_RANK, "first": first, "second": second}
 
     def torch_product(self, tensors: dict[str, Tensor], x_BN: Tensor) -> Tensor:
         """U (V x)."""

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from doping.inference.families.base import Shape, StructuredMatrix
-from doping.inference.families.narrow import rounded, scales
+from doping.inference.families.narrow import Bits, Rounding
 from doping.inference.families.sparse import Array, Sparse, by_group
+from doping.inference.families.tiles import Tiles
+from doping.inference.families.tiles import by_group as by_group_of_tiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,7 @@ class Sum:
     """M + S."""
 
     structured: StructuredMatrix
-    sparse: Sparse
+    sparse: Sparse | Tiles
 
     def __post_init__(self) -> None:
         if self.structured.shape != self.sparse.shape:
@@ -35,7 +37,7 @@ class Sum:
         return self.structured.dense() + self.sparse.dense()
 
 
-Matrix = StructuredMatrix | Sparse | Sum
+Matrix = StructuredMatrix | Sparse | Tiles | Sum
 
 
 def widened(matrix: Matrix) -> Matrix:
@@ -43,33 +45,45 @@ def widened(matrix: Matrix) -> Matrix:
     return _of_parts(matrix, lambda structured: structured.widened(), lambda sparse: sparse.widened())
 
 
-def narrowed(matrix: Matrix) -> Matrix:
-    """The nearest matrix with narrow values; vectors of a family stay float32."""
-    return _of_parts(matrix, lambda structured: structured.narrowed(), _narrowed_sparse)
+def narrowed(matrix: Matrix, bits: Bits = 8, *, short_scales: bool = False) -> Matrix:
+    """The nearest matrix with narrow values; vectors of a family stay float32.
+
+    Args:
+        matrix: any; one with narrow values is widened first.
+        bits: of a value; those of 4 bits are stored as int8 here, and two in a byte by the int8 kernels.
+        short_scales: whether scales are rounded up to 16 bits (the upper half of a float32).
+
+    """
+    rounding = Rounding(bits, short_scales)
+    return _of_parts(matrix, lambda structured: structured.narrowed(rounding), lambda s: _narrowed_sparse(s, rounding))
 
 
 def stored_arrays(matrix: Matrix) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a matrix by the names that they have in a file; those of S under ``sparse.``."""
     if isinstance(matrix, Sum):
         return stored_arrays(matrix.structured) | stored_arrays(matrix.sparse)
-    if isinstance(matrix, Sparse):
+    if isinstance(matrix, Sparse | Tiles):
         return {f"sparse.{name}": array for name, array in vars(matrix).items() if isinstance(array, np.ndarray)}
     return matrix.arrays()
 
 
 def _of_parts(
-    matrix: Matrix, structured: Callable[[StructuredMatrix], StructuredMatrix], sparse: Callable[[Sparse], Sparse]
+    matrix: Matrix,
+    structured: Callable[[StructuredMatrix], StructuredMatrix],
+    sparse: Callable[[Sparse | Tiles], Sparse | Tiles],
 ) -> Matrix:
     if isinstance(matrix, Sum):
         return Sum(structured(matrix.structured), sparse(matrix.sparse))
-    return sparse(matrix) if isinstance(matrix, Sparse) else structured(matrix)
+    return sparse(matrix) if isinstance(matrix, Sparse | Tiles) else structured(matrix)
 
 
-def _narrowed_sparse(matrix: Sparse) -> Sparse:
+def _narrowed_sparse(matrix: Sparse | Tiles, rounding: Rounding) -> Sparse | Tiles:
     matrix = matrix.widened()
-    largest_GP = by_group(np.zeros(matrix.shape[0], np.float32), matrix.pattern)
-    np.maximum.at(largest_GP, matrix.groups(), np.abs(matrix.values))
-    largest_M = largest_GP.T.ravel() if matrix.pattern == "gates" else largest_GP.ravel()[: matrix.shape[0]]
-    scale_M = scales(largest_M)
-    numbers = rounded(matrix.values, by_group(scale_M, matrix.pattern)[matrix.groups()])
+    rows_M = np.arange(matrix.shape[0], dtype=np.float32)
+    if isinstance(matrix, Tiles):
+        row_of = np.broadcast_to(by_group_of_tiles(rows_M)[matrix.groups()][..., None], matrix.values.shape)
+    else:
+        row_of = by_group(rows_M, matrix.pattern)[matrix.groups()]
+    # The padding of a block has values 0, and so counts for no row, whichever it is said to be in.
+    numbers, scale_M = rounding.numbers(matrix.values, row_of.astype(np.int64), matrix.shape[0])
     return replace(matrix, values=numbers, values_scale=scale_M)

@@ -15,6 +15,7 @@ from torch import Tensor
 from doping.inference.families.base import StructuredMatrix
 from doping.inference.families.matrix import Matrix, Sum, widened
 from doping.inference.families.sparse import ROWS_OF_BLOCK, Array, Sparse
+from doping.inference.families.tiles import Tiles
 
 
 class TorchMatrix:
@@ -23,7 +24,7 @@ class TorchMatrix:
     def __init__(self, matrix: Matrix):
         matrix = widened(matrix)
         parts = (matrix.structured, matrix.sparse) if isinstance(matrix, Sum) else (matrix,)
-        self._products = [_SparseProduct(part) if isinstance(part, Sparse) else _StructuredProduct(part) for part in parts]
+        self._products = [_product(part.as_gates() if isinstance(part, Tiles) else part) for part in parts]
 
     def multiply(self, x_BN: Array) -> Array:
         """Product with each row of ``x``, (batch, n) → (batch, m)."""
@@ -34,6 +35,10 @@ class TorchMatrix:
         """(B, n) → (B, m)."""
         first, *others = (product(x_BN) for product in self._products)
         return sum(others, first)
+
+
+def _product(part: StructuredMatrix | Sparse) -> _StructuredProduct | _SparseProduct:
+    return _SparseProduct(part) if isinstance(part, Sparse) else _StructuredProduct(part)
 
 
 class _StructuredProduct:
