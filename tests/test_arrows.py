@@ -15,7 +15,7 @@ BELOW = {
     "data": {"doping", "lightning_modules.settings"},
     "tasks": {"doping", "lightning_modules", "data"},
     "sweeps": {"doping", "lightning_modules", "data", "tasks"},
-    "analysis": {"doping.entry"},
+    "analysis": {"doping.entry", "doping.errors", "doping.families"},
 }
 """What each package may import of the others; ``benchmarks``, ``examples`` and ``tests`` may import all."""
 
