@@ -12,8 +12,10 @@ from pydantic import Field, PositiveInt, model_validator
 from doping.settings import Settings, added_later
 
 MethodName = Literal["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
-Pattern = Literal["unstructured", "gates", "rows"]
-"""Which values of a sparse matrix are pruned together; see ``doping.matrices.blocks``."""
+Pattern = Literal["unstructured", "gates", "rows", "tiles", "n_of_16", "n_of_32"]
+"""Which values of a sparse matrix are pruned together; see ``doping.matrices.patterns``."""
+Values = Literal["float32", "int8", "int4"]
+"""How the values of weights are stored where a model is deployed; see ``doping.matrices.budget``."""
 
 
 class Annealing(Settings):
@@ -62,7 +64,8 @@ class Method(Settings):
     factor: float = Field(default=1.0, ge=1)
     """Compression factor of each LSTM weight matrix; 1 for ``dense``."""
     unit: Literal["values", "bytes"] = "values"
-    """What the factor counts: remaining values, or bytes in the deployed format, indices included."""
+    """What the factor counts: remaining values, or bytes in the deployed format, indices included; those of the dense model
+    are float32."""
     structured_share: float | None = Field(default=None, gt=0, lt=1)
     """Share of the budget given to M in a doped method; by default the smallest Kronecker product of full rank,
     and half of the budget for low rank and hybrid."""
@@ -73,8 +76,12 @@ class Method(Settings):
     terms: PositiveInt | None = None
     """Number of Kronecker products that are summed, in place of the automatic choice."""
     pattern: Pattern = added_later("unstructured")
-    """What the sparse part is pruned by: single values, blocks of the four gates of a hidden unit, or blocks of eight rows,
-    each in one column (blocks run much faster on a CPU); ignored by methods without a sparse part."""
+    """What the sparse part is pruned by: single values; blocks of the four gates of a hidden unit, or of eight rows, each in
+    one column; tiles of four gates x four units x four columns; or equally many values in every 16 or 32 columns of a row
+    (blocks run much faster on a CPU; tiles are what int8 instructions like). Ignored by methods without a sparse part."""
+    values: Values = added_later("float32")
+    """How values are stored where the model is deployed: int8 and int4 have a scale for each row. Validation and test are
+    those of the rounded model, and ``unit: bytes`` counts its bytes."""
     annealing: Annealing = Annealing()
     """Schedule of the sparse part; ignored by methods without one."""
     cmr: RowDropout = RowDropout()
@@ -120,4 +127,5 @@ class Method(Settings):
     def label(self) -> str:
         """Name in messages, e.g. ``doped_kp + cmr`` or ``pruned, gates``."""
         pattern = f", {self.pattern}" if self.sparse and self.pattern != "unstructured" else ""
-        return self.name + (" + cmr" if self.cmr.probability > 0 else "") + pattern
+        values = "" if self.values == "float32" else f", {self.values}"
+        return self.name + (" + cmr" if self.cmr.probability > 0 else "") + pattern + values

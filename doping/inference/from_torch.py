@@ -21,6 +21,7 @@ from doping.errors import InferenceError
 from doping.inference.bundle import description, file, matrix_parts
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells
+from doping.inference.kernels.sparse import PATTERNS
 from doping.inference.kernels.sparse import Sparse as Packed
 from doping.lstm import CompressedLSTM
 from doping.machine import commit, versions
@@ -155,6 +156,10 @@ def _structured(matrix: Matrix) -> tuple[matrix_parts.StructuredParts, Arrays]:
 
 def _sparse(matrix: Sparse) -> tuple[matrix_parts.SparseParts, Arrays]:
     """The blocks that the mask leaves; a value in them that is zero by chance is stored like any other."""
+    if matrix.pattern not in PATTERNS:
+        raise InferenceError(
+            f"S is pruned in the pattern {matrix.pattern}, which a file cannot hold yet; known are {', '.join(PATTERNS)}"
+        )
     packed = Packed.pack(array(matrix.mask), matrix.pattern)
     weight_GPN = array(blocked(matrix.dense(), matrix.pattern))
     arrays = {

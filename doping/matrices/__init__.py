@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 from doping.matrices.base import Matrix, Plan, StructuredPlan
-from doping.matrices.blocks import BLOCK_ENTRIES
 from doping.matrices.budget import Budget, BudgetError, Shape, Size
 from doping.matrices.dense import DensePlan
 from doping.matrices.doped import Doped, DopedPlan
@@ -39,14 +38,17 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
     """
     if method.name == "dense":
         return DensePlan(shape)
-    budget, entries = Budget(method.factor, method.unit), BLOCK_ENTRIES[method.pattern]
+    budget, pattern = Budget(method.factor, method.unit, method.values), method.pattern
     if method.name == "pruned":
-        return SparsePlan(shape, budget.nonzeros(shape, entries=entries), method.pattern)
+        return SparsePlan(shape, budget.nonzeros(shape, pattern=pattern), pattern)
     family = method.name.removeprefix("doped_")
     options: dict[str, Any] = {"left": method.left_shape, "terms": method.terms} if family == "kp" else {}
     values = budget.structured_values(shape)
     if not method.doped:
         plans = STRUCTURED[family].around(shape, values, **options)
+        if plans and method.unit == "bytes" and method.values != "float32":
+            values = budget.structured_values(shape, plans[0].size().overhead(method.values))
+            plans = STRUCTURED[family].around(shape, values, **options)
         return budget.fit(shape, plans, f"as {method.name}")
     structured = STRUCTURED[family].for_doping(shape, values, method.structured_share, **options)
     if structured.size().values >= values:
@@ -54,5 +56,5 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
         hint = "; or give structured_share, to take a structured part of lower rank" if family == "kp" else ""
         nearest = [(f"{structured} alone", largest)]
         raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + hint)
-    sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), entries), method.pattern)
+    sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), pattern), pattern)
     return DopedPlan(shape, structured, sparse, method.sparse_variance, method.cmr)

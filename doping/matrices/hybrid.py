@@ -83,8 +83,9 @@ class HybridPlan(StructuredPlan):
     def size(self) -> Size:
         """r·n + 2·(m − r) + n values and multiply–adds."""
         m, n = self.shape
-        values = self.rows * n + 2 * (m - self.rows) + n
-        return structured_size(values, values)
+        wide = 2 * (m - self.rows) + n
+        values = self.rows * n + wide
+        return structured_size(values, values, scales=self.rows, float32=wide)
 
     def initialized(self, std: float) -> Hybrid:
         """Uniform A, u and v."""

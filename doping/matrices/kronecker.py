@@ -139,8 +139,9 @@ class KroneckerPlan(StructuredPlan):
 
     def size(self) -> Size:
         """R·(m1·n1 + m2·n2) values; multiply–adds of the cheaper order."""
-        values = self.terms * (self.left[0] * self.left[1] + self.right[0] * self.right[1])
-        return structured_size(values, self._multiply_adds(self.right_first))
+        left, right = (self.terms * rows * columns for rows, columns in (self.left, self.right))
+        scales = self.left[0] + self.right[0]  # terms share theirs
+        return structured_size(left + right, self._multiply_adds(self.right_first), scales, int8=left)
 
     def initialized(self, std: float) -> Kronecker:
         """Uniform factors of equal scale."""

@@ -16,7 +16,7 @@ from doping.settings import Settings, added_later
         ({"name": "pruned", "factor": 0.5}, "greater than or equal to 1"),
         ({"name": "pruned", "facctor": 5}, "Extra inputs are not permitted"),
         ({"name": "doped"}, "Input should be"),
-        ({"name": "pruned", "pattern": "columns"}, "'unstructured', 'gates' or 'rows'"),
+        ({"name": "pruned", "pattern": "columns"}, "'unstructured', 'gates', 'rows', 'tiles'"),
         ({"name": "pruned", "factor": float("nan")}, "finite number"),
     ],
 )
@@ -52,4 +52,4 @@ def test_all_fields_of_nested_settings_can_be_had():
     method = Method(name="doped_kp", factor=5, left_shape=(4, 5))
     written = method.model_dump(mode="json")
     annealing = written["annealing"] | {"criterion": "magnitude"}
-    assert method.complete() == written | {"pattern": "unstructured", "annealing": annealing}
+    assert method.complete() == written | {"pattern": "unstructured", "values": "float32", "annealing": annealing}

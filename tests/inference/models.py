@@ -8,7 +8,7 @@ import torch
 
 from doping.lstm import CompressedLSTM
 from doping.matrices import Plan, Shape
-from doping.matrices.blocks import BLOCK_ENTRIES
+from doping.matrices.patterns import BLOCK_ENTRIES
 from doping.matrices.dense import DensePlan
 from doping.matrices.doped import DopedPlan
 from doping.matrices.hybrid import HybridPlan
