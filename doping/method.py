@@ -5,11 +5,11 @@ Times are shares of the whole training, so that the same method means the same t
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from doping.settings import Settings, added_later
+from doping.settings import Settings, added_later, byte_size
 
 MethodName = Literal["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
 Pattern = Literal["unstructured", "gates", "rows", "tiles", "n_of_16", "n_of_32"]
@@ -53,10 +53,23 @@ class RowDropout(Settings):
     """Whose rows are dropped: those of M and S independently, or those of S only."""
 
 
+class RoundedTraining(Settings):
+    """Training with weights that are rounded as they are deployed, for the last stretch."""
+
+    share: float = Field(default=0.0, ge=0, le=1)
+    """Last share of all optimizer steps in which weights are rounded; 0 rounds after the training only."""
+    annealed: float = Field(default=0.5, ge=0, le=1)
+    """Share of that stretch in which the rounding grows from none to all of it."""
+
+
+ByteSize = Annotated[PositiveInt, BeforeValidator(byte_size)]
+"""Bytes; may be written with a unit, like ``64kB``."""
+
+
 class Method(Settings):
     """A compression method: a matrix family, plus (maybe) doping, plus (maybe) CMR, at a compression factor."""
 
-    SIZED_BY: ClassVar[frozenset[str]] = frozenset({"structured_share", "left_shape", "terms"})
+    SIZED_BY: ClassVar[frozenset[str]] = frozenset({"structured_share", "left_shape", "terms", "units", "size", "values"})
     """Settings that, beside name, factor, unit and pattern, decide what a matrix consists of."""
 
     name: MethodName = "dense"
@@ -82,6 +95,13 @@ class Method(Settings):
     values: Values = added_later("float32")
     """How values are stored where the model is deployed: int8 and int4 have a scale for each row. Validation and test are
     those of the rounded model, and ``unit: bytes`` counts its bytes."""
+    rounding: RoundedTraining = added_later(RoundedTraining())
+    """Training with rounded weights; ignored where values are float32."""
+    units: PositiveInt | None = added_later(None)
+    """Width of the model, in place of the task's own; factor and sizes refer to the dense model of the task's own width."""
+    size: ByteSize | None = added_later(None)
+    """Most bytes of the LSTM's layers as deployed, biases included, in place of a factor: the largest model of the method
+    that fits is taken. Of a dense one without ``units``, the widest that fits."""
     annealing: Annealing = Annealing()
     """Schedule of the sparse part; ignored by methods without one."""
     cmr: RowDropout = RowDropout()
@@ -91,6 +111,8 @@ class Method(Settings):
     def _makes_sense(self) -> Method:
         if self.name == "dense" and self.factor != 1:
             raise ValueError(f"factor is {self.factor:g}, but a dense matrix is not compressed: leave factor out")
+        if self.size and self.factor != 1:
+            raise ValueError(f"size is {self.size:,} bytes and factor {self.factor:g}: give one of them")
         if self.cmr.probability > 0 and not self.doped:
             raise ValueError(f"cmr needs a doped method, not {self.name!r}")
         if self.structured_share is not None and not self.doped:
@@ -116,6 +138,8 @@ class Method(Settings):
                 return self.sparse
             case "cmr":
                 return self.cmr.probability > 0
+            case "rounding":
+                return self.values != "float32"
             case "sparse_variance" | "structured_share":
                 return self.doped
             case "left_shape" | "terms":
@@ -127,5 +151,11 @@ class Method(Settings):
     def label(self) -> str:
         """Name in messages, e.g. ``doped_kp + cmr`` or ``pruned, gates``."""
         pattern = f", {self.pattern}" if self.sparse and self.pattern != "unstructured" else ""
-        values = "" if self.values == "float32" else f", {self.values}"
-        return self.name + (" + cmr" if self.cmr.probability > 0 else "") + pattern + values
+        return self.name + (" + cmr" if self.cmr.probability > 0 else "") + pattern
+
+    @property
+    def budget(self) -> str:
+        """What it may weigh, in words: ``20x``, ``64 kB``, and width and precision if they are its own; empty for dense."""
+        size = f"{self.size / 1000:g} kB" if self.size else "" if self.name == "dense" else f"{self.factor:g}x"
+        units = f"{self.units} units" if self.units else ""
+        return ", ".join(filter(None, (size, units, "" if self.values == "float32" else self.values)))

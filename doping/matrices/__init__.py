@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from doping.matrices.base import Matrix, Plan, StructuredPlan
-from doping.matrices.budget import Budget, BudgetError, Shape, Size
+from doping.matrices.budget import Budget, BudgetError, Shape, Size, dense_size
 from doping.matrices.dense import DensePlan
 from doping.matrices.doped import Doped, DopedPlan
 from doping.matrices.hybrid import HybridPlan
@@ -51,7 +51,15 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
             plans = STRUCTURED[family].around(shape, values, **options)
         return budget.fit(shape, plans, f"as {method.name}")
     structured = STRUCTURED[family].for_doping(shape, values, method.structured_share, **options)
-    if structured.size().values >= values:
+    if method.unit == "bytes" and method.structured_share:
+        # Scales, and factors that keep more bits, are no values: M gets its share of the bytes.
+        share = method.structured_share * dense_size(shape).bytes / method.factor
+        for _ in range(8):
+            if (weight := structured.size().bytes_in(method.values)) <= share:
+                break
+            values *= min(share / weight, 0.98)
+            structured = STRUCTURED[family].for_doping(shape, values, method.structured_share, **options)
+    if structured.size().values >= budget.structured_values(shape):
         largest = budget.reached(shape, structured.size())
         hint = "; or give structured_share, to take a structured part of lower rank" if family == "kp" else ""
         nearest = [(f"{structured} alone", largest)]

@@ -45,6 +45,10 @@ class Matrix(nn.Module, ABC):
     def scale_gradients(self) -> None:
         """Make of the gradients of factors those of scaled gradient descent; what has no factors keeps its own."""
 
+    def bits_of(self, parameter: str, bits: int) -> int:
+        """Bits that a parameter of its own is stored with where values have ``bits``: some cannot be so narrow."""
+        return bits
+
     def extra_repr(self) -> str:
         """Shape, for ``print(model)``."""
         return f"{self.shape[0]} x {self.shape[1]}"

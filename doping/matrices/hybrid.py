@@ -50,6 +50,10 @@ class Hybrid(Matrix):
             u_1L, gradient_1L = self.u.mT[column, None], self.u.grad.mT[column, None]
             scale_gradients(u_1L, gradient_1L, v_H[None], gradient_H[None])
 
+    def bits_of(self, parameter: str, bits: int) -> int:
+        """Those of A; u and v stay float32."""
+        return bits if parameter == "a" else 32
+
     def size(self) -> Size:
         """r·n + 2·(m − r) + n values and multiply–adds."""
         return HybridPlan(self.shape, self.a.shape[0]).size()

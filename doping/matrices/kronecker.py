@@ -57,6 +57,10 @@ class Kronecker(Matrix):
         terms = self.plan.terms
         scale_gradients(*(x.view(terms, -1) for x in (self.b, self.b.grad, self.c, self.c.grad)))
 
+    def bits_of(self, parameter: str, bits: int) -> int:
+        """B has at least 8: it is multiplied with what C has summed."""
+        return max(bits, 8) if parameter == "b" else bits
+
     def size(self) -> Size:
         """R·(m1·n1 + m2·n2) values."""
         return self.plan.size()

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from doping.method import Method
 from doping.settings import Settings
+from tasks.base import TaskSettings
 from tasks.registry import AnyTask
 
 RESULT_FORMAT = 1
@@ -62,11 +63,23 @@ class Trial(Settings):
         """Short name of the task, e.g. ``embedded-character``."""
         return self.task.label
 
+    @cached_property
+    def built(self) -> tuple[TaskSettings, Method]:
+        """The task at the width of the method, and the method for matrices of that width: what a model is built from.
+
+        Raises:
+            ValueError: the method has no such size or width.
+
+        """
+        from doping.sizes import resolved
+
+        task, method = resolved(self.task, self.method)
+        return task, method
+
     @property
     def label(self) -> str:
         """Name in messages, e.g. ``doped_kp + cmr 20x seed 1``."""
-        factor = "" if self.method.name == "dense" else f" {self.method.factor:g}x"
-        return f"{self.method.label}{factor} seed {self.seed}"
+        return " ".join(filter(None, (self.method.label, self.method.budget, f"seed {self.seed}")))
 
 
 def _canonical(fields: dict[str, Any]) -> str:
