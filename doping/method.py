@@ -5,7 +5,7 @@ Times are shares of the whole training, so that the same method means the same t
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
@@ -14,6 +14,7 @@ from doping.settings import Settings, added_later, byte_size
 MethodName = Literal["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
 Pattern = Literal["unstructured", "gates", "rows", "tiles", "n_of_16", "n_of_32"]
 """Which values of a sparse matrix are pruned together; see ``doping.matrices.patterns``."""
+FreeRows = Literal["gates", "stacked"]
 Values = Literal["float32", "int8", "int4"]
 """How the values of weights are stored where a model is deployed; see ``doping.matrices.budget``."""
 
@@ -102,10 +103,21 @@ class Method(Settings):
     size: ByteSize | None = added_later(None)
     """Most bytes of the LSTM's layers as deployed, biases included, in place of a factor: the largest model of the method
     that fits is taken. Of a dense one without ``units``, the widest that fits."""
+    free_rows: FreeRows | None = Field(default=None, exclude_if=lambda rows: rows in (None, "stacked"))
+    """Which rows of a hybrid matrix are unconstrained: as many of each gate (``gates``, unless given), or the first of the
+    stacked matrix, which all are of the input gate (``stacked``, what ``hmd`` meant until version 2). None for others.
+    ``stacked`` is not written, so that trials of that time keep their ids, and those of today have others."""
     annealing: Annealing = Annealing()
     """Schedule of the sparse part; ignored by methods without one."""
     cmr: RowDropout = RowDropout()
     """Co-matrix row dropout; doped methods only."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_by_gates(cls, given: Any) -> Any:
+        if isinstance(given, dict) and str(given.get("name", "")).endswith("hmd") and given.get("free_rows") is None:
+            return {**given, "free_rows": "gates"}
+        return given
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Method:
@@ -117,6 +129,8 @@ class Method(Settings):
             raise ValueError(f"cmr needs a doped method, not {self.name!r}")
         if self.structured_share is not None and not self.doped:
             raise ValueError(f"structured_share needs a doped method, not {self.name!r}")
+        if self.free_rows and not self.name.endswith("hmd"):
+            raise ValueError(f"free_rows needs hmd or doped_hmd, not {self.name!r}")
         if (self.left_shape or self.terms) and not self.name.endswith("kp"):
             raise ValueError(f"left_shape and terms need kp or doped_kp, not {self.name!r}")
         return self
@@ -142,6 +156,8 @@ class Method(Settings):
                 return self.values != "float32"
             case "sparse_variance" | "structured_share":
                 return self.doped
+            case "free_rows":
+                return self.name.endswith("hmd")
             case "left_shape" | "terms":
                 return self.name.endswith("kp")
             case _:

@@ -144,6 +144,11 @@ def _structured(matrix: Matrix) -> tuple[matrix_parts.StructuredParts, Arrays]:
         case LowRank():
             return matrix_parts.LowRankParts(rank=matrix.v.shape[0]), {"u": array(matrix.u), "v": array(matrix.v)}
         case Hybrid():
+            if matrix.gates > 1:
+                raise InferenceError(
+                    "a hybrid matrix with free rows in every gate cannot be written to a file yet; "
+                    "give Method(free_rows='stacked') to export one whose free rows come first"
+                )
             arrays = {"a": array(matrix.a), "u": array(matrix.u), "v": array(matrix.v)}
             return matrix_parts.HybridParts(free_rows=matrix.a.shape[0]), arrays
         case Kronecker():

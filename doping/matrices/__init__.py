@@ -19,6 +19,7 @@ from doping.matrices.doped import Doped, DopedPlan
 from doping.matrices.hybrid import HybridPlan
 from doping.matrices.kronecker import KroneckerPlan
 from doping.matrices.low_rank import LowRankPlan
+from doping.matrices.patterns import GATES
 from doping.matrices.sparse import Sparse, SparsePlan
 from doping.method import Method
 
@@ -42,13 +43,19 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
     if method.name == "pruned":
         return SparsePlan(shape, budget.nonzeros(shape, pattern=pattern), pattern)
     family = method.name.removeprefix("doped_")
-    options: dict[str, Any] = {"left": method.left_shape, "terms": method.terms} if family == "kp" else {}
+    options: dict[str, Any] = {}
+    if family == "kp":
+        options = {"left": method.left_shape, "terms": method.terms}
+    if family == "hmd":
+        options = {"gates": 1 if method.free_rows == "stacked" else GATES}
     values = budget.structured_values(shape)
     if not method.doped:
         plans = STRUCTURED[family].around(shape, values, **options)
-        if plans and method.unit == "bytes" and method.values != "float32":
-            values = budget.structured_values(shape, plans[0].size().overhead(method.values))
-            plans = STRUCTURED[family].around(shape, values, **options)
+        for _ in range(4 if method.unit == "bytes" and method.values != "float32" else 0):
+            # Scales depend on the plan: a few rounds agree on both.
+            if plans:
+                values = budget.structured_values(shape, plans[0].size().overhead(method.values))
+                plans = STRUCTURED[family].around(shape, values, **options)
         return budget.fit(shape, plans, f"as {method.name}")
     structured = STRUCTURED[family].for_doping(shape, values, method.structured_share, **options)
     if method.unit == "bytes" and method.structured_share:

@@ -7,7 +7,7 @@ import json
 from functools import cached_property
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from doping.method import Method
 from doping.settings import Settings
@@ -33,6 +33,15 @@ class Trial(Settings):
     """Seed of every random choice."""
     data_hash: str
     """Hash of the corpus as it is read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was_written(cls, given: Any) -> Any:
+        """A hybrid method that is written without ``free_rows`` is of the time when they were stacked."""
+        method = given.get("method") if isinstance(given, dict) else None
+        if isinstance(method, dict) and str(method.get("name")).endswith("hmd"):
+            return {**given, "method": {"free_rows": "stacked", **method}}
+        return given
 
     @field_validator("method")
     @classmethod

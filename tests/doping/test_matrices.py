@@ -250,10 +250,12 @@ def test_enough_kronecker_terms_make_any_matrix():
 def test_hybrid_fit_keeps_the_free_rows_and_fits_each_block_best():
     weight = torch.randn(20, 7)
     fitted = HybridPlan((20, 7), rows=6).fitted(weight).dense().detach()
-    assert torch.equal(fitted[:6], weight[:6])
+    free = [0, 1, 5, 6, 10, 15]
+    others = [row for row in range(20) if row not in free]
+    assert torch.equal(fitted[free], weight[free])
     for columns in (slice(0, 3), slice(3, 7)):
-        left_over = np.linalg.svd(weight[6:, columns].numpy(), compute_uv=False)[1:]
-        error = torch.linalg.matrix_norm(weight[6:, columns] - fitted[6:, columns]).item()
+        left_over = np.linalg.svd(weight[others, columns].numpy(), compute_uv=False)[1:]
+        error = torch.linalg.matrix_norm(weight[others, columns] - fitted[others, columns]).item()
         assert error == pytest.approx(np.sqrt((left_over**2).sum()), abs=1e-9)
 
 
@@ -324,6 +326,26 @@ class TestKroneckerShapes:
     def test_a_matrix_that_is_no_product_is_refused(self):
         with pytest.raises(BudgetError, match="1 x 7 matrix is no Kronecker product"):
             plan_matrix(Method(name="kp", factor=2), (1, 7))
+
+
+class TestHybridRows:
+    def test_free_rows_come_first_in_every_gate(self):
+        weight = torch.randn(24, 10)
+        matrix = HybridPlan((24, 10), rows=6).fitted(weight)
+        free = (matrix.dense() == weight).all(dim=1).nonzero().flatten().tolist()
+        assert free == [0, 1, 6, 7, 12, 18]  # two in the first two gates, one in the others
+
+    def test_stacked_as_old_trials_have_them(self):
+        weight = torch.randn(24, 10)
+        stacked = plan_matrix(Method(name="hmd", factor=240 / 114, free_rows="stacked"), (24, 10))
+        free = (stacked.fitted(weight).dense() == weight).all(dim=1).nonzero().flatten().tolist()
+        assert free == list(range(stacked.rows)) != []
+        assert plan_matrix(Method(name="hmd", factor=240 / 114), (24, 10)) == HybridPlan((24, 10), stacked.rows, gates=4)
+
+    def test_a_matrix_without_four_gates_has_them_first(self):
+        weight = torch.randn(10, 8)
+        matrix = HybridPlan((10, 8), rows=3).fitted(weight)
+        assert (matrix.dense() == weight).all(dim=1).nonzero().flatten().tolist() == [0, 1, 2]
 
 
 class TestPruning:

@@ -46,7 +46,14 @@ def reference(matrix: Matrix) -> np.ndarray:
         half = matrix.shape[1] // 2
         left = np.outer(values["u"][:, 0], values["v"][:half])
         right = np.outer(values["u"][:, 1], values["v"][half:])
-        return np.block([[values["a"]], [left, right]]) if values["a"].size else np.hstack([left, right])
+        number, written = 4 if matrix.gates == 4 and matrix.shape[0] % 4 == 0 else 1, []
+        lines, below = list(values["a"]), list(np.hstack([left, right]))
+        free = len(lines)
+        for gate in range(number):
+            own = free // number + (1 if gate < free % number else 0)
+            written += [lines.pop(0) for _ in range(own)]
+            written += [below.pop(0) for _ in range(matrix.shape[0] // number - own)]
+        return np.array(written)
     if isinstance(matrix, Sparse):
         written = np.zeros(matrix.shape)
         for i in range(matrix.shape[0]):
