@@ -49,7 +49,13 @@ FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         Family("lmf", "LMF", f"{_TRAINED}.low_rank:LowRankPlan", f"{_STORED}.low_rank:LowRank"),
-        Family("hmd", "HMD", f"{_TRAINED}.hybrid:HybridPlan", f"{_STORED}.hybrid:Hybrid"),
+        Family(
+            "hmd",
+            "HMD",
+            f"{_TRAINED}.hybrid:HybridPlan",
+            f"{_STORED}.hybrid:Hybrid",
+            options=(("free_rows", "free_rows"),),
+        ),
         Family(
             "kp",
             "KP",

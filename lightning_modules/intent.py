@@ -71,9 +71,14 @@ class IntentClassifier(Task):
         super().__init__(training)
         self.unknown = unknown
         self.word_dropout = model.word_dropout
-        self.embedding = nn.Embedding(vocabulary_size, model.hidden)
+        self.embedding = nn.Embedding(vocabulary_size, model.embedding or model.hidden)
         self.lstm = CompressedLSTM(
-            model.hidden, model.hidden, model.layers, dropout=model.dropout, bidirectional=True, method=method
+            self.embedding.embedding_dim,
+            model.hidden,
+            model.layers,
+            dropout=model.dropout,
+            bidirectional=True,
+            method=method,
         )
         self.attention = nn.Linear(2 * model.hidden, 1, bias=False)
         self.softmax = nn.Linear(2 * model.hidden, classes)

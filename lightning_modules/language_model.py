@@ -57,9 +57,9 @@ class LanguageModel(Task):
         super().__init__(training)
         self.characters = level == "character"
         self.metric = "bits_per_character" if self.characters else "perplexity"
-        self.embedding = nn.Embedding(vocabulary_size, model.hidden)
+        self.embedding = nn.Embedding(vocabulary_size, model.embedding or model.hidden)
         self.lstm = CompressedLSTM(
-            model.hidden,
+            self.embedding.embedding_dim,
             model.hidden,
             model.layers,
             dropout=model.dropout,

@@ -38,6 +38,8 @@ def random_matrix(name: MethodName, factor: float, pattern: Pattern, shape: tupl
     """
     generator = np.random.default_rng(seed)
     options: dict[str, Any] = {} if pattern == "unstructured" else {"pattern": pattern}
+    if name.endswith("hmd"):
+        options["free_rows"] = "stacked"  # as files and kernels have them
     plan = plan_matrix(Method(name=name, factor=factor, **options), shape)
     return _matrix(plan, pattern, generator)
 

@@ -22,6 +22,7 @@ from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells
 from doping.inference.families import class_of
 from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
+from doping.inference.families.sparse import PATTERNS
 from doping.inference.families.sparse import Sparse as Packed
 from doping.lstm import CompressedLSTM
 from doping.machine import commit, versions
@@ -140,6 +141,10 @@ def _structured(matrix: Matrix) -> tuple[StructuredParts, Arrays]:
 
 def _sparse(matrix: Sparse) -> tuple[SparseParts, Arrays]:
     """The blocks that the mask leaves; a value in them that is zero by chance is stored like any other."""
+    if matrix.pattern not in PATTERNS:
+        raise InferenceError(
+            f"S is pruned in the pattern {matrix.pattern}, which a file cannot hold yet; known are {', '.join(PATTERNS)}"
+        )
     packed = Packed.pack(array(matrix.mask), matrix.pattern)
     weight_GPN = array(blocked(matrix.dense(), matrix.pattern))
     arrays = {

@@ -13,8 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from doping.matrices.base import Matrix, Plan
-from doping.matrices.blocks import BLOCK_ENTRIES
-from doping.matrices.budget import Budget, BudgetError, Shape, Size
+from doping.matrices.budget import Budget, BudgetError, Shape, Size, dense_size
 from doping.matrices.dense import DensePlan
 from doping.matrices.doped import Doped, DopedPlan
 from doping.matrices.sparse import Sparse, SparsePlan
@@ -33,20 +32,33 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
     """
     if method.name == "dense":
         return DensePlan(shape)
-    budget, entries = Budget(method.factor, method.unit), BLOCK_ENTRIES[method.pattern]
+    budget, pattern = Budget(method.factor, method.unit, method.values), method.pattern
     if method.name == "pruned":
-        return SparsePlan(shape, budget.nonzeros(shape, entries=entries), method.pattern)
+        return SparsePlan(shape, budget.nonzeros(shape, pattern=pattern), pattern)
     assert method.family
     plans_of = method.family.plan_class()
     options: dict[str, Any] = {argument: getattr(method, setting) for setting, argument in method.family.options}
     values = budget.structured_values(shape)
     if not method.doped:
         plans = plans_of.around(shape, values, **options)
+        for _ in range(4 if method.unit == "bytes" and method.values != "float32" else 0):
+            # Scales depend on the plan: a few rounds agree on both.
+            if plans:
+                values = budget.structured_values(shape, plans[0].size().overhead(method.values))
+                plans = plans_of.around(shape, values, **options)
         return budget.fit(shape, plans, f"as {method.name}")
     structured = plans_of.for_doping(shape, values, method.structured_share, **options)
-    if structured.size().values >= values:
+    if method.unit == "bytes" and method.structured_share:
+        # Scales, and factors that keep more bits, are no values: M gets its share of the bytes.
+        share = method.structured_share * dense_size(shape).bytes / method.factor
+        for _ in range(8):
+            if (weight := structured.size().bytes_in(method.values)) <= share:
+                break
+            values *= min(share / weight, 0.98)
+            structured = plans_of.for_doping(shape, values, method.structured_share, **options)
+    if structured.size().values >= budget.structured_values(shape):
         largest = budget.reached(shape, structured.size())
         nearest = [(f"{structured} alone", largest)]
         raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + plans_of.smaller_hint)
-    sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), entries), method.pattern)
+    sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), pattern), pattern)
     return DopedPlan(shape, structured, sparse, method.sparse_variance, method.cmr)

@@ -72,6 +72,10 @@ class Matrix(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no stored form; write its method stored()")
 
+    def bits_of(self, parameter: str, bits: int) -> int:
+        """Bits that a parameter of its own is stored with where values have ``bits``: some cannot be so narrow."""
+        return bits
+
     def extra_repr(self) -> str:
         """Shape, for ``print(model)``."""
         return f"{self.shape[0]} x {self.shape[1]}"

@@ -63,6 +63,10 @@ class Kronecker(Matrix):
         sizes: dict[str, int | Shape] = {"left": self.plan.left, "terms": self.plan.terms}
         return Stored("kronecker", sizes, {"b": array(self.b), "c": array(self.c)})
 
+    def bits_of(self, parameter: str, bits: int) -> int:
+        """B has at least 8: it is multiplied with what C has summed."""
+        return max(bits, 8) if parameter == "b" else bits
+
     def size(self) -> Size:
         """R·(m1·n1 + m2·n2) values."""
         return self.plan.size()
@@ -143,8 +147,11 @@ class KroneckerPlan(StructuredPlan):
 
     def size(self) -> Size:
         """R·(m1·n1 + m2·n2) values; multiply–adds of the cheaper order."""
-        values = self.terms * (self.left[0] * self.left[1] + self.right[0] * self.right[1])
-        return structured_size(values, self.terms * multiply_adds(self.left, self.right, self.right_first))
+        left, right = (self.terms * rows * columns for rows, columns in (self.left, self.right))
+        scales = self.left[0] + self.right[0]  # terms share theirs
+        return structured_size(
+            left + right, self.terms * multiply_adds(self.left, self.right, self.right_first), scales, int8=left
+        )
 
     def initialized(self, std: float) -> Kronecker:
         """Uniform factors of equal scale."""

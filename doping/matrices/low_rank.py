@@ -70,7 +70,7 @@ class LowRankPlan(StructuredPlan):
     def size(self) -> Size:
         """r·(m + n) values and multiply–adds."""
         values = self.rank * sum(self.shape)
-        return structured_size(values, values)
+        return structured_size(values, values, scales=self.shape[0] + self.rank)
 
     def initialized(self, std: float) -> LowRank:
         """Uniform factors of equal scale."""

@@ -80,7 +80,7 @@ def cells_of(study: Study, preset: str, seed: int | None) -> list[Cell]:
 
 def cell_names(cells: Sequence[Cell]) -> list[str]:
     """A name for each cell: method and factor, and what tells it from others of the same."""
-    short = [cell.method.label + ("" if cell.method.name == "dense" else f" {cell.method.factor:g}x") for cell in cells]
+    short = [" ".join(filter(None, (cell.method.label, cell.method.budget))) for cell in cells]
     flat = [dict(leaves(cell.method.complete())) for cell in cells]
     names = []
     for name, own in zip(short, flat, strict=True):
@@ -132,8 +132,12 @@ def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method
             try:
                 sizes[method] = plan_sizes(task, method)
             except ValueError as error:
-                key = (*cell.path, "factor") if method == cell.method else ("presets", preset, "tuning", "search")
-                raise UserError(f"{study.place(key)}: {method.label} {method.factor:g}x: {error}") from error
+                key = (
+                    (*cell.path, "size" if method.size else "factor")
+                    if method == cell.method
+                    else ("presets", preset, "tuning", "search")
+                )
+                raise UserError(f"{study.place(key)}: {method.label} {method.budget}: {error}") from error
     return sizes
 
 

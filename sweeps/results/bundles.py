@@ -85,11 +85,11 @@ def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundl
 
 def _untrained(trial: Trial, vocabulary: Vocabulary, labels: Sequence[str]) -> LanguageModel | IntentClassifier:
     """The model of a trial, its weights still to be loaded."""
-    task = trial.task
+    task, method = trial.built
     if isinstance(task, LanguageModelTask):
-        return LanguageModel(task.model, task.training, trial.method, len(vocabulary), task.data.level)
+        return LanguageModel(task.model, task.training, method, len(vocabulary), task.data.level)
     assert isinstance(task, IntentTask)
     classes = len(labels)
     return IntentClassifier(
-        task.model, task.training, trial.method, len(vocabulary), vocabulary.unknown, classes=classes, labels=classes
+        task.model, task.training, method, len(vocabulary), vocabulary.unknown, classes=classes, labels=classes
     )

@@ -12,6 +12,8 @@
           - {method: dense, seeds: [1, 2]}
           - {method: [pruned, kp], factor: [5, 10]}    # every method at every factor
           - {method: doped_kp, factor: 20, cmr: {probability: 0.3}}   # and any other setting of Method
+          - {method: [dense, pruned], size: 64kB, values: [int8, int4]}   # at most so many bytes as deployed
+          - {method: pruned, factor: 10, units: [125, 180], pattern: [gates, tiles]}   # at widths of their own
         tuning:                                        # optional: tune every method at every factor, see Tuning
           trials: 8
           search:
@@ -41,7 +43,7 @@ from pydantic import (
     model_validator,
 )
 
-from doping.method import Method, MethodName
+from doping.method import ByteSize, Method, MethodName, Pattern, Values
 from sweeps.errors import KeyPath, first_mistake
 from sweeps.study.named_tasks import merged
 from sweeps.study.search_space import Searched, Space, SpaceError
@@ -117,6 +119,10 @@ class StudyFile(BaseModel):
     presets: Annotated[dict[str, Preset], Field(min_length=1)]
 
 
+_LISTED = ("factor", "size", "units", "values", "pattern")
+"""Settings of Method of which a run may give a list: it then stands for a run of each."""
+
+
 class _Run(BaseModel):
     """What a run says beside settings of Method."""
 
@@ -124,6 +130,10 @@ class _Run(BaseModel):
 
     method: Annotated[list[MethodName], _AsList, Field(min_length=1)]
     factor: Annotated[list[float], _AsList, Field(min_length=1)] = [1.0]
+    size: Annotated[list[ByteSize | None], _AsList, Field(min_length=1)] = [None]
+    units: Annotated[list[PositiveInt | None], _AsList, Field(min_length=1)] = [None]
+    values: Annotated[list[Values], _AsList, Field(min_length=1)] = ["float32"]
+    pattern: Annotated[list[Pattern], _AsList, Field(min_length=1)] = ["unstructured"]
     seeds: _Seeds | None = None
 
 
@@ -156,14 +166,21 @@ def expand(preset_name: str, preset: Preset) -> list[Cell]:
         for at, settings in (((*top, "common"), preset.common), (path, own)):
             if "name" in settings:
                 raise KeyMistake((*at, "name"), "unknown key; did you mean 'method'?")
-        for name, factor in itertools.product(run.method, run.factor):
-            settings = {**merged(preset.common, own), "name": name, "factor": factor}
+        listed = {key: getattr(run, key) for key in _LISTED if key in run.model_fields_set}
+        for name, *chosen in itertools.product(run.method, *listed.values()):
+            settings = {**merged(preset.common, own), "name": name, **dict(zip(listed, chosen, strict=True))}
             try:
                 method = _checked(Method, settings, (), known=("method", "seeds"))
             except KeyMistake as mistake:
                 common = mistake.path and mistake.path[0] in preset.common and mistake.path[0] not in own
                 place = (*top, "common") if common else path
                 raise KeyMistake((*place, *mistake.path), str(mistake)) from mistake
+            if not method.uses("pattern"):
+                method = method.model_copy(update={"pattern": "unstructured"})
+            if method.units and preset.task.training.start_from:
+                raise KeyMistake(
+                    (*path, "units"), "a training that starts from a dense model has its width: leave units out"
+                )
             seeds = tuple(run.seeds or preset.seeds)
             cells.append(Cell(method, seeds, path, _space(preset, method, seeds, top)))
     return cells

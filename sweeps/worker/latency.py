@@ -35,6 +35,7 @@ def latency(trial: Trial, folder: Path) -> float:
     from tasks.bundles import to_bundle
 
     check()
-    model, _ = trial.task.build(trial.method)
+    task, method = trial.built
+    model, _ = task.build(method)
     model.load_state_dict(torch.load(folder / "model.ckpt", map_location="cpu", weights_only=True)["state_dict"])
     return round(sum(step_latency(Lstm(to_bundle(lstm))) for _, lstm in model.lstms()), 2)

@@ -8,12 +8,12 @@ import torch
 
 from doping.lstm import CompressedLSTM
 from doping.matrices import Plan, Shape
-from doping.matrices.blocks import BLOCK_ENTRIES
 from doping.matrices.dense import DensePlan
 from doping.matrices.doped import DopedPlan
 from doping.matrices.hybrid import HybridPlan
 from doping.matrices.kronecker import KroneckerPlan
 from doping.matrices.low_rank import LowRankPlan
+from doping.matrices.patterns import BLOCK_ENTRIES
 from doping.matrices.sparse import SparsePlan
 from doping.method import Method, RowDropout
 from doping.vocabulary import Vocabulary, tokenize
@@ -81,7 +81,7 @@ def plan(method: str, shape: Shape) -> Plan:
     rows, columns = shape
     structured = {
         "lmf": LowRankPlan(shape, 3),
-        "hmd": HybridPlan(shape, 5),
+        "hmd": HybridPlan(shape, 5, gates=1),  # as files have it
         "kp": KroneckerPlan(shape, (rows // 4, columns // 2), terms=2) if rows > columns else None,
         "dense": DensePlan(shape),
     }

@@ -8,6 +8,7 @@ import torch
 
 from data import DataError, data_hash
 from doping.method import Method
+from doping.rounding import deployed
 from doping.sizes import plan_sizes
 from sweeps.trials.outcome import Stopped
 from sweeps.trials.trial import Trial
@@ -92,3 +93,52 @@ def test_another_text_than_planned_is_refused(tmp_path):
     trial = tiny().model_copy(update={"data_hash": "0" * 64})
     with pytest.raises(DataError, match="has changed since the study was planned"):
         run(trial, tmp_path)
+
+
+def test_trials_of_hybrids_are_not_those_of_the_time_when_all_free_rows_were_of_the_input_gate():
+    now = tiny(Method(name="hmd", factor=4))
+    stacked = tiny(Method(name="hmd", factor=4, free_rows="stacked"))
+    assert now.id != stacked.id
+    assert "free_rows" not in stacked.settings
+    # A trial.json of that time, which says nothing of them, is that trial still.
+    assert Trial.model_validate_json(stacked.settings).id == stacked.id
+    assert Trial.model_validate_json(stacked.settings).method.free_rows == "stacked"
+    assert Trial.model_validate_json(now.settings).id == now.id
+    # As workers get it.
+    assert Trial.model_validate_json(stacked.model_dump_json()).id == stacked.id
+
+
+def test_a_finished_trial_is_measured_in_every_precision(tmp_path):
+    method = Method(name="pruned", size=5000, values="int8", units=24, pattern="gates", rounding={"share": 0.4})
+    trial = tiny(method)
+    outcome = run(trial, tmp_path)
+    assert outcome.dense_values == 2 * 80 * 20  # of the task's own width
+    assert 4000 <= outcome.deployed_bytes == outcome.bytes_int8 <= 5000
+    assert outcome.bytes_int4 < outcome.bytes_int8 < outcome.bytes
+    assert outcome.model_bytes > outcome.deployed_bytes
+    assert (outcome.validation, outcome.test) == (outcome.validation_int8, outcome.test_int8)
+    assert 3 < outcome.validation_int8 < outcome.validation_int4 + 0.05 < math.log2(105)
+    # The model that was saved, rounded as the exporter does, is what was measured.
+    task, own = trial.built
+    model, data = task.build(own)
+    model.load_state_dict(torch.load(tmp_path / "model.ckpt", weights_only=True)["state_dict"])
+    with deployed(model.eval(), "int8"), torch.no_grad():
+        for index, batch in enumerate(data.val_dataloader()):
+            model.validation_step(batch, index)
+    assert model.measured() == pytest.approx(outcome.validation_int8, abs=1e-6)
+
+
+def test_a_trial_with_rounding_that_was_stopped_goes_on_to_the_same_result(tmp_path, monkeypatch):
+    monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
+    trial = tiny(Method(name="lmf", factor=2, values="int4", rounding={"share": 0.8, "annealed": 0.5}))
+
+    def stop(progress):
+        if progress.step >= 33:
+            raise Stopped
+
+    for name in ("whole", "resumed"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(Stopped):
+        run(trial, tmp_path / "resumed", stop)
+    assert run(trial, tmp_path / "resumed") == run(trial, tmp_path / "whole")
