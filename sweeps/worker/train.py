@@ -11,6 +11,7 @@ import math
 import os
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from sweeps.results.curve_files import write_curve
 from sweeps.results.dense_start import start
 from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status
 from sweeps.trials.trial import Trial
-from sweeps.worker.wandb_mode import MONITOR_EVERY
+from sweeps.worker.environment import MONITOR_EVERY
 from sweeps.worker.wandb_run import WandbRun
 
 CHECKPOINT_SECONDS = 30
@@ -63,7 +64,7 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     start(trial, model)
     every = int(os.environ.get(MONITOR_EVERY, "1"))
     monitor = Monitor(data.monitored_batch(), every) if every else None
-    with _wandb_run(trial, directory, model) as run:
+    with _wandb_run(trial, directory, model, lambda line: report(Progress(0.0, 0, message="loading", notice=line))) as run:
 
         def write(points: list[CurvePoint]) -> None:
             write_curve(directory, points)
@@ -148,11 +149,11 @@ def _outcome(model: Task, curve: Curve, steps: int, status: Status, validation: 
     )
 
 
-def _wandb_run(trial: Trial, directory: Path, model: Task) -> WandbRun | nullcontext[None]:
+def _wandb_run(trial: Trial, directory: Path, model: Task, notice: Callable[[str], None]) -> WandbRun | nullcontext[None]:
     """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
     if os.environ.get("WANDB_MODE", "disabled") == "disabled":
         return nullcontext()
-    return WandbRun(trial, directory, model.metric, model.uncompressed_size())
+    return WandbRun(trial, directory, model.metric, model.uncompressed_size(), notice)
 
 
 class _Watch(pl.Callback):
