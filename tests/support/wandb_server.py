@@ -69,7 +69,8 @@ class Server:
         self.sweep_commands: list[list[dict[str, Any]]] = []
         """What the next heartbeats of an agent are answered with."""
         self.lock = threading.Lock()
-        self.key = KEY
+        self.refuse_after_viewers: int | None = None
+        """After how many questions who the user is the key is refused; None for never."""
         self.port = 0
         self._http: ThreadingHTTPServer | None = None
 
@@ -214,7 +215,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
         def _known(self) -> bool:
             kind, _, token = self.headers.get("Authorization", "").partition(" ")
-            return kind == "Basic" and base64.b64decode(token).decode() == f"api:{server.key}"
+            refused = server.refuse_after_viewers is not None and server.asked.count("Viewer") >= server.refuse_after_viewers
+            return not refused and kind == "Basic" and base64.b64decode(token).decode() == f"api:{KEY}"
 
         def _body(self) -> bytes:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
