@@ -22,7 +22,8 @@ from sweeps.results.folder import ResultsFolder
 from sweeps.running.sweep import Sweep
 from sweeps.study import study
 from sweeps.trials.dotted_names import Parts, load
-from sweeps.worker.wandb_mode import MONITOR_EVERY, wandb_environment
+from sweeps.worker import environment as worker_environment
+from sweeps.worker.wandb_mode import login_problem, wandb_environment
 
 
 def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:
@@ -65,7 +66,9 @@ def _command(options: Options, parts: Parts) -> int:
     chosen = study.with_settings(study.load(options.study), options.preset, options.settings)
     name = f"{chosen.name}-{options.preset}"
     folder = ResultsFolder(Path(options.out or f"runs/{name}"))
-    environment = wandb_environment(options.wandb, name, folder.path) | {MONITOR_EVERY: str(options.monitor)}
+    environment = wandb_environment(options.wandb, name, folder.path) | {
+        worker_environment.MONITOR_EVERY: str(options.monitor)
+    }
     workers = options.workers or len(gpus()) or cores()
     if options.dry_run:
         sizes = check_sizes(chosen, options.preset, load(parts.plan_sizes))
@@ -84,6 +87,7 @@ def _command(options: Options, parts: Parts) -> int:
         check_sizes(chosen, options.preset, load(parts.plan_sizes))
         if plan.tuning and plan.tuning.objective == "latency":
             load(parts.check_latency)()
+        environment["WANDB_MODE"] = _mode(options, environment["WANDB_MODE"], folder)
         sweep = Sweep(plan, folder, options.quiet, options.verbose)
         sweep.prepare(options.retry_failed)
         launch = Launch(
@@ -99,6 +103,22 @@ def _command(options: Options, parts: Parts) -> int:
         raise
     except OSError as error:
         raise trouble(error, folder.path) or error from error
+
+
+def _mode(options: Options, mode: str, folder: ResultsFolder) -> str:
+    """W&B's mode, once its server has been asked; what the user should know is put into the folder's notices.
+
+    Raises ``UserError`` if online was asked for and cannot be had.
+    """
+    if mode != "disabled" and (line := worker_environment.notice(os.environ)):
+        folder.notices.append(line)
+    problem = login_problem() if mode == "online" else ""
+    if problem and options.wandb == "online":
+        raise UserError(f"--wandb online: {problem}; or take --wandb offline")
+    if problem:
+        folder.notices.append(f"W&B offline: {problem}")
+        return "offline"
+    return mode
 
 
 def _look(options: Options) -> int:

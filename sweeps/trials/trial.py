@@ -18,7 +18,7 @@ RESULT_FORMAT = 1
 """Raised when the same settings give another result than before, so that old results are not taken for new ones."""
 
 
-_WHERE: dict[str, Any] = {"task": {"data": {"path"}, "training": {"start_from": {"path"}}}}
+WHERE: dict[str, Any] = {"task": {"data": {"path"}, "training": {"start_from": {"path"}}}}
 """Fields that say where something lies; others say what it is."""
 
 
@@ -64,7 +64,7 @@ class Trial(Settings):
         they are; and so are fields that were added later, while they have their default (``added_later`` in
         ``lightning_modules.settings``).
         """
-        fields = self.model_dump(mode="json", exclude=_WHERE)
+        fields = self.model_dump(mode="json", exclude=WHERE)
         return hashlib.sha256(_canonical(fields | {"format": RESULT_FORMAT}).encode()).hexdigest()[:12]
 
     @property

@@ -11,7 +11,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ from sweeps.results.curve_files import write_curve
 from sweeps.results.dense_start import start
 from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status
 from sweeps.trials.trial import Trial
-from sweeps.worker.wandb_mode import MONITOR_EVERY
+from sweeps.worker.environment import MONITOR_EVERY
 from sweeps.worker.wandb_run import WandbRun
 
 CHECKPOINT_SECONDS = 30
@@ -74,7 +74,7 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     start(trial, model)
     every = int(os.environ.get(MONITOR_EVERY, "1"))
     monitor = Monitor(data.monitored_batch(), every) if every else None
-    with _wandb_run(trial, directory, model) as run:
+    with _wandb_run(trial, directory, model, lambda line: report(Progress(0.0, 0, message="loading", notice=line))) as run:
 
         def write(points: list[CurvePoint]) -> None:
             write_curve(directory, points)
@@ -203,11 +203,11 @@ def _dense(trial: Trial) -> Size:
     return sum((dense_size(shape) for shape in trial.task.lstm_shapes().values()), Size(0, 0, 0))
 
 
-def _wandb_run(trial: Trial, directory: Path, model: Task) -> WandbRun | nullcontext[None]:
+def _wandb_run(trial: Trial, directory: Path, model: Task, notice: Callable[[str], None]) -> WandbRun | nullcontext[None]:
     """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
     if os.environ.get("WANDB_MODE", "disabled") == "disabled":
         return nullcontext()
-    return WandbRun(trial, directory, model.metric, _dense(trial))
+    return WandbRun(trial, directory, model.metric, _dense(trial), notice)
 
 
 class _Watch(pl.Callback):
