@@ -21,7 +21,7 @@ from doping.matrices import BudgetError, Matrix, Plan, plan_at_least
 from doping.matrices.base import root_mean_square
 from doping.method import Method
 from doping.patterns import matching, weights_of
-from doping.plain_weights import free_, read
+from doping.plain_weights import free_, read, widened
 
 Pattern = str | re.Pattern[str]
 Model = TypeVar("Model", bound=nn.Module)
@@ -224,8 +224,7 @@ def _check_pattern(choice: _Choice) -> None:
 @torch.no_grad()
 def _matrix(plan: Plan, weight_MN: Tensor, fresh: bool) -> Matrix:
     """The matrix that a weight becomes, with its type, device and whether it is trained."""
-    # Decompositions do not exist for numbers of 16 bits, and would be inexact.
-    wide_MN = weight_MN.detach().to(torch.promote_types(weight_MN.dtype, torch.float32))
+    wide_MN = widened(weight_MN)
     if fresh:
         matrix = plan.initialized(float(root_mean_square(wide_MN)) or (3 * weight_MN.shape[1]) ** -0.5)
     else:

@@ -44,6 +44,11 @@ def read(layer: nn.Module, name: str, shown: str) -> Tensor:
     return weight
 
 
+def widened(weight_MN: Tensor) -> Tensor:
+    """A weight in float32 at least: decompositions do not exist for numbers of 16 bits, and would be inexact."""
+    return weight_MN.detach().to(torch.promote_types(weight_MN.dtype, torch.float32))
+
+
 def free_(layer: nn.Module, name: str) -> None:
     """Take a weight out of a layer, with all that makes it."""
     if parametrize.is_parametrized(layer, name):
