@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from doping.lstm import CompressedLSTM
+from doping.layers import CompressedLayer, compressed_layers
 from doping.matrices import Doped
 
 Part = Literal["structured", "sparse"]
@@ -71,22 +71,21 @@ def energy(matrix: Doped, x: Tensor) -> Energy:
 def only(model: nn.Module, part: Part) -> Iterator[None]:
     """Within the context every doped matrix of a model consists of one of its parts, the other one is off."""
     kept = doped_matrices(model)
-    for lstm, name, matrix in kept:
-        lstm.matrices[name] = matrix.structured if part == "structured" else matrix.sparse
+    for layer, name, matrix in kept:
+        layer.matrices[name] = matrix.structured if part == "structured" else matrix.sparse
     try:
         yield
     finally:
-        for lstm, name, matrix in kept:
-            lstm.matrices[name] = matrix
+        for layer, name, matrix in kept:
+            layer.matrices[name] = matrix
 
 
-def doped_matrices(model: nn.Module) -> list[tuple[CompressedLSTM, str, Doped]]:
-    """Every doped matrix, the LSTM that it is in, and its name there."""
+def doped_matrices(model: nn.Module) -> list[tuple[CompressedLayer, str, Doped]]:
+    """Every doped matrix, the layer that it is in, and its name there."""
     return [
-        (lstm, name, matrix)
-        for lstm in model.modules()
-        if isinstance(lstm, CompressedLSTM)
-        for name, matrix in lstm.matrices.items()
+        (layer, name, matrix)
+        for _, layer in compressed_layers(model)
+        for name, matrix in layer.named_matrices()
         if isinstance(matrix, Doped)
     ]
 

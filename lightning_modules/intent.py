@@ -76,7 +76,7 @@ class IntentClassifier(Task):
             self.embedding.embedding_dim,
             model.hidden,
             model.layers,
-            dropout=model.dropout,
+            dropout=model.dropout if model.layers > 1 else 0.0,
             bidirectional=True,
             method=method,
         )

@@ -168,7 +168,12 @@ def _shorthand(method: Method) -> dict[str, str | float]:
     rate = (
         f"from {annealing.start:g}, over {annealing.length:g}, exponent {annealing.exponent:g}" if method.sparse else "none"
     )
-    grouped = {"label": method.label, "factor": method.factor, "cmr": method.cmr.probability, "anneal_rate": rate}
+    grouped: dict[str, str | float] = {
+        "label": method.label,
+        "factor": method.factor,
+        "cmr": method.cmr.probability,
+        "anneal_rate": rate,
+    }
     return grouped | {"commit": machine.commit()}
 
 
