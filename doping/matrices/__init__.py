@@ -23,10 +23,32 @@ from doping.matrices.low_rank import LowRankPlan
 from doping.matrices.sparse import Sparse, SparsePlan
 from doping.method import Method
 
-__all__ = ["Budget", "BudgetError", "Doped", "Matrix", "Plan", "Shape", "Size", "Sparse", "plan_matrix"]
+__all__ = ["Budget", "BudgetError", "Doped", "Matrix", "Plan", "Shape", "Size", "Sparse", "plan_at_least", "plan_matrix"]
+
+LEEWAY = 1.5
+"""How many times smaller than asked a matrix of a user's own model may become, where its family has no plan in between."""
 
 STRUCTURED: dict[str, type[StructuredPlan]] = {"lmf": LowRankPlan, "hmd": HybridPlan, "kp": KroneckerPlan}
 """The structured families by their name; each can be doped."""
+
+
+def plan_at_least(method: Method, shape: Shape) -> Plan:
+    """The plan of a matrix that is as small as asked, or a little smaller: by at most ``LEEWAY`` times.
+
+    For a model of one's own, where the plan of exactly the factor, which ``plan_matrix`` gives, does not matter.
+
+    Raises:
+        BudgetError: if the method has no such plan.
+        ValueError: as ``plan_matrix``.
+
+    """
+    try:
+        return plan_matrix(method, shape)
+    except BudgetError as error:
+        above = [factor for factor in error.nearest if method.factor < factor <= LEEWAY * method.factor]
+        if not above:
+            raise
+        return plan_matrix(method.model_copy(update={"factor": min(above)}), shape)
 
 
 def plan_matrix(method: Method, shape: Shape) -> Plan:
@@ -53,6 +75,6 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
         largest = budget.reached(shape, structured.size())
         hint = "; or give structured_share, to take a structured part of lower rank" if family == "kp" else ""
         nearest = [(f"{structured} alone", largest)]
-        raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + hint)
+        raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + hint, [largest])
     sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), entries), method.pattern)
     return DopedPlan(shape, structured, sparse, method.sparse_variance, method.cmr)

@@ -24,7 +24,17 @@ Shape = tuple[int, int]
 
 
 class BudgetError(ValueError):
-    """A family cannot have the size that was asked for; the message names the nearest factors it can have."""
+    """A family cannot have the size that was asked for; the message names the nearest factors it can have.
+
+    ``nearest`` are these factors, exactly.
+    """
+
+    def __init__(self, message: str, nearest: Iterable[float] = ()) -> None:
+        super().__init__(message)
+        self.nearest = tuple(nearest)
+
+    def __reduce__(self) -> tuple[type[BudgetError], tuple[str, tuple[float, ...]]]:
+        return type(self), (str(self), self.nearest)
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,7 @@ class Budget:
         if not self.met_by(reached):
             limit = f"beside a structured part of {spent.values:,} values" if spent.values else "with a sparse matrix"
             limit += f" in blocks of {entries}" if entries > 1 else ""
-            raise BudgetError(self.refusal(shape, limit, [(f"{nonzeros:,} nonzeros", reached)]))
+            raise BudgetError(self.refusal(shape, limit, [(f"{nonzeros:,} nonzeros", reached)]), [reached])
         return nonzeros
 
     def met_by(self, factor: float) -> bool:
@@ -152,7 +162,7 @@ class Budget:
         above = [choice for choice in factors if choice[1] > self.factor]
         nearest = [max(below, key=lambda c: c[1])] if below else []
         nearest += [min(above, key=lambda c: c[1])] if above else []
-        raise BudgetError(self.refusal(shape, family, nearest))
+        raise BudgetError(self.refusal(shape, family, nearest), [reached for _, reached in nearest])
 
 
 def compression_factor(dense: Size, compressed: Size, unit: Literal["values", "bytes"]) -> float:
