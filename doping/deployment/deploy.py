@@ -82,9 +82,9 @@ def _deployed(layer: CompressedLayer, values: Values) -> nn.Module:
 def _direction(layer: CompressedLayer, matrices: dict[str, Matrix], suffix: str) -> Any:
     kinds = {"input": "ih", "recurrent": "hh", "projection": "hr"}
     own = {kind: matrices[f"weight_{short}{suffix}"] for kind, short in kinds.items() if f"weight_{short}{suffix}" in matrices}
-    biases = {f"{kind}_bias": _array(layer, f"bias_{short}{suffix}") for kind, short in kinds.items() if kind != "projection"}
-    kind = mode_of(layer).lower()
-    return packed(kind, own, biases if layer.bias else {}, reverse=suffix.endswith("_reverse"))
+    biased = ("input", "recurrent") if layer.bias else ()
+    biases = {f"{kind}_bias": _array(layer, f"bias_{kinds[kind]}{suffix}") for kind in biased}
+    return packed(mode_of(layer).lower(), own, biases, reverse=suffix.endswith("_reverse"))
 
 
 def _array(layer: nn.Module, name: str) -> npt.NDArray[Any]:

@@ -94,10 +94,15 @@ class DeployedRecurrent(nn.Module):
         return y, self._given_back(last)
 
     def _packed(self, input: PackedSequence, hx: State | None) -> tuple[PackedSequence, State]:
-        x, lengths = pad_packed_sequence(input)
-        y, last = self._layers(x, self._states(hx, x.shape[1], True), lengths)
-        packed = pack_padded_sequence(y, lengths, enforce_sorted=input.sorted_indices is None)
-        made = PackedSequence(packed.data, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
+        x, lengths = pad_packed_sequence(PackedSequence(input.data, input.batch_sizes))  # sorted by length, as it is packed
+        states = self._states(hx, x.shape[1], True)
+        if input.sorted_indices is not None:
+            states = [part.index_select(1, input.sorted_indices) for part in states]
+        y, last = self._layers(x, states, lengths)
+        if input.unsorted_indices is not None:
+            last = [part.index_select(1, input.unsorted_indices) for part in last]
+        packed = pack_padded_sequence(y, lengths)
+        made = PackedSequence(packed.data, packed.batch_sizes, input.sorted_indices, input.unsorted_indices)
         return made, self._given_back(last)
 
     def _layers(self, x: Tensor, states: list[Tensor], lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from doping.deployment.packing import ready
 from doping.inference.kernels.lengths import forward_to_lengths
+from doping.inference.kernels.recurrent import Recurrent
 
 _LIBRARY = torch.library.Library("doping", "DEF")
 _LIBRARY.define("linear(Tensor x, Tensor packed, int outputs) -> Tensor")
@@ -35,9 +36,15 @@ def _linear(x: Tensor, packed: Tensor, outputs: int) -> Tensor:
 def _recurrent(
     x: Tensor, packed: Tensor, h: Tensor | None, c: Tensor | None, lengths: Tensor | None, outputs: int, cells: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    layer, _ = ready(packed)
+    return run(ready(packed)[0], x, h, c, lengths)
+
+
+def run(
+    layer: Recurrent, x: Tensor, h: Tensor | None, c: Tensor | None, lengths: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A layer in one direction: x (T, B, I), h (B, O), c (B, H) → outputs (T, B, O), last h and c (empty where there is none)."""
     x_TBI = _numpy(x)
-    sizes = (outputs, cells) if cells else (outputs,)
+    sizes = (layer.output_size, layer.hidden_size) if layer.has_cell_state else (layer.output_size,)
     zeros = (np.zeros((x_TBI.shape[1], size), np.float32) for size in sizes)
     state = [zero if part is None else _numpy(part) for part, zero in zip((h, c), zeros, strict=False)]
     if lengths is None:
@@ -45,7 +52,7 @@ def _recurrent(
     else:
         y, *last = forward_to_lengths(layer, x_TBI, lengths.cpu().numpy(), *state)
     made = [torch.from_numpy(np.ascontiguousarray(part)).to(x.dtype) for part in (y, *last)]
-    return made[0], made[1], made[2] if cells else x.new_empty(0)
+    return made[0], made[1], made[2] if layer.has_cell_state else x.new_empty(0)
 
 
 def _numpy(x: Tensor) -> Any:
@@ -73,4 +80,24 @@ for _name, _kernel, _fake in (("linear", _linear, _fake_linear), ("recurrent", _
     torch.library.register_fake(f"doping::{_name}", _fake, lib=_LIBRARY)
     torch.library.register_autograd(f"doping::{_name}", _no_gradient, lib=_LIBRARY)
 
-linear, recurrent = torch.ops.doping.linear.default, torch.ops.doping.recurrent.default
+
+def linear(x: Tensor, packed: Tensor, outputs: int) -> Tensor:
+    """x (..., I) → (..., O), with the weight and bias of these bytes."""
+    if torch.onnx.is_in_onnx_export():
+        from doping.deployment import onnx_nodes
+
+        return onnx_nodes.linear(x, packed, outputs)
+    y: Tensor = torch.ops.doping.linear.default(x, packed, outputs)
+    return y
+
+
+def recurrent(
+    x: Tensor, packed: Tensor, h: Tensor | None, c: Tensor | None, lengths: Tensor | None, outputs: int, cells: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x (T, B, I) and a state h (B, O), c (B, H) → outputs (T, B, O) and the last state; ``cells`` is H, or 0 without c."""
+    if torch.onnx.is_in_onnx_export():
+        from doping.deployment import onnx_nodes
+
+        return onnx_nodes.recurrent(x, packed, h, c, lengths, outputs, cells)
+    y, last_h, last_c = torch.ops.doping.recurrent.default(x, packed, h, c, lengths, outputs, cells)
+    return y, last_h, last_c

@@ -67,9 +67,22 @@ class Unpacked:
             found.append(Sparse(sparse["pattern"], (sparse["shape"][0], sparse["shape"][1]), **of_sparse))
         return Sum(*found) if len(found) == 2 else found[0]  # type: ignore[arg-type]
 
+    def ready(self) -> Any:
+        """What runs it: a ``Product``, or a ``Recurrent``."""
+        if self.described["kind"] == "linear":
+            return Product(self.matrices["weight"])
+        return Recurrent(
+            self.described["kind"],
+            self.matrices["input"],
+            self.matrices["recurrent"],
+            self.matrices.get("projection"),
+            self.arrays.get("input_bias"),
+            self.arrays.get("recurrent_bias"),
+            reverse=self.described["reverse"],
+        )
 
-Ready = Product | Recurrent
-_READY: dict[int, tuple[weakref.ref[Tensor], int, Ready, npt.NDArray[np.float32] | None]] = {}
+
+_READY: dict[int, tuple[weakref.ref[Tensor], int, Any, npt.NDArray[np.float32] | None]] = {}
 """By the identity of the bytes: they, their version, and what runs."""
 
 
@@ -79,24 +92,7 @@ def ready(packed_N: Tensor) -> tuple[Any, npt.NDArray[np.float32] | None]:
     version = 0 if packed_N.is_inference() else packed_N._version
     known = _READY.get(key)
     if known is None or known[0]() is not packed_N or known[1] != version:
-        made, bias = _made(Unpacked(packed_N))
-        known = weakref.ref(packed_N, lambda _: _READY.pop(key, None)), version, made, bias
+        layer = Unpacked(packed_N)
+        known = weakref.ref(packed_N, lambda _: _READY.pop(key, None)), version, layer.ready(), layer.arrays.get("bias")
         _READY[key] = known
     return known[2], known[3]
-
-
-def _made(layer: Unpacked) -> tuple[Ready, npt.NDArray[np.float32] | None]:
-    if layer.described["kind"] == "linear":
-        return Product(layer.matrices["weight"]), layer.arrays.get("bias")
-    return (
-        Recurrent(
-            layer.described["kind"],
-            layer.matrices["input"],
-            layer.matrices["recurrent"],
-            layer.matrices.get("projection"),
-            layer.arrays.get("input_bias"),
-            layer.arrays.get("recurrent_bias"),
-            reverse=layer.described["reverse"],
-        ),
-        None,
-    )
