@@ -6,8 +6,8 @@
     doping.compress_(model, {"encoder.rnn": Method(name="doped_kp", factor=20)})
     annealer = doping.Annealer(model, total_steps=10_000)      # annealer.step() after each optimizer.step()
 
-This package is the library. It imports nothing of the rest of the project, and no Lightning. What is named here is loaded when
-it is first used, so that ``doping.inference`` runs without PyTorch.
+This package is the library. It imports nothing of the rest of the project, and no Lightning. What is named here is loaded
+when it is first used, so that ``doping.inference`` runs without PyTorch.
 """
 
 from __future__ import annotations

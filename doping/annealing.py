@@ -18,16 +18,16 @@ GRADIENT_STEPS = 100
 """Optimizer steps that the running mean of a squared gradient goes back."""
 
 PATIENCE = 50
-"""Steps in which no compressed weight changes, after which the optimizer is taken not to know them: a scaler of gradients in 16
-bits skips the first few steps, too."""
+"""Steps in which no compressed weight changes, after which the optimizer is taken not to know them: a scaler of gradients in
+16 bits skips the first few steps, too."""
 
 
 class Annealer:
     """Takes every sparse part of a model from dense to its planned size in the course of a training.
 
-    Each layer has its own schedule, that of its :class:`doping.Method`. In each step the mask is applied again, since momentum
-    moves pruned weights, and then is pruned what the schedule says. After the end of the schedule the masks stay as they are.
-    Row dropout falls to zero with it, where the method says so.
+    Each layer has its own schedule, that of its :class:`doping.Method`. In each step the mask is applied again, since
+    momentum moves pruned weights, and then is pruned what the schedule says. After the end of the schedule the masks stay as
+    they are. Row dropout falls to zero with it, where the method says so.
 
     Args:
         model: a model with compressed layers; made after ``compress_``, like the optimizer.
@@ -43,8 +43,8 @@ class Annealer:
             raise CompressionError(f"the model is a {type(model).__name__}; expected a torch.nn.Module")
         if not isinstance(total_steps, int) or isinstance(total_steps, bool) or total_steps < 1:
             raise CompressionError(
-                f"total_steps is {total_steps!r}; expected the number of optimizer steps of the whole training, a whole number "
-                "of at least 1: epochs times batches, divided by the batches that are accumulated"
+                f"total_steps is {total_steps!r}; expected the number of optimizer steps of the whole training, a whole "
+                "number of at least 1: epochs times batches, divided by the batches that are accumulated"
             )
         self.model = model
         self.total_steps = total_steps
@@ -68,8 +68,8 @@ class Annealer:
         """To be called after each optimizer step, and before the gradients are set to zero.
 
         Raises:
-            CompressionError: the values are judged by their gradients, and there are none; or no compressed weight has changed
-                in the first 50 steps.
+            CompressionError: the values are judged by their gradients, and there are none; or no compressed weight has
+                changed in the first 50 steps.
 
         """
         self.advance_to(self.steps + 1)
@@ -128,7 +128,7 @@ class Annealer:
             at_once: prune all that is left to prune now, without training; this costs quality.
 
         Raises:
-            UnfinishedError: the schedule is not over; the message says how many steps are left, and which layers are too large.
+            UnfinishedError: the schedule is not over; the message says which steps are left, and which layers are too large.
 
         """
         if at_once:
@@ -146,8 +146,8 @@ class Annealer:
             return ""
         return (
             f"the pruning is not over: {self.steps:,} of {self.total_steps:,} steps are done, and it ends with step "
-            f"{self.last_step:,}; {too_large}. Train on (annealer.step() after each optimizer step), or give the steps that the "
-            "training really has as total_steps, or prune now with annealer.finish_(at_once=True)"
+            f"{self.last_step:,}; {too_large}. Train on (annealer.step() after each optimizer step), or give the steps that "
+            "the training really has as total_steps, or prune now with annealer.finish_(at_once=True)"
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -215,8 +215,8 @@ class Annealer:
             self._untouched = None
         elif steps > PATIENCE:
             raise CompressionError(
-                f"no compressed weight has changed in {steps - 1} steps: the optimizer does not know them; make the optimizer after "
-                "compress_, with model.parameters()"
+                f"no compressed weight has changed in {steps - 1} steps: the optimizer does not know them; make the "
+                "optimizer after compress_, with model.parameters()"
             )
 
 

@@ -1,4 +1,7 @@
-"""Compress the layers of a model of one's own, in place: ``compress_(model, {"encoder.rnn": Method(name="doped_kp", factor=20)})``."""
+"""Compress the layers of a model of one's own, in place.
+
+compress_(model, {"encoder.rnn": Method(name="doped_kp", factor=20)})
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from doping.errors import CompressionError
-from doping.layers import CompressedLayer, compressed_class, weight_names
+from doping.layer_types import weight_names
+from doping.layers import CompressedLayer, compressed_class
 from doping.matrices import BudgetError, Matrix, Plan, plan_at_least
 from doping.matrices.base import root_mean_square
 from doping.method import Method
 from doping.patterns import matching, weights_of
-from doping.plain_weights import free_, read
+from doping.plain_weights import free_, read, widened
 
 Pattern = str | re.Pattern[str]
 Model = TypeVar("Model", bound=nn.Module)
@@ -43,7 +47,7 @@ def compress_(
         model: any module, or a layer itself (its name is ``""``, the pattern ``"*"``).
         methods: for each pattern of names, how to compress what it matches: a layer (``"encoder.rnn"``), or one weight of a
             layer (``"encoder.rnn.weight_hh_l0"``). A pattern is a name, a glob (``"encoder.*"``) or a regular expression
-            (``r"head\\..*"``). Supported are LSTM, GRU, RNN, their cells, and Linear.
+            (``r"head.+"``). Supported are LSTM, GRU, RNN, their cells, and Linear.
         exclude: patterns of what is left as it is.
         fresh: draw the matrices at random, with the root mean square of the weights that the layers have; by default they
             start as near to these weights as they can.
@@ -104,7 +108,7 @@ class _Planned:
             free_(self.layer, choice.weight)
         self.layer.__class__ = compressed_class(type(self.layer), tuple(choice.weight for choice, _, _ in self.made))
         assert isinstance(self.layer, CompressedLayer)
-        self.layer._become(
+        self.layer.compress(
             {choice.weight: matrix for choice, _, matrix in self.made},
             {choice.weight: plan for choice, plan, _ in self.made},
             {choice.weight: choice.method for choice, _, _ in self.made},
@@ -129,7 +133,8 @@ def _check_arguments(model: object, methods: object, small: object) -> None:
     for pattern, method in methods.items():
         if not isinstance(method, Method):
             raise CompressionError(
-                f'the method of pattern {pattern!r} is {method!r}; expected a Method, such as Method(name="doped_kp", factor=20)'
+                f"the method of pattern {pattern!r} is {method!r}; expected a Method, such as "
+                'Method(name="doped_kp", factor=20)'
             )
     if small not in ("keep", "raise"):
         raise CompressionError(f"small is {small!r}; expected 'keep' or 'raise'")
@@ -175,8 +180,8 @@ def _refuse_shared(model: nn.Module, layers: Mapping[nn.Module, list[_Choice]]) 
             if weight is not None and len(owners[weight]) > 1:
                 shared = sorted(f"{names[module]}.{name}".lstrip(".") for module, name in owners[weight])
                 raise CompressionError(
-                    f"{' and '.join(shared)} are one parameter; compressed they would no longer be: exclude {choice.name!r}, "
-                    "or give one of them a weight of its own first"
+                    f"{' and '.join(shared)} are one parameter; compressed they would no longer be: exclude "
+                    f"{choice.name!r}, or give one of them a weight of its own first"
                 )
 
 
@@ -219,8 +224,7 @@ def _check_pattern(choice: _Choice) -> None:
 @torch.no_grad()
 def _matrix(plan: Plan, weight_MN: Tensor, fresh: bool) -> Matrix:
     """The matrix that a weight becomes, with its type, device and whether it is trained."""
-    # Decompositions do not exist for numbers of 16 bits, and would be inexact.
-    wide_MN = weight_MN.detach().to(torch.promote_types(weight_MN.dtype, torch.float32))
+    wide_MN = widened(weight_MN)
     if fresh:
         matrix = plan.initialized(float(root_mean_square(wide_MN)) or (3 * weight_MN.shape[1]) ** -0.5)
     else:

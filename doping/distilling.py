@@ -20,8 +20,9 @@ def distillation(
     Args:
         outputs: logits (..., classes), or any tensor of values: a regression, hidden states, embeddings.
         expected: the same of the teacher, of the same shape.
-        of: ``classes``: the divergence KL(teacher ‖ model) of the classes' probabilities at the temperature T, times T², as Hinton,
-            Vinyals & Dean 2015 have it (arXiv 1503.02531), a mean over all places; ``values``: the mean squared difference.
+        of: ``classes``: the divergence KL(teacher ‖ model) of the classes' probabilities at the temperature T, times T², as
+            Hinton, Vinyals & Dean 2015 have it (arXiv 1503.02531), a mean over all places; ``values``: the mean squared
+            difference.
         temperature: T, for classes; larger lets small probabilities count more.
 
     Raises:

@@ -15,32 +15,22 @@ When a weight is composed:
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from doping.errors import CompressionError
+from doping.layer_types import CELLS, initial_bound, parameter_names, weight_names
 from doping.matrices import Matrix, Plan, Size
 from doping.matrices.base import uniform
-from doping.matrices.budget import dense_size
+from doping.matrices.dense import Dense
 from doping.method import Method
 from doping.origin import Origin
+from doping.plan_records import differences, packed
 
-CELLS = (nn.LSTMCell, nn.GRUCell, nn.RNNCell)
-LAYERS = (nn.LSTM, nn.GRU, nn.RNN, *CELLS, nn.Linear)
-"""What can be compressed; subclasses of these too."""
-
-
-def weight_names(layer: nn.Module) -> list[str]:
-    """Names of the weight matrices of a layer, in the order of PyTorch."""
-    if isinstance(layer, nn.RNNBase):
-        kinds = ("ih", "hh", "hr") if layer.proj_size else ("ih", "hh")
-        suffixes = ("", "_reverse") if layer.bidirectional else ("",)
-        return [f"weight_{kind}_l{i}{suffix}" for i in range(layer.num_layers) for suffix in suffixes for kind in kinds]
-    return ["weight_ih", "weight_hh"] if isinstance(layer, CELLS) else ["weight"]
+Weights = dict[str, Tensor]
 
 
 class CompressedLayer(nn.Module):
@@ -58,16 +48,26 @@ class CompressedLayer(nn.Module):
     plans: dict[str, Plan]
     methods: dict[str, Method]
     kept_dense: dict[str, str]
-    _plain: type[nn.Module]
-    """The class that the layer had."""
 
-    def _become(
+    _composed: ClassVar[tuple[str, ...]] = ()
+    """Names that are no parameters any more."""
+    _base: ClassVar[type[nn.Module]]
+    """The class that was given to ``compressed_class``."""
+    _given: Weights | None = None
+    """The weights of the pass that is under way."""
+    _kept: tuple[Origin, Weights] | None = None
+    """Those of evaluation."""
+    _drawn: tuple[Origin, Weights] | None = None
+    """Those of a cell since the last backward pass."""
+
+    def compress(
         self,
         matrices: Mapping[str, Matrix],
         plans: Mapping[str, Plan],
         methods: Mapping[str, Method],
         kept: Mapping[str, str],
     ) -> None:
+        """Take matrices in place of weights, which are no parameters any more; arguments are the attributes of the class."""
         self.matrices = nn.ModuleDict(matrices)
         self.plans, self.methods, self.kept_dense = dict(plans), dict(methods), dict(kept)
         self._forget()
@@ -75,22 +75,26 @@ class CompressedLayer(nn.Module):
     @classmethod
     def plain_class(cls) -> type[nn.Module]:
         """The class of the layer before it was compressed."""
-        return next(base for base in cls.__mro__ if not issubclass(base, CompressedLayer))
+        return next(base for base in cls.__mro__ if issubclass(base, nn.Module) and not issubclass(base, CompressedLayer))
 
     @torch.no_grad()
     def become_plain_(self) -> None:
         """Make it the layer that it was, with the composed weights as parameters."""
         self._forget()
-        trained = {name: any(p.requires_grad for p in matrix.parameters()) for name, matrix in self.named_matrices()}
-        weights = {name: matrix.dense().clone() for name, matrix in self.named_matrices()}
-        for name in ("matrices", "plans", "methods", "kept_dense", "_given", "_kept", "_drawn"):
+        parameters = {name: self._plain_parameter(name) for name in self._composed}
+        for name in (*self._modules, "plans", "methods", "kept_dense", "_given", "_kept", "_drawn"):
             delattr(self, name)
         self.__class__ = self.plain_class()  # type: ignore[assignment]
-        for name, weight_MN in weights.items():
-            setattr(self, name, nn.Parameter(weight_MN, trained[name]))
-        _in_order_(self)
+        others = dict(self._parameters)
+        self._parameters.clear()
+        for name in dict.fromkeys([*parameter_names(self), *others]):
+            self.register_parameter(name, parameters.get(name, others.get(name)))
         if isinstance(self, nn.RNNBase):
             self._init_flat_weights()
+
+    def _plain_parameter(self, name: str) -> nn.Parameter:
+        matrix = self.matrix(name)
+        return nn.Parameter(matrix.dense().clone(), any(parameter.requires_grad for parameter in matrix.parameters()))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer does, with the weights of this pass."""
@@ -99,18 +103,19 @@ class CompressedLayer(nn.Module):
         return self._pass(args, kwargs)
 
     def _pass(self, args: Any, kwargs: Any) -> Any:
-        kept = not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_grad_enabled() or self.training)
-        self._given = self._kept_weights() if kept else self._fresh_weights()
+        self._given = self._kept_weights() if self._may_keep() else self._fresh_weights()
         try:
             return super().forward(*args, **kwargs)
         finally:
             self._given = None
-            if isinstance(self, nn.RNNBase):
-                self._release_flat_weights()
+            self._release_flat_weights()
 
-    def _fresh_weights(self) -> dict[str, Tensor]:
+    def _may_keep(self) -> bool:
+        return not (self.training or torch.is_grad_enabled() or _traced())
+
+    def _fresh_weights(self) -> Weights:
         """The weights of one pass in training, or with gradients."""
-        if not isinstance(self, CELLS) or torch.compiler.is_compiling() or torch.jit.is_tracing() or not _may_be_shared():
+        if not isinstance(self, CELLS) or not _may_be_shared():
             return {name: matrix.sample() for name, matrix in self.named_matrices()}
         if self._drawn is None or not self._drawn[0].holds():
             weights = {name: matrix.sample() for name, matrix in self.named_matrices()}
@@ -118,45 +123,56 @@ class CompressedLayer(nn.Module):
             for weight in weights.values():
                 if weight.requires_grad and not weight.is_leaf:
                     # Once gradients went through them, their graph is gone.
-                    weight.register_hook(functools.partial(_forget_drawn, self))
+                    weight.register_hook(functools.partial(_forget_drawn, self))  # type: ignore[no-untyped-call]
         return self._drawn[1]
 
-    def _kept_weights(self) -> dict[str, Tensor]:
+    def _kept_weights(self) -> Weights:
         """The weights in evaluation; composed again where anything that they are made of has changed."""
         if self._kept is None or not self._kept[0].holds():
             with torch.inference_mode(False), torch.no_grad():
                 weights = {name: matrix.dense() for name, matrix in self.named_matrices()}
             self._kept = Origin(self.matrices), weights
             if isinstance(self, nn.RNNBase):
-                self._flatten_kept_weights(weights)
+                self._given = weights
+                self._update_flat_weights()
+                super().flatten_parameters()  # type: ignore[misc]
+                self._given = None
         return self._kept[1]
 
-    def _weight(self, name: str) -> Tensor:
+    def composed(self, name: str) -> Tensor:
         """A weight as it is read from outside, (m, n): without noise; within a forward pass that of the pass."""
         if self._given is not None:
             return self._given[name]
-        if not (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing()):
-            return self._kept_weights()[name]
-        return self._matrix(name).dense()
+        return self._kept_weights()[name] if self._may_keep() else self.matrix(name).dense()
 
     def named_matrices(self) -> Iterator[tuple[str, Matrix]]:
         """The compressed weights with their names, in the order of PyTorch."""
-        return ((name, self._matrix(name)) for name in self.matrices)
+        return ((name, self.matrix(name)) for name in self.matrices)
 
-    def _matrix(self, name: str) -> Matrix:
+    def all_matrices(self) -> Iterator[tuple[str, Matrix]]:
+        """The same with the weights that were left dense."""
+        for name in weight_names(self):
+            yield name, self.matrix(name) if name in self.matrices else Dense(self.get_parameter(name))
+
+    def matrix(self, name: str) -> Matrix:
+        """The matrix of a weight."""
         matrix = self.matrices[name]
         assert isinstance(matrix, Matrix)
         return matrix
 
     def size(self) -> Size:
-        """Size of all weight matrices at this moment, those that were left dense included; biases are not counted."""
-        sizes = (matrix.size() for matrix in self.matrices.values() if isinstance(matrix, Matrix))
-        return sum(sizes, sum((dense_size(_shape(self.get_parameter(name))) for name in self.kept_dense), Size(0, 0, 0)))
+        """Size of all weight matrices at this moment; biases are not counted."""
+        return sum((matrix.size() for _, matrix in self.all_matrices()), Size(0, 0, 0))
 
     def planned_size(self) -> Size:
         """The same once all pruning is over."""
-        sizes = (plan.size() for plan in self.plans.values())
-        return sum(sizes, sum((dense_size(_shape(self.get_parameter(name))) for name in self.kept_dense), Size(0, 0, 0)))
+        sizes = (self.plans[name].size() if name in self.plans else matrix.size() for name, matrix in self.all_matrices())
+        return sum(sizes, Size(0, 0, 0))
+
+    @property
+    def method_label(self) -> str:
+        """How it is compressed, in messages: ``doped_kp + cmr``; several methods with / between them."""
+        return " / ".join(dict.fromkeys(method.label for method in self.methods.values()))
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -164,37 +180,32 @@ class CompressedLayer(nn.Module):
         if "matrices" not in self._modules:  # the constructor of the layer asks for it, before it is compressed
             super().reset_parameters()  # type: ignore[misc]
             return
-        hidden = self.in_features if isinstance(self, nn.Linear) else self.hidden_size
-        std = (3 * hidden) ** -0.5
+        std = initial_bound(self) / 3**0.5
         for name, matrix in self.named_matrices():
-            _take_over(matrix, self.plans[name].initialized(std))
-        for parameter in self._parameters.values():
-            if parameter is not None:
+            drawn = self.plans[name].initialized(std)
+            pairs = zip([*matrix.parameters(), *matrix.buffers()], [*drawn.parameters(), *drawn.buffers()], strict=True)
+            for mine, theirs in pairs:
+                mine.copy_(theirs)
+        inside_matrices = {id(parameter) for parameter in self.matrices.parameters()}
+        for parameter in self.parameters():
+            if id(parameter) not in inside_matrices:
                 parameter.copy_(std * uniform(*parameter.shape))
 
     def flatten_parameters(self) -> None:
-        """Nothing: weights of training are composed anew each time, those of evaluation are put side by side when composed."""
-
-    def _flatten_kept_weights(self, weights: dict[str, Tensor]) -> None:
-        self._given = weights
-        self._update_flat_weights()
-        super().flatten_parameters()  # type: ignore[misc]
-        self._given = None
+        """Nothing: weights of training are composed in each pass, those of evaluation are put side by side when composed."""
 
     def _update_flat_weights(self) -> None:
-        # PyTorch looks for parameters that have been replaced; here all weights are new in each pass.
-        self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
+        # PyTorch looks for parameters that were replaced; here all weights are new in each pass.
+        self._flat_weights = [getattr(self, name) for name in parameter_names(self)]
 
     def _release_flat_weights(self) -> None:
         """Let go of the weights of a pass: they hold its graph."""
-        self._flat_weights = [self._parameters.get(name) for name in self._flat_weights_names]
+        if isinstance(self, nn.RNNBase):
+            self._flat_weights = [self._parameters.get(name) for name in parameter_names(self)]
 
     def _forget(self) -> None:
-        self._given: dict[str, Tensor] | None = None
-        self._kept: tuple[Origin, dict[str, Tensor]] | None = None
-        self._drawn: tuple[Origin, dict[str, Tensor]] | None = None
-        if isinstance(self, nn.RNNBase):
-            self._release_flat_weights()
+        self._given = self._kept = self._drawn = None
+        self._release_flat_weights()
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; weights that were kept are forgotten."""
@@ -202,8 +213,8 @@ class CompressedLayer(nn.Module):
         return super().train(mode)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        self._given = dict.fromkeys(self._composed)  # nothing need be composed on the way
-        super()._apply(fn, recurse)
+        self._given = dict.fromkeys(self._composed)  # type: ignore[assignment]  # nothing need be composed on the way
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._forget()
         return self
 
@@ -215,63 +226,58 @@ class CompressedLayer(nn.Module):
 
     def __reduce__(self) -> Any:
         # The class was made at run time, so pickle cannot find it by a name.
-        return _empty, (self._plain, tuple(self._composed)), self.__getstate__()
-
-    def get_extra_state(self) -> Tensor:
-        """What each weight is compressed to, for the checkpoint: JSON as bytes, because checkpoints hold tensors."""
-        return torch.tensor(list(json.dumps(self.described()).encode()), dtype=torch.uint8)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Checked when the checkpoint is loaded."""
+        return _empty, (self._base, self._composed), self.__getstate__()
 
     def described(self) -> dict[str, str]:
-        return {
-            name: f"{self.methods[name].name} at {self.methods[name].factor:g}x: {plan}" for name, plan in self.plans.items()
-        }
+        """What each compressed weight is to be, by its name."""
+        return {name: f"{self.methods[name].name} at {self.methods[name].factor:g}x: {p}" for name, p in self.plans.items()}
+
+    def get_extra_state(self) -> Tensor:
+        """For the checkpoint: what each weight is to be, as bytes, because checkpoints hold tensors."""
+        return packed(self.described())
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing: it is checked when the checkpoint is loaded."""
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         key = f"{prefix}_extra_state"
-        if key in state_dict:
-            rest[-1].extend(self._differences(prefix, json.loads(bytes(state_dict[key].tolist()))))
-        elif any(name.startswith(f"{prefix}matrices.") for name in state_dict):
-            state_dict[key] = self.get_extra_state()  # of a version that did not write it
-        elif dense := [name for name in self.matrices if f"{prefix}{name}" in state_dict]:
-            rest[-1].append(
-                f"the checkpoint has {prefix}{dense[0]} as a dense weight, and this layer is compressed: "
-                "load a dense checkpoint before compress_"
-            )
+        rest[-1].extend(differences(state_dict, prefix, self.described()))
+        if key not in state_dict and any(name.startswith(f"{prefix}matrices.") for name in state_dict):
+            state_dict[key] = self.get_extra_state()  # a checkpoint of a version that did not write it
         self._forget()
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def _differences(self, prefix: str, theirs: Mapping[str, str]) -> Iterator[str]:
-        ours = self.described()
-        for name in dict.fromkeys([*ours, *theirs]):
-            if ours.get(name) != theirs.get(name):
-                yield (
-                    f"the checkpoint has {prefix}{name} as {theirs.get(name, 'a dense weight')}; this model has it as "
-                    f"{ours.get(name, 'a dense weight')}: compress the model as that of the checkpoint was"
-                )
-
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in getattr(self, "_composed", ()):
+        if name in self._composed:
             raise CompressionError(
-                f"{name} of this {self._plain.__name__} is composed of the parameters of matrices[{name!r}] and cannot be "
-                "set; doping.merge_(layer) makes an ordinary weight of it"
+                f"{name} of this {self.plain_class().__name__} is composed of the parameters of matrices[{name!r}] and "
+                "cannot be set; doping.merge_(layer) makes an ordinary weight of it"
             )
         super().__setattr__(name, value)
 
+    def extra_repr(self) -> str:
+        """Sizes, for ``print(model)``."""
+        return f"{super().extra_repr()}, method={self.method_label}"
 
-@functools.cache
+
 def compressed_class(plain: type[nn.Module], composed: tuple[str, ...]) -> type[CompressedLayer]:
-    """The subclass of a layer's class in which the weights of these names are composed."""
-    bases = (plain,) if issubclass(plain, CompressedLayer) else (CompressedLayer, plain)
-    name = plain.__name__ if issubclass(plain, CompressedLayer) else f"Compressed{plain.__name__}"
-    properties = {weight: property(functools.partial(_read, weight)) for weight in composed}
-    return type(name, bases, {**properties, "_plain": plain, "_composed": composed, "__module__": plain.__module__})
+    """The subclass of a layer's class in which the weights of these names are composed; for equal arguments the same one."""
+    if (plain, composed) not in _CLASSES:
+        ours = issubclass(plain, CompressedLayer)
+        properties = {name: property(functools.partial(_read, name)) for name in composed}
+        _CLASSES[plain, composed] = type(
+            plain.__name__ if ours else f"Compressed{plain.__name__}",
+            (plain,) if ours else (CompressedLayer, plain),
+            {**properties, "_composed": composed, "_base": plain, "__module__": plain.__module__},
+        )
+    return _CLASSES[plain, composed]
+
+
+_CLASSES: dict[tuple[type[nn.Module], tuple[str, ...]], type[CompressedLayer]] = {}
 
 
 def _read(name: str, layer: CompressedLayer) -> Tensor:
-    return layer._weight(name)
+    return layer.composed(name)
 
 
 def _empty(plain: type[nn.Module], composed: tuple[str, ...]) -> CompressedLayer:
@@ -284,35 +290,21 @@ def compressed_layers(model: nn.Module) -> Iterator[tuple[str, CompressedLayer]]
     return ((name, module) for name, module in model.named_modules() if isinstance(module, CompressedLayer))
 
 
-@torch._disable_dynamo
+@torch._disable_dynamo  # type: ignore[attr-defined]
 def _outside_of_compiled_code(layer: CompressedLayer, args: Any, kwargs: Any) -> Any:
     """A recurrent layer runs as it is, as a plain one does in compiled code: PyTorch does not compile them."""
     return layer._pass(args, kwargs)
 
 
+def _traced() -> bool:
+    """Whether what is computed is being recorded, so that no tensor may come from elsewhere."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+
+
 def _may_be_shared() -> bool:
-    """Whether a graph may serve several calls: not where checkpoints of activations count the tensors of each call."""
-    return torch.is_grad_enabled() and torch._C._autograd._top_saved_tensors_default_hooks(True) is None
+    """Whether one graph may serve several calls: not where checkpoints of activations count the tensors of each call."""
+    return torch.is_grad_enabled() and not _traced() and torch._C._autograd._top_saved_tensors_default_hooks(True) is None
 
 
 def _forget_drawn(layer: CompressedLayer, gradient: Tensor) -> None:
     layer._drawn = None
-
-
-def _in_order_(layer: nn.Module) -> None:
-    """Put the parameters of a layer in the order of PyTorch, in which optimizers count them."""
-    weights = weight_names(layer)
-    order = layer._flat_weights_names if isinstance(layer, nn.RNNBase) else weights
-    parameters = dict(layer._parameters)
-    layer._parameters.clear()
-    layer._parameters.update({name: parameters[name] for name in dict.fromkeys([*order, *parameters]) if name in parameters})
-
-
-def _take_over(matrix: Matrix, other: Matrix) -> None:
-    """Copy all parameters and buffers of a matrix of the same plan."""
-    for mine, theirs in zip([*matrix.parameters(), *matrix.buffers()], [*other.parameters(), *other.buffers()], strict=True):
-        mine.copy_(theirs)
-
-
-def _shape(weight: Tensor) -> tuple[int, int]:
-    return weight.shape[0], weight.shape[1]

@@ -18,8 +18,8 @@ Model = TypeVar("Model", bound=nn.Module)
 def merge_(model: Model) -> Model:
     """Make every compressed layer of a model what it was, with the composed weights as parameters, in place.
 
-    The outputs stay the same; the names in ``state_dict()`` are those of the original model again. Warns if the pruning is not
-    over.
+    The outputs stay the same; the names in ``state_dict()`` are those of the original model again. Warns if the pruning is
+    not over.
 
     Returns:
         The model.

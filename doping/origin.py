@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class Origin:
     """All tensors of a module and of those in it, as they are when this is made.
 
-    In-place operations are seen by the versions of the tensors, replaced ones by their identity, and moved ones by their place;
-    writing through ``tensor.data`` is not seen by PyTorch and so not here.
+    In-place operations are seen by the versions of the tensors, replaced tensors by their identity, moved ones by their
+    place. What is written through ``tensor.data`` PyTorch does not count, and it is not seen here.
     """
 
     def __init__(self, module: nn.Module):

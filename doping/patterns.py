@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from doping.errors import CompressionError
-from doping.layers import LAYERS, weight_names
+from doping.layer_types import LAYERS, SUPPORTED, weight_names
 
 _OF_REGULAR_EXPRESSIONS = re.compile(r"[\\()|+^${}]")
 
@@ -18,8 +18,9 @@ _OF_REGULAR_EXPRESSIONS = re.compile(r"[\\()|+^${}]")
 def matcher(pattern: str | re.Pattern[str], names: Iterable[str]) -> Callable[[str], bool]:
     """What says whether a name is meant by a pattern.
 
-    A pattern is a name, or a glob as in the shell (``encoder.*``). One that holds any of ``\\ ( ) | + ^ $ { }``, or is a glob of
-    none of the names, is a regular expression that a whole name must match (``.*rnn``).
+    A pattern is a name, or a glob as in the shell (``encoder.*``). One that holds a character that
+    only regular expressions have, or is a glob of none of the names, is a regular expression that a whole name must
+    match (``.*rnn``).
 
     Raises:
         CompressionError: it is neither.
@@ -43,7 +44,7 @@ def matcher(pattern: str | re.Pattern[str], names: Iterable[str]) -> Callable[[s
 
 
 def weights_of(model: nn.Module) -> dict[str, tuple[nn.Module, str, str]]:
-    """All weights that can be compressed: by their names in the model, the layer, the layer's name, and the weight's name there.
+    """All weights that can be compressed: by their names in the model, the layer, its name, and the weight's name there.
 
     A layer that is in the model under two names has its weights here under both.
     """
@@ -73,7 +74,6 @@ def matching(model: nn.Module, pattern: str | re.Pattern[str]) -> list[str]:
 
 def _no_match(model: nn.Module, pattern: str | re.Pattern[str], meant: Callable[[str], bool], names: list[str]) -> str:
     shown = repr(pattern.pattern if isinstance(pattern, re.Pattern) else pattern)
-    supported = ", ".join(cls.__name__ for cls in LAYERS)
     others = [(name, module) for name, module in model.named_modules(remove_duplicate=False) if meant(name)]
     for name, module in others:
         inner = [layer for layer in names if layer.startswith(f"{name}.")]
@@ -84,10 +84,10 @@ def _no_match(model: nn.Module, pattern: str | re.Pattern[str], meant: Callable[
             )
     if others:
         name, module = others[0]
-        return f"pattern {shown} matches {name!r}, a {type(module).__name__}; supported are {supported}"
+        return f"pattern {shown} matches {name!r}, a {type(module).__name__}; supported are {SUPPORTED}"
     if not names:
         return (
-            f"pattern {shown} matches nothing: the {type(model).__name__} has no layer that can be compressed ({supported})"
+            f"pattern {shown} matches nothing: the {type(model).__name__} has no layer that can be compressed ({SUPPORTED})"
         )
     near = difflib.get_close_matches(str(shown).strip("'"), names, n=3, cutoff=0.5) or names[:5]
     return f"pattern {shown} matches no layer; did you mean {' or '.join(repr(name) for name in near)}?"

@@ -44,6 +44,11 @@ def read(layer: nn.Module, name: str, shown: str) -> Tensor:
     return weight
 
 
+def widened(weight_MN: Tensor) -> Tensor:
+    """A weight in float32 at least: decompositions do not exist for numbers of 16 bits, and would be inexact."""
+    return weight_MN.detach().to(torch.promote_types(weight_MN.dtype, torch.float32))
+
+
 def free_(layer: nn.Module, name: str) -> None:
     """Take a weight out of a layer, with all that makes it."""
     if parametrize.is_parametrized(layer, name):
@@ -51,7 +56,7 @@ def free_(layer: nn.Module, name: str) -> None:
     hooks: dict[int, Any] = layer._forward_pre_hooks
     for key, hook in list(hooks.items()):
         if isinstance(hook, prune.BasePruningMethod) and hook._tensor_name == name:
-            prune.remove(layer, name)
+            prune.remove(layer, name)  # type: ignore[no-untyped-call]
         elif getattr(hook, "name", None) == name and hasattr(
             hook, "compute_weight"
         ):  # weight_norm and spectral_norm as hooks
@@ -60,5 +65,5 @@ def free_(layer: nn.Module, name: str) -> None:
                 layer._parameters.pop(name + part, None)
                 layer._buffers.pop(name + part, None)
     for parts in (layer._parameters, layer._buffers, layer.__dict__):
-        parts.pop(name, None)  # type: ignore[attr-defined]
+        parts.pop(name, None)
     layer._parameters.pop(f"{name}_raw", None)  # what weight drop makes it from

@@ -21,10 +21,10 @@ class Row:
     kind: str
     """Its class before it was compressed."""
     method: str
-    """How it is compressed; several methods with + between them."""
+    """How it is compressed; several methods with / between them."""
     size: Size
-    """At this moment: values, bytes as deployed in float32 with the indices of sparse parts, multiply–adds per product with a
-    vector of each matrix."""
+    """At this moment: values; bytes as deployed in float32, with the indices of sparse parts; multiply–adds per product of
+    each matrix with a vector."""
     planned: Size
     """Once all pruning is over."""
     dense: Size
@@ -114,15 +114,13 @@ def report(model: nn.Module) -> Report:
 
 def _row(name: str, layer: CompressedLayer) -> Row:
     methods = layer.methods.values()
-    shapes = [plan.shape for plan in layer.plans.values()]
-    kept = sum((dense_size(tuple(layer.get_parameter(weight).shape)) for weight in layer.kept_dense), Size(0, 0, 0))
     return Row(
         name,
         layer.plain_class().__name__,
-        " + ".join(dict.fromkeys(method.label for method in methods)),
+        layer.method_label,
         layer.size(),
         layer.planned_size(),
-        sum((dense_size(shape) for shape in shapes), kept),
+        sum((dense_size(matrix.shape) for _, matrix in layer.all_matrices()), Size(0, 0, 0)),
         tuple(dict.fromkeys(method.factor for method in methods)),
         "bytes" if any(method.unit == "bytes" for method in methods) else "values",
         tuple(layer.kept_dense),

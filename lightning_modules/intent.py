@@ -72,7 +72,12 @@ class IntentClassifier(Task):
         self.word_dropout = model.word_dropout
         self.embedding = nn.Embedding(vocabulary_size, model.hidden)
         self.lstm = CompressedLSTM(
-            model.hidden, model.hidden, model.layers, dropout=model.dropout, bidirectional=True, method=method
+            model.hidden,
+            model.hidden,
+            model.layers,
+            dropout=model.dropout if model.layers > 1 else 0.0,
+            bidirectional=True,
+            method=method,
         )
         self.attention = nn.Linear(2 * model.hidden, 1, bias=False)
         self.softmax = nn.Linear(2 * model.hidden, classes)

@@ -60,7 +60,7 @@ class LanguageModel(Task):
             model.hidden,
             model.hidden,
             model.layers,
-            dropout=model.dropout,
+            dropout=model.dropout if model.layers > 1 else 0.0,
             method=method,
             init_range=model.uniform_init,
         )
