@@ -50,7 +50,7 @@ class Row:
     measures: dict[str, Statistic]
     """Other qualities on the test split, by their names; none where no seed has finished."""
     validation_loss: Statistic | None = None
-    """Percent above the mean of dense."""
+    """Above the mean of dense: in percent of it, or as a difference, as ``Section.losses_in_percent`` says."""
     test_loss: Statistic | None = None
     best: bool = False
     """Whether it has the lowest mean validation of those asked for the same factor."""
@@ -109,6 +109,15 @@ class Section:
     """In the order of the tables, dense first."""
     dense: Row
     """The row that losses refer to: of several dense ones, that with the lowest mean validation."""
+
+    @property
+    def losses_in_percent(self) -> bool:
+        """Whether losses are shares of dense's metric, or differences to it.
+
+        Of a metric that can be zero or negative, such as a log-likelihood of densities, no share can be said.
+        """
+        means = [statistic.mean for row in self.rows for statistic in (row.validation, row.test) if statistic]
+        return min(means) > 0
 
     @property
     def title(self) -> str:

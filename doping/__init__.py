@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from doping.annealing import Annealer
     from doping.compress import compress_
+    from doping.deployment.deploy import deploy_
+    from doping.deployment.to_onnx import to_onnx
     from doping.distilling import distillation
     from doping.errors import CompressionError, UnfinishedError
     from doping.matrices import BudgetError
@@ -32,9 +34,11 @@ _PLACES = {
     "Method": "doping.method",
     "UnfinishedError": "doping.errors",
     "compress_": "doping.compress",
+    "deploy_": "doping.deployment.deploy",
     "distillation": "doping.distilling",
     "merge_": "doping.merge",
     "report": "doping.reporting",
+    "to_onnx": "doping.deployment.to_onnx",
 }
 
 __all__ = [
@@ -44,9 +48,11 @@ __all__ = [
     "Method",
     "UnfinishedError",
     "compress_",
+    "deploy_",
     "distillation",
     "merge_",
     "report",
+    "to_onnx",
 ]
 
 

@@ -55,7 +55,6 @@ class IntentClassifier(Task):
     """Tells the label of a text; its metric is the error rate in per cent."""
 
     metric = "error_rate"
-    distills = True
 
     def __init__(
         self,

@@ -44,8 +44,6 @@ class TextBatch(Protocol):
 class LanguageModel(Task):
     """Predicts the next token; its metric is perplexity, or bits a character."""
 
-    distills = True
-
     def __init__(
         self,
         model: Model,

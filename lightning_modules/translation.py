@@ -107,7 +107,6 @@ class Translator(Task):
     """Translates sentences; its metric is the perplexity of a subword of the target, given those before it."""
 
     metric = "perplexity"
-    distills = True
 
     def __init__(
         self,

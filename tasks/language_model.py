@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class LanguageModelTask(TaskSettings):
     """Language modelling: data, model, training."""
 
+    distills = True
+
     name: Literal["language_model"] = "language_model"
     """Which task this is."""
     data: Corpus = Corpus()

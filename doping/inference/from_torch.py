@@ -105,7 +105,7 @@ def described_lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
     described: dict[str, MatrixParts] = {}
     tensors: Arrays = {}
     for name, matrix in zip(lstm.matrices, lstm.weight_matrices(), strict=True):
-        described[name], arrays = _matrix(matrix)
+        described[name], arrays = described_matrix(matrix)
         tensors |= {f"lstm.{name}.{part}": array for part, array in arrays.items()}
     for name, bias in lstm.biases.items():
         if name.startswith("bias_ih_"):
@@ -122,7 +122,7 @@ def described_lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
     return kind, tensors
 
 
-def _matrix(matrix: Matrix) -> Described:
+def described_matrix(matrix: Matrix) -> Described:
     if isinstance(matrix, Sparse):
         sparse, arrays = _sparse(matrix)
         return MatrixParts(sparse=sparse), arrays

@@ -137,7 +137,7 @@ def best_of(jobs: Sequence[Job], rows: Mapping[str, Row], tuning: Tuning) -> Job
     lowest = min(validation.values())
     if tuning.objective == "quality":
         return next(job for job in ended if validation[job.trial.id] == lowest)
-    near = [job for job in ended if validation[job.trial.id] <= lowest * (1 + tuning.tolerance)]
+    near = [job for job in ended if validation[job.trial.id] <= lowest + abs(lowest) * tuning.tolerance]
     return min(near, key=lambda job: _known(rows[job.trial.id].latency_us))
 
 

@@ -33,6 +33,8 @@ def with_start(task: TaskSettings, data_hash: str) -> TaskSettings:
     start = task.training.start_from
     if start is None:
         return task
+    if start.distillation and not task.distills:
+        raise NoModel(f"the task {task.name} cannot learn from predictions: set task.training.start_from.distillation to 0")
     folder = Path(start.path).expanduser().absolute()
     if (folder / "trials").is_dir():
         folder = best_trial(folder, "dense", None)

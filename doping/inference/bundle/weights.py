@@ -73,7 +73,7 @@ def matrix(lstm: Lstm, tensors: Tensors, name: str) -> Matrix:
     """
     within = f"lstm.{name}."
     own = {key.removeprefix(within): tensor for key, tensor in tensors.items() if key.startswith(within)}
-    return _matrix(lstm.matrices[name], lstm.shapes()[name], own)
+    return matrix_of(lstm.matrices[name], own, lstm.shapes()[name])
 
 
 def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
@@ -87,7 +87,7 @@ def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
         )
 
 
-def _matrix(parts: MatrixParts, shape: tuple[int, int], tensors: Tensors) -> Matrix:
+def matrix_of(parts: MatrixParts, tensors: Tensors, shape: tuple[int, int]) -> Matrix:
     structured = _structured(parts.structured, tensors) if parts.structured else None
     if not parts.sparse:
         assert structured

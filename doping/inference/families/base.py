@@ -26,7 +26,7 @@ from doping.inference.families.sparse import Array, Values
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from doping.inference.exporters.onnx_graph import Graph
+    from doping.inference.exporters.onnx_graph import Builder
 
 Shape = tuple[int, int]
 
@@ -76,12 +76,12 @@ class StructuredMatrix(ABC):
         """Product with each row of ``x`` on PyTorch, (B, n) → (B, m); ``tensors`` are its arrays, not narrow, by name."""
 
     @abstractmethod
-    def onnx_product(self, graph: Graph, x: str) -> str:
-        """Add the product with a batch to a graph, (B, n) → (B, m); the matrix is not narrow."""
+    def onnx_product(self, graph: Builder, x: Any) -> Any:
+        """Add the product with a batch to a graph, (B, n) → (B, m)."""
 
     @abstractmethod
-    def onnx_composed(self, graph: Graph) -> str:
-        """Add the matrix itself, (m, n), to a graph; it is not narrow."""
+    def onnx_composed(self, graph: Builder) -> Any:
+        """Add the matrix itself, (m, n), to a graph."""
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays by name, scales included where it is narrow."""

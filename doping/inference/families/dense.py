@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
@@ -20,7 +20,7 @@ from doping.inference.families.sparse import Array, Values
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from doping.inference.exporters.onnx_graph import Graph
+    from doping.inference.exporters.onnx_graph import Builder
 
 
 class DenseParts(StructuredParts):
@@ -68,10 +68,10 @@ class Dense(StructuredMatrix):
         """W x."""
         return x_BN @ tensors["weight"].mT
 
-    def onnx_product(self, graph: Graph, x: str) -> str:
+    def onnx_product(self, graph: Builder, x: Any) -> Any:
         """W x."""
-        return graph.multiply(self.weight, x)
+        return graph.multiply(self.weight, x, self.weight_scale)
 
-    def onnx_composed(self, graph: Graph) -> str:
+    def onnx_composed(self, graph: Builder) -> Any:
         """W."""
-        return graph.constant(self.weight, "weight")
+        return graph.wide(self.weight, self.weight_scale, "weight")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -24,7 +24,7 @@ from doping.inference.families.sparse import Array, Values
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from doping.inference.exporters.onnx_graph import Graph
+    from doping.inference.exporters.onnx_graph import Builder
 
 
 class HybridParts(StructuredParts):
@@ -103,15 +103,15 @@ class Hybrid(StructuredMatrix):
         sums_B2 = torch.stack([scaled_BN[:, :half].sum(1), scaled_BN[:, half:].sum(1)], dim=1)
         return torch.cat([x_BN @ tensors["a"].mT, sums_B2 @ tensors["u"].mT], dim=1)
 
-    def onnx_product(self, graph: Graph, x: str) -> str:
+    def onnx_product(self, graph: Builder, x: Any) -> Any:
         """A x above, two sums times u below."""
         lower = graph.multiply(self.u, graph.multiply(self._halves(), x))
-        return graph.node("Concat", graph.multiply(self.a, x), lower, axis=1) if len(self.a) else lower
+        return graph.add("Concat", graph.multiply(self.a, x, self.a_scale), lower, axis=1) if len(self.a) else lower
 
-    def onnx_composed(self, graph: Graph) -> str:
+    def onnx_composed(self, graph: Builder) -> Any:
         """The blocks put together."""
-        lower = graph.node("MatMul", graph.constant(self.u, "u"), graph.constant(self._halves(), "v"))
-        return graph.node("Concat", graph.constant(self.a, "a"), lower, axis=0) if len(self.a) else lower
+        lower = graph.add("MatMul", graph.constant(self.u, "u"), graph.constant(self._halves(), "v"))
+        return graph.add("Concat", graph.wide(self.a, self.a_scale, "a"), lower, axis=0) if len(self.a) else lower
 
     def _halves(self) -> Array:
         """Both halves of v as the rows of a (2, N) matrix, so that one product gives both sums."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from doping.kronecker_order import right_first
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from doping.inference.exporters.onnx_graph import Graph
+    from doping.inference.exporters.onnx_graph import Builder
 
 
 LEFT_FIRST_FROM = 1.2
@@ -111,22 +111,23 @@ class Kronecker(StructuredMatrix):
         x_B1JL = x_BN.view(len(x_BN), 1, b_RIJ.shape[2], c_RKL.shape[2])
         return (b_RIJ @ (x_B1JL @ c_RKL.mT)).sum(1).flatten(1)
 
-    def onnx_product(self, graph: Graph, x: str) -> str:
+    def onnx_product(self, graph: Builder, x: Any) -> Any:
         """Σ_r vec(B_r X C_rᵀ) with x reshaped to X (n1, n2), in the cheaper order."""
         (_, m1, n1), (_, m2, n2) = self.b.shape, self.c.shape
-        x = graph.node("Reshape", x, graph.constant(np.array([-1, 1, n1, n2]), "shape"))
-        b, right = graph.constant(self.b, "b"), graph.constant(np.ascontiguousarray(self.c.swapaxes(1, 2)), "c")
+        x = graph.add("Reshape", x, graph.constant(np.array([-1, 1, n1, n2]), "shape"))
+        b = graph.wide(self.b, self.b_scale, "b")
+        right = graph.wide(np.ascontiguousarray(self.c.swapaxes(1, 2)), self.c_scale, "c", axis=-1)
         if right_first((m1, n1), (m2, n2)):
-            y = graph.node("MatMul", b, graph.node("MatMul", x, right))
+            y = graph.add("MatMul", b, graph.add("MatMul", x, right))
         else:
-            y = graph.node("MatMul", graph.node("MatMul", b, x), right)
-        y = graph.node("ReduceSum", y, graph.constant(np.array([1]), "axis"), keepdims=0)
-        return graph.node("Reshape", y, graph.constant(np.array([-1, m1 * m2]), "shape"))
+            y = graph.add("MatMul", graph.add("MatMul", b, x), right)
+        y = graph.add("ReduceSum", y, graph.constant(np.array([1]), "axis"), keepdims=0)
+        return graph.add("Reshape", y, graph.constant(np.array([-1, m1 * m2]), "shape"))
 
-    def onnx_composed(self, graph: Graph) -> str:
+    def onnx_composed(self, graph: Builder) -> Any:
         """The products summed: as (R, m1, 1, n1, 1) and (R, 1, m2, 1, n2), whose product holds every pair of entries."""
         (_, m1, n1), (_, m2, n2) = self.b.shape, self.c.shape
         b, c = self.b[:, :, None, :, None], self.c[:, None, :, None, :]
-        pairs = graph.node("Mul", graph.constant(b, "b"), graph.constant(c, "c"))
-        terms = graph.node("ReduceSum", pairs, graph.constant(np.array([0]), "axis"), keepdims=0)
-        return graph.node("Reshape", terms, graph.constant(np.array([m1 * m2, n1 * n2]), "shape"))
+        pairs = graph.add("Mul", graph.wide(b, self.b_scale, "b", axis=1), graph.wide(c, self.c_scale, "c", axis=2))
+        terms = graph.add("ReduceSum", pairs, graph.constant(np.array([0]), "axis"), keepdims=0)
+        return graph.add("Reshape", terms, graph.constant(np.array([m1 * m2, n1 * n2]), "shape"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
@@ -21,7 +21,7 @@ from doping.inference.families.sparse import Array, Values
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from doping.inference.exporters.onnx_graph import Graph
+    from doping.inference.exporters.onnx_graph import Builder
 
 
 class LowRankParts(StructuredParts):
@@ -77,10 +77,10 @@ class LowRank(StructuredMatrix):
         """U (V x)."""
         return (x_BN @ tensors["v"].mT) @ tensors["u"].mT
 
-    def onnx_product(self, graph: Graph, x: str) -> str:
+    def onnx_product(self, graph: Builder, x: Any) -> Any:
         """U (V x)."""
-        return graph.multiply(self.u, graph.multiply(self.v, x))
+        return graph.multiply(self.u, graph.multiply(self.v, x, self.v_scale), self.u_scale)
 
-    def onnx_composed(self, graph: Graph) -> str:
+    def onnx_composed(self, graph: Builder) -> Any:
         """U V."""
-        return graph.node("MatMul", graph.constant(self.u, "u"), graph.constant(self.v, "v"))
+        return graph.add("MatMul", graph.wide(self.u, self.u_scale, "u"), graph.wide(self.v, self.v_scale, "v"))

@@ -16,7 +16,7 @@ from doping.errors import InferenceError
 from doping.inference.bundle import description
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import rows, table
-from doping.inference.models.lstm import Floats, Lstm, State
+from doping.inference.models.lstm import Floats, FromBundle, Lstm, State
 from doping.vocabulary import END_OF_LINE, Vocabulary, tokenize
 
 CHUNK = 256
@@ -47,7 +47,7 @@ class Score:
         return math.exp(self.nats) if self.nats < 700 else math.inf
 
 
-class LanguageModel:
+class LanguageModel(FromBundle):
     """Embedding, LSTM, softmax; as it was trained, dropout off.
 
     Attributes:
@@ -60,19 +60,22 @@ class LanguageModel:
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         described = bundle.description.model
         assert isinstance(described, description.LanguageModel)
-        self.bundle = bundle
+        super().__init__(bundle, threads)
         self.vocabulary = Vocabulary(described.level, described.tokens)
         self.lstm = Lstm(bundle, threads)
         self._embedding = table(bundle.tensors, "embedding")
         self._softmax_VH: Floats = table(bundle.tensors, "softmax.weight").dense()  # BLAS has no narrow products
         self._bias_V: Floats = bundle.tensors["softmax.bias"]
 
-    def forward(self, tokens_TB: npt.ArrayLike, state: State | None = None) -> tuple[Floats, State]:
+    def forward(
+        self, tokens_TB: npt.ArrayLike, state: State | None = None, lengths_B: npt.ArrayLike | None = None
+    ) -> tuple[Floats, State]:
         """Logits of the next token after each one.
 
         Args:
             tokens_TB: ids of the tokens to read, (T, B).
             state: the state before them, each part (layers, B, H); zeros by default. It is not changed.
+            lengths_B: tokens of each sequence where they differ, (B,), from 1 to T; behind them the logits mean nothing.
 
         Returns:
             Logits (T, B, V), and the state after the last token.
@@ -81,7 +84,7 @@ class LanguageModel:
             InferenceError: if an array has another shape, or an id is not in the vocabulary.
 
         """
-        outputs_TBH, state = self.lstm.forward(self._embedded(tokens_TB), state)
+        outputs_TBH, state = self.lstm.forward(self._embedded(tokens_TB), state, lengths_B)
         return outputs_TBH @ self._softmax_VH.T + self._bias_V, state
 
     def score(self, text: str) -> Score:

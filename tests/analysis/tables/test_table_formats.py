@@ -11,6 +11,7 @@ from synthetic_results import study, trial, write
 
 from analysis import labels, variants
 from analysis.paper import published, published_for, published_loss
+from analysis.report.words import facts, sentences
 from analysis.results import AnalysisError, load
 from analysis.section import Section
 from analysis.summary import summarize
@@ -201,3 +202,22 @@ def test_measures_that_are_no_json_are_a_mistake_in_that_row(tmp_path: Path):
     rows = [trial("dense", seed=1, measures='{"accuracy": '), trial("kp", 5.0)]
     with pytest.raises(AnalysisError, match=r"results\.csv, row 2: measures is not JSON of names and values"):
         sections_of(tmp_path, rows)
+
+
+def test_losses_of_a_metric_that_can_be_negative_are_differences(tmp_path):
+    quality = {"metric": "energy", "validation": -2.0, "test": -2.5}
+    rows = [trial("dense", **quality)]
+    rows.append(trial("pruned", 4.0, metric="energy", validation=-1.0, test=-1.5))
+    rows.append(trial("kp", 4.0, metric="energy", validation=-3.0, test=-3.25))
+    (section,) = sections_of(tmp_path, rows)
+    losses = {row.method: row.test_loss.mean for row in section.rows}
+    assert losses == {"dense": 0.0, "pruned": pytest.approx(1.0), "kp": pytest.approx(-0.75)}
+    assert {row.method: row.best for row in section.rows}["kp"]
+    table = markdown.render([section])
+    assert "Loss |" in table
+    assert "Loss, %" not in table
+    assert "−0.75" in table
+    assert all(not line["test_loss_percent_mean"] for line in csv.DictReader(io.StringIO(csv_table.render([section]))))
+    said = " ".join([*sentences(section), *(f"{fact.name} {fact.value}" for fact in facts(section))])
+    assert "−0.750 against Dense" in said
+    assert "%" not in said.replace("95 %", "")

@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 import torch
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from doping.errors import InferenceError
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.exporters.onnx import to_onnx, write_onnx
 from doping.inference.runtime import runnable
@@ -98,7 +98,16 @@ def test_the_file_stays_small():
     assert weight < 1.4 * trained.size().bytes + 4 * 800 + 4096
 
 
-def test_a_bidirectional_lstm_has_no_single_step():
-    trained = compressed(list(lstms())[-1], "kp")
-    with pytest.raises(InferenceError, match="a bidirectional LSTM has no single step to export"):
-        to_onnx(to_bundle(trained))
+@pytest.mark.parametrize("method", METHODS)
+def test_an_lstm_in_both_directions_reads_whole_sequences_of_their_lengths(method):
+    for lstm in lstms():
+        if not lstm.bidirectional:
+            continue
+        trained = compressed(lstm, method).eval()
+        x_TBI, lengths_B = torch.randn(7, BATCH, lstm.input_size), torch.tensor([3, 7, 5])
+        with torch.no_grad():
+            packed, (h, c) = trained(pack_padded_sequence(x_TBI, lengths_B, enforce_sorted=False))
+        inputs = {"x": x_TBI.numpy(), "lengths": lengths_B.numpy().astype(np.int32)}
+        found = session(to_onnx(to_bundle(trained))).run(None, inputs)
+        for one, other in zip(found, (pad_packed_sequence(packed)[0], h, c), strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-5)

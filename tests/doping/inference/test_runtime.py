@@ -1,8 +1,12 @@
 """A loaded model computes what the trained one does, and needs nothing that it was trained with."""
 
+import copy
 import math
+import multiprocessing
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 import torch
 from models import METHODS, TEXT, compressed, language_model, lstms
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from data.text.batches import StreamBatches
 from doping.errors import InferenceError
@@ -176,3 +181,42 @@ def test_a_bundle_in_memory_runs_as_well():
     x_TBI = torch.randn(4, 2, 12)
     outputs, _ = runnable(to_bundle(trained)).forward(x_TBI.numpy())
     np.testing.assert_allclose(outputs, trained(x_TBI)[0].detach().numpy(), atol=1e-4)
+
+
+def total(model, x):
+    return float(model.forward(x)[0].sum())
+
+
+@pytest.mark.parametrize("lengths", [[7, 3, 1], [2, 7, 7]])
+def test_a_padded_batch_is_read_to_the_end_of_each_sequence_in_both_directions(lengths):
+    for lstm in lstms():
+        trained = compressed(lstm, "doped_kp/gates").eval()
+        model = runnable(to_bundle(trained))
+        x_TBI = torch.randn(7, 3, lstm.input_size)
+        with torch.no_grad():
+            packed, (h, c) = trained(pack_padded_sequence(x_TBI, lengths, enforce_sorted=False))
+        found, (our_h, our_c) = model.forward(x_TBI.numpy(), lengths_B=lengths)
+        for ours, theirs in ((found, pad_packed_sequence(packed)[0]), (our_h, h), (our_c, c)):
+            np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "said"),
+    [([3, 8], "lengths from 3 to 8"), ([0, 7], "from 0 to 7"), ([3], "expected 2 whole numbers"), ([1.0, 2.0], "float64")],
+)
+def test_impossible_lengths_are_refused(lengths, said):
+    lstm = next(lstms())
+    with pytest.raises(InferenceError, match=said):
+        runnable(to_bundle(compressed(lstm, "kp").eval())).forward(np.zeros((7, 2, lstm.input_size)), lengths_B=lengths)
+
+
+def test_a_model_is_pickled_copied_and_sent_to_other_processes(small):
+    lstm = next(lstms())
+    alone = runnable(to_bundle(compressed(lstm, "doped_kp/rows").eval()))
+    x_TBI = np.random.default_rng(0).standard_normal((5, 2, lstm.input_size)).astype(np.float32)
+    expected = total(alone, x_TBI)
+    assert total(pickle.loads(pickle.dumps(alone)), x_TBI) == expected
+    assert total(copy.deepcopy(alone), x_TBI) == expected
+    assert pickle.loads(pickle.dumps(small)).score(TEXT) == small.score(TEXT)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(total, alone, x_TBI).result(timeout=300) == expected

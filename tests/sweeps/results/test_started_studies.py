@@ -189,6 +189,13 @@ def test_other_tasks_start_from_and_learn_from_a_dense_model_too(task, tmp_path)
     assert started["validation"] < scratch["validation"]
 
 
+def test_a_task_that_cannot_distil_is_refused_before_anything_runs(results, monkeypatch):
+    monkeypatch.setattr(LanguageModelTask, "distills", False)
+    with pytest.raises(NoModel, match=r"language_model cannot learn from predictions: set .*distillation to 0"):
+        trial_from(results / "dense", Method(name="kp", factor=5))
+    trial_from(results / "dense", Method(name="kp", factor=5), distillation=0.0)
+
+
 def test_another_task_is_refused(results, tmp_path):
     from tasks.intent import IntentTask
 

@@ -75,6 +75,34 @@ def test_every_shipped_preset_can_be_planned(name, preset):
 
 
 @pytest.mark.parametrize("name", study.names())
+def write(folder: Path, task: str, more: str = "") -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(
+        f"description: d\npresets:\n  quick:\n    task: {task}\n    seeds: [1]\n{more}"
+        "    runs: [{method: dense}, {method: pruned, factor: 4}]\n"
+    )
+    return path
+
+
+def test_a_study_that_sets_one_key_keeps_the_others_that_the_task_sets(tmp_path):
+    path = write(tmp_path, "{name: 'examples.adding_problem:AddingProblem', training: {epochs: 3}}")
+    training = study.load(str(path)).preset("quick").task.training
+    assert (training.epochs, training.learning_rate, training.batch_size, training.cooldown) == (3, 0.01, 50, 0.5)
+    set_too = study.with_settings(study.load(str(path)), "quick", ["task.training.batch_size=7"])
+    training = set_too.preset("quick").task.training
+    assert (training.epochs, training.learning_rate, training.batch_size) == (3, 0.01, 7)
+    assert LanguageModelTask.model_validate({"training": {"epochs": 3}}).training.learning_rate == 2e-3
+
+
+def test_what_is_searched_is_set_by_its_key_with_the_dots_in_it(tmp_path):
+    tuning = "    tuning: {trials: 2, search: {task.training.learning_rate: {low: 0.001, high: 0.01}}}\n"
+    path = write(tmp_path, "{name: 'examples.adding_problem:AddingProblem'}", tuning)
+    given = ["tuning.search.annealing.length=[0.3, 0.55]", "tuning.search.task.training.learning_rate.high=0.02"]
+    search = study.with_settings(study.load(str(path)), "quick", given).preset("quick").tuning.search
+    assert search["annealing.length"] == [0.3, 0.55]
+    assert (search["task.training.learning_rate"].low, search["task.training.learning_rate"].high) == (0.001, 0.02)
+
+
 def test_every_study_has_three_presets_of_the_same_names(name):
     assert {"smoke", "quick", "paper"} <= {preset for of, preset in SHIPPED if of == name}
 
