@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal, Protocol, TypeVar
 
+from doping.errors import UserError
+
 TOLERANCE = 0.01
 """Largest relative difference between the compression factor asked for and the one reached."""
 
@@ -23,7 +25,7 @@ Shape = tuple[int, int]
 """(rows m, columns n)."""
 
 
-class BudgetError(ValueError):
+class BudgetError(UserError):
     """A family cannot have the size that was asked for; the message names the nearest factors it can have."""
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from sweeps.errors import UserError, suggestion
+from doping.errors import UserError
+from sweeps.errors import suggestion
 
 Choice = Literal["auto", "offline", "online", "off"]
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import platformdirs
 
+from doping.errors import UserError
+
 SOURCE = Path(__file__).with_name("doped_lstm.c")
 HEADER = Path(__file__).with_name("doped_lstm.h")
 
@@ -26,7 +28,7 @@ CHOICES = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",),
 """Flags to try, the best first: for this processor, on several threads."""
 
 
-class KernelError(RuntimeError):
+class KernelError(UserError, RuntimeError):
     """The kernels cannot be compiled here; the message says why."""
 
 
