@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import math
 import os
@@ -39,6 +40,11 @@ def gpus() -> list[str]:
             return []
         chosen = ",".join(listed.stdout.split()) if listed.returncode == 0 else ""
     return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+
+
+def host() -> str:
+    """A name for this machine that tells it from others and does not say what it is called: six hex digits."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
 def hardware(device: str = "cpu") -> str:

@@ -1,11 +1,9 @@
 """Entry: ``python -m doping.run model.lstm``, or ``doping-run model.lstm``, runs an exported model; ``--help`` says more."""
 
-from typing import NoReturn
-
 from doping.entry import start
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command and end with its exit code."""
     start("doping.inference.commands.run")
 

@@ -17,6 +17,7 @@ from dataclasses import astuple, dataclass
 from math import ceil
 from typing import Literal, Protocol, TypeVar
 
+from doping.errors import UserError
 from doping.matrices.patterns import geometry
 from doping.method import Pattern, Values
 
@@ -34,7 +35,7 @@ Shape = tuple[int, int]
 """(rows m, columns n)."""
 
 
-class BudgetError(ValueError):
+class BudgetError(UserError):
     """A family cannot have the size that was asked for; the message names the nearest factors it can have.
 
     ``nearest`` are these factors, exactly.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from doping.errors import UserError
 from doping.machine import cores
 from doping.method import Method
-from sweeps.errors import UserError
 from sweeps.planning.due_trials import Agenda
 from sweeps.planning.plan import Plan, make_plan, task_of
 from sweeps.results.files import shown

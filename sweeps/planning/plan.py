@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doping.errors import UserError
 from doping.method import Method
-from sweeps.errors import UserError
 from sweeps.results.dense_start import with_start
 from sweeps.results.files import write_whole
 from sweeps.study.search_space import Space, Values, leaves

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from doping.errors import UserError
 from doping.method import Method
 from sweeps.errors import suggestion
 from tasks.base import TaskSettings
@@ -120,7 +121,7 @@ class Space:
                 yield other, {one: first, other: second}
 
 
-class SpaceError(ValueError):
+class SpaceError(UserError):
     """Something wrong with the search of one setting."""
 
     def __init__(self, key: str, message: str) -> None:

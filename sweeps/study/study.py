@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.errors import KeyPath, UserError, dotted, suggestion
+from doping.errors import UserError
+from sweeps.errors import KeyPath, dotted, suggestion
 from sweeps.results.files import shown
 from sweeps.study import strict_yaml
 from sweeps.study.named_tasks import over_defaults, written_out

@@ -43,6 +43,7 @@ from pydantic import (
     model_validator,
 )
 
+from doping.errors import UserError
 from doping.method import ByteSize, Method, MethodName, Pattern, Values
 from sweeps.errors import KeyPath, first_mistake
 from sweeps.study.named_tasks import merged
@@ -57,7 +58,7 @@ _Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
-class KeyMistake(ValueError):  # noqa: N818 - a mistake, as users call it
+class KeyMistake(UserError):  # noqa: N818 - a mistake, as users call it
     """Something wrong at a key of a study file."""
 
     def __init__(self, path: KeyPath, message: str) -> None:

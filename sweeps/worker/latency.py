@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.errors import UserError
+from doping.errors import UserError
 from sweeps.trials.trial import Trial
 
 

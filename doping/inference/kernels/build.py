@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import platformdirs
 
+from doping.errors import UserError
+
 FOLDER = Path(__file__).parent
 HEADER = FOLDER / "doped_lstm.h"
 NAMES = FOLDER / "names.h"
@@ -44,7 +46,7 @@ class Library(NamedTuple):
 FLOAT32 = Library("doped_lstm", SOURCES, HEADERS, COMMON_FLAGS, CHOICES)
 
 
-class KernelError(RuntimeError):
+class KernelError(UserError, RuntimeError):
     """The kernels cannot be compiled here; the message says why."""
 
 
