@@ -44,7 +44,7 @@ def filled(text: str, results: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0; 1 if ``--check`` finds a table that the rows do not give; 2 for a mistake."""
+    """Run the command. Exit code: 0, 1 if ``--check`` finds a table that the rows do not give, 2 for a mistake."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis.docs_tables",
         description="Write the tables in the pages of docs/ from the rows in results/. A table stands between "
