@@ -1,7 +1,8 @@
+import importlib
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,8 +128,32 @@ def test_a_held_out_split_of_one_token_is_refused(folder: Path) -> None:
         build(corpus(folder), SMALL)
 
 
-def test_every_corpus_of_the_settings_has_a_reader() -> None:
-    assert set(get_args(Corpus.model_fields["corpus"].annotation)) == set(READERS)
+def test_every_corpus_has_a_reader() -> None:
+    for place in READERS.values():
+        module, _, function = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_an_unknown_corpus_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="no corpus 'penn'; expected one of embedded, ptb, wikitext2, hub, text"):
+        Corpus(corpus="penn")
+
+
+def test_a_new_corpus_is_one_file_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is here, the line is the entry in the registry; nothing else is touched."""
+    (tmp_path / "my_corpus.py").write_text(
+        "from data.sources.raw import RawCorpus, Text\n"
+        "def read(corpus):\n"
+        "    lines = [f'line {n} of my own' for n in range(100)]\n"
+        "    parts = lines[:80], lines[80:90], lines[90:]\n"
+        "    return RawCorpus(*map(Text.of_lines, parts), 'my own lines')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(READERS, "mine", "my_corpus:read")
+    data = build(Corpus(corpus="mine"), SMALL)
+    assert data.source == "my own lines"
+    assert data.vocabulary.decode(data.validation_tokens[:20].tolist()) == "line 80 of my own\nli"
+    assert len(data.train_dataloader()) > 0
 
 
 def test_a_process_reads_a_corpus_once(folder: Path) -> None:
