@@ -90,6 +90,16 @@ def factor(value: float) -> str:
     return f"{value:g}×"
 
 
+def asked(factor_or_size: float, unit: str) -> str:
+    """What was asked for, e.g. ``20×``, ``20× of bytes``, or a size like ``64 kB``."""
+    return asked_of(factor_or_size, unit) if unit != "values" else factor(factor_or_size)
+
+
+def asked_of(factor_or_size: float, unit: str, of: str = " of ") -> str:
+    """The same, always with what a factor counts, e.g. ``20× of values``."""
+    return f"{factor_or_size / 1000:g} kB" if unit == "size" else factor(factor_or_size) + of + unit
+
+
 def achieved(value: float) -> str:
     """A compression factor as reached, e.g. ``19.9×`` or ``338×``."""
     return f"{value:.{1 if value < 99.95 else 0}f}×"

@@ -17,6 +17,9 @@ IDENTITY = (
 HOW_TRAINED = ("task.training.", "task.model.dropout", "task.model.uniform_init")
 """Paths below ``task`` that say how it is trained, not what it is: trials that differ in them can be compared."""
 
+SAID = ("method.units", "method.values")
+"""Paths that each variant of a section names if any of them has such a setting."""
+
 CMR = "method.cmr."
 PROBABILITY = "method.cmr.probability"
 _PHRASES: dict[str, dict[object, str]] = {
@@ -31,7 +34,7 @@ _PHRASES: dict[str, dict[object, str]] = {
         "n_of_32": "N of 32",
     },
     "method.values": {None: "float32", "int8": "int8", "int4": "int4"},
-    "method.units": {None: "the task's width"},
+    "method.units": {None: ""},
     "method.free_rows": {None: "free rows in the input gate", "gates": "free rows in every gate"},
 }
 """Values that speak for themselves, without the name of their setting; None where a setting has its default."""
@@ -78,7 +81,7 @@ def varying(groups: Iterable[Sequence[Flat]]) -> list[str]:
 
 def describe(flat: Flat, paths: Sequence[str]) -> str:
     """Label of the values at ``paths``, e.g. ``annealing length 0.3, p = 0.5``; empty without paths."""
-    return ", ".join(_one(path, flat.get(path)) for path in paths)
+    return ", ".join(filter(None, (_one(path, flat.get(path)) for path in paths)))
 
 
 def sort_key(flat: Flat, paths: Sequence[str]) -> tuple[tuple[bool, float, str], ...]:

@@ -53,3 +53,18 @@ def byte_size(given: Any) -> Any:
     if not written or written[2].lower() not in _UNITS:
         raise ValueError(f"{given!r} is no size; expected bytes, or a number with a unit, like 64kB, 1.5MB or 64KiB")
     return int(float(written[1]) * _UNITS[written[2].lower()])
+
+
+def microseconds(given: Any) -> Any:
+    """Microseconds of a text like ``20us``, ``20 µs`` or ``1.5ms``; all else stays as it is.
+
+    Raises:
+        ValueError: a text that is no time.
+
+    """
+    if not isinstance(given, str):
+        return given
+    written = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|μs|ms)", given.strip())
+    if not written:
+        raise ValueError(f"{given!r} is no time; expected microseconds, or a number with a unit, like 20us or 1.5ms")
+    return float(written[1]) * (1000 if written[2] == "ms" else 1)

@@ -59,7 +59,7 @@ def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
         for index, (section, (unit, factor), found) in enumerate(panels):
             bottom = height - (index + 1) * (panel + BELOW + ABOVE) + BELOW
             axes = figure.add_axes((LEFT / width, bottom / height, PANEL / width, panel / height))
-            axes.set_title(f"{section.title}, {labels.factor(factor)} fewer {unit}", loc="left", weight="bold")
+            axes.set_title(f"{section.title}, {labels.asked_of(factor, unit, ' fewer ')}", loc="left", weight="bold")
             _panel(axes, section, found)
         return drawing.save(figure, stem)
 

@@ -43,7 +43,7 @@ def draw(sections: Sequence[Section], results: Results, stem: Path) -> list[Path
         figure = Figure(figsize=(width, height))
         for index, (section, (unit, factor), found) in enumerate(lines):
             bottom = height - (index + 1) * down + BELOW
-            title = f"{section.title}, {labels.factor(factor)} fewer {unit}"
+            title = f"{section.title}, {labels.asked_of(factor, unit, ' fewer ')}"
             figure.text(LEFT / width, (bottom + panel + 0.26) / height, title, weight="bold")
             for column, (quantity, courses) in enumerate(found.items()):
                 box = ((column * across + LEFT) / width, bottom / height, PANEL / width, panel / height)

@@ -114,7 +114,7 @@ def _dropout(section: Section, decimals: int, differences: dict[int, significanc
             proof = "one seed" if difference.p is None else "significant" if difference.significant else "not significant"
             setting = f"; {row.variant}" if row.variant else ""
             change = labels.signed(difference.statistic.mean, decimals)
-            changes.append(f"{change} at {labels.factor(row.factor)} ({proof}{setting})")
+            changes.append(f"{change} at {row.asked} ({proof}{setting})")
         result.append(f"Row dropout changes the test of {labels.method_name(method, False)} by {', '.join(changes)}.")
     return result
 
@@ -142,7 +142,7 @@ def _times(known: EqualQuality) -> str:
 
 
 def _factor(row: Row) -> str:
-    return f"{labels.factor(row.factor)} fewer {row.unit}"
+    return labels.asked_of(row.factor, row.unit, " fewer ")
 
 
 def _seeds(row: Row) -> str:

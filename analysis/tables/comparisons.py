@@ -68,7 +68,7 @@ def _difference(of_row: Differences, kind: str, decimals: int) -> str:
 
 
 def _asked(row: Row) -> str:
-    return labels.factor(row.factor) + ("" if row.unit == "values" else f" of {row.unit}")
+    return row.asked
 
 
 def compared_sizes(section: Section) -> dict[str, str]:

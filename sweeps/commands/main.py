@@ -74,8 +74,8 @@ def _command(options: Options, parts: Parts) -> int:
             print(export(plan, folder, options.export, _making(options)))
             return 0
         check_sizes(chosen, options.preset, load(parts.plan_sizes))
-        if plan.tuning and plan.tuning.objective == "latency":
-            load(parts.check_latency)()
+        if plan.tuning and (plan.tuning.objective == "latency" or plan.latency):
+            load(parts.check_latency)([method for cell in plan.cells for method in cell.space.sized()])
         environment["WANDB_MODE"] = _mode(options, environment["WANDB_MODE"], folder)
         sweep = Sweep(plan, folder, options.quiet, options.verbose)
         sweep.prepare(options.retry_failed)
@@ -87,7 +87,12 @@ def _command(options: Options, parts: Parts) -> int:
             scheduler=options.scheduler,
             gpu_share=options.gpu_share,
         )
-        return sweep.run(launch, options.retries, options.time_limit, options.storage)
+        code = sweep.run(launch, options.retries, options.time_limit, options.storage)
+        if code == 0 and any(cell.together for cell in plan.cells):
+            from sweeps.commands.export_fit import export_fit
+
+            print(export_fit(plan, folder))
+        return code
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -21,7 +21,7 @@ COLUMNS = [
     *("seed", "metric", "validation", "test", "best_validation", "status", "error", "seconds", "steps"),
     *("peak_memory_mb", "data_hash", "commit", "started", "host", "hardware", "versions", "settings"),
 ]
-OPTIONAL = ["stage", "cell", "latency_us", "bundle_bytes", "measures"]
+OPTIONAL = ["stage", "cell", "latency_us", "bundle_bytes", "deployed_bytes", "model_bytes", "measures"]
 """Written where a row has them."""
 CURVE_COLUMNS = ["trial_id", "step", "epoch", "sparsity", "cmr_probability", "training_loss", "validation"]
 WATCHED = [
