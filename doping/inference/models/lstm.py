@@ -5,14 +5,18 @@ Legend of dimensions: T steps, B batch, I inputs, H hidden units, D directions, 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 from doping.errors import InferenceError
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells
-from doping.inference.kernels import Layer
+from doping.inference.kernels import Engine, KernelError, Layer
 
+Arithmetic = Literal["float32", "int8"]
+"""In which products are computed; how values are stored is another matter."""
 Floats = npt.NDArray[np.float32]
 State = tuple[Floats, Floats]
 """Hidden and cell state, each (layers · directions, B, H), in the order of ``nn.LSTM``."""
@@ -21,19 +25,31 @@ State = tuple[Floats, Floats]
 class Lstm:
     """A long short-term memory with compressed weights, as ``nn.LSTM`` computes it, on so many threads.
 
+    Args:
+        bundle: what it is made of.
+        threads: how many to use.
+        arithmetic: ``int8`` rounds inputs and states to 8 bits, and weights where the bundle has them in float32; it runs on one
+            thread.
+
     Raises:
-        InferenceError: if the bundle's numbers are not valid.
+        InferenceError: if the bundle's numbers are not valid, or have no product in int8 where that is wanted.
 
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> None:
         described = bundle.description.model.lstm
         self.input_size = described.input_size
         self.hidden_size = described.hidden_size
         self.directions = 2 if described.bidirectional else 1
-        self.cells = [
-            Layer(cell.input, cell.recurrent, cell.bias, reverse=cell.reverse, threads=threads) for cell in cells(bundle)
-        ]
+        engine: Engine | None = "int8" if arithmetic == "int8" else None
+        checked = cells(bundle)
+        try:
+            self.cells = [
+                Layer(cell.input, cell.recurrent, cell.bias, reverse=cell.reverse, threads=threads, engine=engine)
+                for cell in checked
+            ]
+        except (ValueError, KernelError) as error:
+            raise InferenceError(f"int8 arithmetic: {error}" if engine else str(error)) from error
 
     def zeros(self, batch: int) -> State:
         """The state before the first step."""

@@ -17,7 +17,7 @@ from doping.inference.kernels.narrow import Bits
 from doping.inference.kernels.sparse import Array, Sparse
 from doping.inference.kernels.tiles import Tiles, by_group
 
-NO_STRUCTURE, DENSE, KRONECKER, LOW_RANK, HYBRID = range(5)
+NO_STRUCTURE, DENSE, KRONECKER, LOW_RANK, HYBRID, KRONECKER_LEFT_FIRST = range(6)
 """``enum int8_kind``."""
 
 ROWS, COLUMNS = 16, 4
@@ -88,13 +88,19 @@ def _hybrid(matrix: Hybrid, bits: Bits) -> Fields:
 
 def _kronecker(matrix: Kronecker, bits: Bits) -> Fields:
     (terms, m1, n1), (_, m2, n2) = matrix.b.shape, matrix.c.shape
-    first = _blocks(matrix.c.reshape(terms * m2, n2), np.tile(_known(matrix.c_scale), terms), bits)
-    left = np.zeros((m1, -(-n1 * terms // COLUMNS) * COLUMNS), np.int8)
-    left[:, : n1 * terms] = matrix.b.transpose(1, 2, 0).reshape(m1, n1 * terms)
+    b_scale, c_scale = _known(matrix.b_scale), _known(matrix.c_scale)
+    if n1 * m2 * (n2 + m1) <= m1 * n2 * (n1 + m2):
+        kind, first = KRONECKER, _blocks(matrix.c.reshape(terms * m2, n2), np.tile(c_scale, terms), bits)
+        left = matrix.b.transpose(1, 2, 0).reshape(m1, n1 * terms)
+    else:
+        side_by_side = matrix.c.transpose(1, 0, 2).reshape(m2, terms * n2)
+        kind, first = KRONECKER_LEFT_FIRST, _blocks(side_by_side, c_scale, bits)
+        left, b_scale = matrix.b.transpose(1, 0, 2).reshape(m1 * terms, n1), np.repeat(b_scale, terms)
     _check_width(left.shape[1])
+    left = np.ascontiguousarray(np.pad(left, [(0, 0), (0, -left.shape[1] % COLUMNS)]))
     return {
-        "kind": KRONECKER, "first": first, "terms": terms, "left_rows": m1, "left_columns": n1,
-        "left": left, "left_scales": _known(matrix.b_scale), "left_sums": left.sum(axis=1, dtype=np.int32),
+        "kind": kind, "first": first, "terms": terms, "left_rows": m1, "left_columns": n1,
+        "left": left, "left_scales": b_scale, "left_sums": left.sum(axis=1, dtype=np.int32),
     }  # fmt: skip
 
 
