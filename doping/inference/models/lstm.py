@@ -28,8 +28,8 @@ class Lstm:
     Args:
         bundle: what it is made of.
         threads: how many to use.
-        arithmetic: ``int8`` rounds inputs and states to 8 bits, and weights where the bundle has them in float32; it runs on one
-            thread.
+        arithmetic: ``int8`` rounds inputs and states to 8 bits, and weights where the bundle has them in float32; it runs
+            on one thread.
 
     Raises:
         InferenceError: if the bundle's numbers are not valid, or have no product in int8 where that is wanted.
