@@ -109,7 +109,7 @@ class _CellAgenda:
             trial=trial,
             cell=self.name,
             stage="tuning",
-            values=values,
+            values=dict(values),
             limits=limits(trial, courses),
             latency=self._by_latency,
         )

@@ -26,10 +26,20 @@ def random_narrow(generator, kind, rows, columns, bits=8, scale=1.0, short_scale
     parts = [
         random_tiles(generator, rows, columns, 0.2)
         if part == "tiles"
+        else _random_kronecker(generator, rows, columns, scale)
+        if part == "kronecker"
         else random_structured(generator, part, rows, columns, scale)
         for part in kind.split("+")
     ]
     return narrowed(parts[0] if len(parts) == 1 else Sum(*parts), bits, short_scales=short_scales)
+
+
+def _random_kronecker(generator, rows, columns, scale):
+    """A sum of up to four products of factors of random shapes."""
+    terms = int(generator.integers(1, 5))
+    m1, n1 = (int(generator.choice([d for d in range(1, size + 1) if size % d == 0])) for size in (rows, columns))
+    shapes = (terms, m1, n1), (terms, rows // m1, columns // n1)
+    return Kronecker(*((scale * generator.normal(size=shape)).astype(np.float32) for shape in shapes))
 
 
 def rounded(x):
@@ -64,12 +74,17 @@ def bound(matrix: Matrix, x_BN):
         b = matrix.b * matrix.b_scale[:, None].astype(np.float64)
         c = matrix.c * matrix.c_scale[:, None].astype(np.float64)
         x_BJL = x_BN.reshape(len(x_BN), n1, c.shape[2])
-        between = np.einsum("rkl,bjl->bkjr", c, x_BJL).reshape(len(x_BN), c.shape[1], n1 * terms)
-        sizes = np.einsum("rkl,bjl->bkjr", np.abs(c), np.abs(x_BJL)).reshape(between.shape)
-        off_KR = np.abs(c).sum(axis=2).T[:, None, :].repeat(n1, axis=1).reshape(c.shape[1], n1 * terms)
-        left = b.transpose(1, 2, 0).reshape(m1, n1 * terms)
-        off_BKI = _second_stage(left, between, step_B1[..., None] * off_KR + small * sizes)
-        return off_BKI.swapaxes(1, 2).reshape(len(x_BN), matrix.shape[0])
+
+        def products(b, c, x):  # both orders: T = X C^T, a row of B and (j, r) for each of its columns; and P = B X
+            t = np.einsum("rkl,bjl->bkjr", c, x).reshape(len(x_BN), c.shape[1], n1 * terms)
+            return t, np.einsum("rij,bjl->birl", b, x).reshape(len(x_BN), m1, terms * c.shape[2])
+
+        (t, p), (t_size, p_size) = products(b, c, x_BJL), products(np.abs(b), np.abs(c), np.abs(x_BJL))
+        t_off, p_off = products(np.abs(b), np.abs(c), np.ones_like(x_BJL))
+        t_off, p_off = (step_B1[..., None] * off + small * size for off, size in ((t_off, t_size), (p_off, p_size)))
+        right_first = _second_stage(b.transpose(1, 2, 0).reshape(m1, n1 * terms), t, t_off).swapaxes(1, 2)
+        left_first = _second_stage(c.transpose(1, 0, 2).reshape(c.shape[1], -1), p, p_off)
+        return np.maximum(right_first, left_first).reshape(len(x_BN), matrix.shape[0])
     weight = np.abs(written_out(matrix))
     off_BM = step_B1 * weight.sum(axis=1) + small * np.abs(x_BN) @ weight.T
     if isinstance(matrix, Hybrid):

@@ -18,7 +18,7 @@ from doping.inference.families.tiles import Tiles, by_group
 if TYPE_CHECKING:
     from doping.inference.families.matrix import Matrix
 
-NO_STRUCTURE, DENSE, KRONECKER, LOW_RANK, HYBRID = range(5)
+NO_STRUCTURE, DENSE, KRONECKER, LOW_RANK, HYBRID, KRONECKER_LEFT_FIRST = range(6)
 """``enum int8_kind``."""
 
 ROWS, COLUMNS = 16, 4

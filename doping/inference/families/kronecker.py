@@ -93,16 +93,21 @@ class Kronecker(StructuredMatrix):
         return fields | {"kind": KRONECKER_LEFT_FIRST, "left": laid_out(left_IRJ), "right": padded(right_RLK)} | scales
 
     def int8_layout(self, bits: Bits, units: int) -> int8_layout.Fields:
-        """The blocks of all C_r, then B with the terms side by side; B always takes 8 bits."""
+        """The blocks of the factor that comes first, then B with the terms side by side; B always takes 8 bits."""
         (terms, m1, n1), (_, m2, n2) = self.b.shape, self.c.shape
-        scale = np.tile(int8_layout.known(self.c_scale), terms)
-        first = int8_layout.blocks(self.c.reshape(terms * m2, n2), scale, bits)
-        left = np.zeros((m1, -(-n1 * terms // int8_layout.COLUMNS) * int8_layout.COLUMNS), np.int8)
-        left[:, : n1 * terms] = self.b.transpose(1, 2, 0).reshape(m1, n1 * terms)
+        b_scale, c_scale = int8_layout.known(self.b_scale), int8_layout.known(self.c_scale)
+        if right_first((m1, n1), (m2, n2)):
+            kind, left = int8_layout.KRONECKER, self.b.transpose(1, 2, 0).reshape(m1, n1 * terms)
+            first = int8_layout.blocks(self.c.reshape(terms * m2, n2), np.tile(c_scale, terms), bits)
+        else:
+            kind, left = int8_layout.KRONECKER_LEFT_FIRST, self.b.transpose(1, 0, 2).reshape(m1 * terms, n1)
+            first = int8_layout.blocks(self.c.transpose(1, 0, 2).reshape(m2, terms * n2), c_scale, bits)
+            b_scale = np.repeat(b_scale, terms)
         int8_layout.check_width(left.shape[1])
+        left = np.ascontiguousarray(np.pad(left, [(0, 0), (0, -left.shape[1] % int8_layout.COLUMNS)]))
         return {
-            "kind": int8_layout.KRONECKER, "first": first, "terms": terms, "left_rows": m1, "left_columns": n1,
-            "left": left, "left_scales": int8_layout.known(self.b_scale), "left_sums": left.sum(axis=1, dtype=np.int32),
+            "kind": kind, "first": first, "terms": terms, "left_rows": m1, "left_columns": n1,
+            "left": left, "left_scales": b_scale, "left_sums": left.sum(axis=1, dtype=np.int32),
         }  # fmt: skip
 
     def torch_product(self, tensors: dict[str, Tensor], x_BN: Tensor) -> Tensor:

@@ -15,8 +15,10 @@ import numpy.typing as npt
 from doping.errors import InferenceError
 from doping.inference.bundle import description
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import rows, table
-from doping.inference.models.lstm import Floats, FromBundle, Lstm, State
+from doping.inference.bundle.weights import cells, rows, table
+from doping.inference.kernels import Dense
+from doping.inference.kernels.int8 import Int8Layer, Int8Model, Int8Steps, narrow
+from doping.inference.models.lstm import Arithmetic, Floats, FromBundle, Lstm, State
 from doping.vocabulary import END_OF_LINE, Vocabulary, tokenize
 
 CHUNK = 256
@@ -57,15 +59,24 @@ class LanguageModel(FromBundle):
 
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> None:
         described = bundle.description.model
         assert isinstance(described, description.LanguageModel)
-        super().__init__(bundle, threads)
+        super().__init__(bundle, threads, arithmetic)
         self.vocabulary = Vocabulary(described.level, described.tokens)
-        self.lstm = Lstm(bundle, threads)
+        self.lstm = Lstm(bundle, threads, arithmetic)
         self._embedding = table(bundle.tensors, "embedding")
         self._softmax_VH: Floats = table(bundle.tensors, "softmax.weight").dense()  # BLAS has no narrow products
         self._bias_V: Floats = bundle.tensors["softmax.bias"]
+        self._in_c = self._model_in_c() if arithmetic == "int8" else None
+
+    def _model_in_c(self) -> Int8Model:
+        """The same model, that reads and writes whole texts in C."""
+        layers = [Int8Layer(narrow(cell.input), narrow(cell.recurrent), cell.bias) for cell in cells(self.bundle)]
+        embedding, softmax = (narrow(table(self.bundle.tensors, name)) for name in ("embedding", "softmax.weight"))
+        assert isinstance(embedding, Dense)
+        assert isinstance(softmax, Dense)
+        return Int8Model(Int8Steps(layers), embedding, softmax, self._bias_V)
 
     def forward(
         self, tokens_TB: npt.ArrayLike, state: State | None = None, lengths_B: npt.ArrayLike | None = None
@@ -98,14 +109,16 @@ class LanguageModel(FromBundle):
         ids = self.vocabulary.encode(tokens)
         if len(ids) < 2:
             raise InferenceError(f"the text has {len(ids)} tokens; expected at least 2, to predict one from the other")
+        known = set(self.vocabulary.tokens)
+        unknown = sum(token not in known for token in tokens)
+        if self._in_c:
+            return Score(self._in_c.score(ids) / (len(ids) - 1), len(ids) - 1, unknown)
         state, nats = None, 0.0
         for start in range(0, len(ids) - 1, CHUNK):
             piece = ids[start : start + CHUNK + 1]
             logits_TBV, state = self.forward(piece[:-1, None], state)
             log_probabilities_TV = _log_softmax(logits_TBV[:, 0])
             nats -= float(log_probabilities_TV[np.arange(len(piece) - 1), piece[1:]].sum())
-        known = set(self.vocabulary.tokens)
-        unknown = sum(token not in known for token in tokens)
         return Score(nats / (len(ids) - 1), len(ids) - 1, unknown)
 
     def generate(self, prompt: str, length: int, temperature: float = 1.0, seed: int = 0) -> str:
@@ -115,7 +128,7 @@ class LanguageModel(FromBundle):
             prompt: text to start with; an empty one stands for a line end.
             length: tokens to write.
             temperature: divides the logits: below 1 the likely becomes likelier; 0 always takes the likeliest.
-            seed: of the random choices; the same one gives the same text.
+            seed: of the random choices; the same one gives the same text, in the same arithmetic.
 
         Returns:
             The prompt as the model reads it, and what it wrote.
@@ -127,6 +140,8 @@ class LanguageModel(FromBundle):
         if length < 0 or not 0 <= temperature < math.inf:
             raise InferenceError(f"length {length} and temperature {temperature:g} were given; expected numbers from 0 on")
         ids = self._prompt(prompt)
+        if self._in_c:
+            return self.vocabulary.decode([*ids, *self._in_c.generate(ids, length, temperature, seed)])
         return self.vocabulary.decode([*ids, *self._continued(ids, length, temperature, np.random.default_rng(seed))])
 
     def _continued(self, ids: TokenIds, length: int, temperature: float, random: np.random.Generator) -> Iterator[int]:

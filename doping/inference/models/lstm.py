@@ -5,7 +5,7 @@ Legend of dimensions: T steps, B batch, I inputs, H hidden units, D directions, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ import numpy.typing as npt
 from doping.errors import InferenceError
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells
-from doping.inference.kernels import Layer
+from doping.inference.kernels import Engine, KernelError, Layer
 from doping.inference.kernels.lengths import check_lengths, forward_to_lengths
 
+Arithmetic = Literal["float32", "int8"]
+"""In which products are computed; how values are stored is another matter."""
 Floats = npt.NDArray[np.float32]
 State = tuple[Floats, Floats]
 """Hidden and cell state, each (layers · directions, B, H), in the order of ``nn.LSTM``."""
@@ -24,30 +26,42 @@ State = tuple[Floats, Floats]
 class FromBundle:
     """What runs from a bundle: it is copied and pickled as the bundle, and made ready to run again in another process."""
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        self.bundle, self.threads = bundle, threads
+    def __init__(self, bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> None:
+        self.bundle, self.threads, self.arithmetic = bundle, threads, arithmetic
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.bundle, self.threads)
+        return type(self), (self.bundle, self.threads, self.arithmetic)
 
 
 class Lstm(FromBundle):
     """A long short-term memory with compressed weights, as ``nn.LSTM`` computes it, on so many threads.
 
+    Args:
+        bundle: what it is made of.
+        threads: how many to use.
+        arithmetic: ``int8`` rounds inputs and states to 8 bits, and weights where the bundle has them in float32; it runs
+            on one thread.
+
     Raises:
-        InferenceError: if the bundle's numbers are not valid.
+        InferenceError: if the bundle's numbers are not valid, or have no product in int8 where that is wanted.
 
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        super().__init__(bundle, threads)
+    def __init__(self, bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> None:
+        super().__init__(bundle, threads, arithmetic)
         described = bundle.description.model.lstm
         self.input_size = described.input_size
         self.hidden_size = described.hidden_size
         self.directions = 2 if described.bidirectional else 1
-        self.cells = [
-            Layer(cell.input, cell.recurrent, cell.bias, reverse=cell.reverse, threads=threads) for cell in cells(bundle)
-        ]
+        engine: Engine | None = "int8" if arithmetic == "int8" else None
+        checked = cells(bundle)
+        try:
+            self.cells = [
+                Layer(cell.input, cell.recurrent, cell.bias, reverse=cell.reverse, threads=threads, engine=engine)
+                for cell in checked
+            ]
+        except (ValueError, KernelError) as error:
+            raise InferenceError(f"int8 arithmetic: {error}" if engine else str(error)) from error
 
     def zeros(self, batch: int) -> State:
         """The state before the first step."""

@@ -138,3 +138,12 @@ static void multiply_blocks(const int8_blocks *m, int count, const uint8_t *x, s
     else
         all_vectors(m, count, x, stride, 4, 0, to);
 }
+
+/* Arrays of the workspace, one after the other, each from a multiple of 64 bytes and with as much to spare behind it. */
+static void *taken(uint8_t **workspace, size_t size) {
+    void *array = *workspace;
+    *workspace += room_of(size);
+    return array;
+}
+
+static void zero(float *array, size_t count) { memset(array, 0, sizeof(float) * count); }

@@ -75,6 +75,11 @@ static size_t of_matrix(const int8_matrix *m) {
         return in_order + room_of(sizeof(float) * between * (size_t)m->left_columns) +
                room_of(((size_t)(m->left_columns * m->terms) + 3) / 4 * LINE) +
                room_of(sizeof(float) * (size_t)m->left_columns);
+    case INT8_KRONECKER_LEFT_FIRST: {
+        const size_t depth = (size_t)m->first.columns, rows = (size_t)m->left_rows;
+        return in_order + room_of(sizeof(float) * depth * rows) + room_of(padded(depth) * rows) +
+               room_of(((size_t)m->left_columns + 3) / 4 * LINE) + room_of(sizeof(float) * rows);
+    }
     case INT8_LOW_RANK:
         return room_of(sizeof(float) * between * VECTORS) + room_of(between * VECTORS);
     case INT8_HYBRID:

@@ -42,13 +42,15 @@ typedef struct {
 enum int8_kind {
     INT8_NO_STRUCTURE = 0,
     INT8_DENSE = 1,     /* first: W */
-    INT8_KRONECKER = 2, /* the sum of `terms` products B_r x C_r.
+    INT8_KRONECKER = 2, /* the sum of `terms` products B_r x C_r, computed as B (X C^T).
                            first: the C_r one under another, (terms right_rows, right_columns);
-                           left: B, (left_rows, padded (left_columns terms)) with B_r[i][j] at [i][j terms + r], padded to a
-                           multiple of 4 with zeros, int8; left_scales and left_sums of its rows */
+                           left: int8 (left_rows, left_columns terms) with B_r[i][j] at [i][j terms + r] */
     INT8_LOW_RANK = 3,  /* first: V; second: U */
-    INT8_HYBRID = 4     /* [A ; u1 v1^T | u2 v2^T].  first: A, under it v1 and v2 with zeros beside; u: u1 and u2, (2, rows
-    below) */
+    INT8_HYBRID = 4,    /* [A ; u1 v1^T | u2 v2^T].  first: A, under it v1 and v2 with zeros beside;
+                           u: u1 and u2, (2, rows below) */
+    INT8_KRONECKER_LEFT_FIRST = 5 /* the same sum, computed as (B X) C^T.
+                           first: the C_r side by side, (right_rows, terms right_columns);
+                           left: int8 (left_rows terms, left_columns) with B_r[i][j] at [i terms + r][j] */
 };
 
 /* W = M + S; what its kind does not name is 0. S is `tiles`, if that has rows. With `units` > 0 the product is in gate order, as a
@@ -59,7 +61,7 @@ typedef struct {
     int32_t kind; /* enum int8_kind */
     int8_blocks first, second, tiles;
     int32_t terms, left_rows, left_columns;
-    const int8_t *left;
+    const int8_t *left; /* rows padded to a multiple of 4 with zeros; scales and sums of its rows */
     const float *left_scales;
     const int32_t *left_sums;
     const float *u;

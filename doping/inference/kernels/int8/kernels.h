@@ -1,6 +1,7 @@
 /* All that an instruction set computes. Whoever includes this has defined LANES, OFFSET, NAME, INSTRUCTIONS and dot(). */
 #include "rounding.h"
 #include "blocks.h"
+#include "kronecker.h"
 #include "matrix.h"
 #include "layer.h"
 
