@@ -41,7 +41,7 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
     Its biases are in ``biases`` and its weights in ``matrices``, by the names of ``nn.LSTM``, and are read by these names too.
 
     Args:
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype: as in
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype: as
             ``nn.LSTM``.
         method: what every weight matrix is ...
         keep_dense: ... but for those of these names, such as ``weight_ih_l0`` of an LSTM with few inputs.
@@ -79,14 +79,14 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
         shapes = _shapes(self)
         if unknown := sorted(set(keep_dense) - set(shapes)):
             raise ValueError(f"keep_dense names {', '.join(unknown)}; the weights are {', '.join(shapes)}")
-        std = (init_range or hidden_size**-0.5) / 3**0.5
+        bound = init_range or hidden_size**-0.5
         plans, matrices, biases = {}, {}, nn.ParameterDict()
         methods = {name: Method() if name in keep_dense else method for name in shapes}
         for name, shape in shapes.items():
             plans[name] = _plan(methods[name], name, shape)
-            matrices[name] = plans[name].initialized(std)
+            matrices[name] = plans[name].initialized(std=bound / 3**0.5)
             if bias and not name.startswith("weight_hr"):
-                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * std)
+                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
         self._parameters.clear()
         self.__class__ = compressed_class(type(self), (*shapes, *biases))  # type: ignore[assignment]
         self.compress(matrices, plans, methods, {})
