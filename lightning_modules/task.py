@@ -10,10 +10,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from doping.distilling import distillation
 from doping.lstm import CompressedLSTM
 from doping.matrices import Matrix, Size
 from doping.matrices.budget import dense_size
@@ -96,9 +96,8 @@ class Task(pl.LightningModule, ABC):
         """
         for teacher in self._teacher:
             with torch.no_grad():
-                expected = of_teacher(teacher.to(self.device)).flatten(0, -2).log_softmax(-1)
-            found = logits.flatten(0, -2).log_softmax(-1)
-            divergence = F.kl_div(found, expected, log_target=True, reduction="batchmean")
+                expected = of_teacher(teacher.to(self.device))
+            divergence = distillation(logits, expected)
             loss = (1 - self._distillation) * loss + self._distillation * divergence
         return loss
 
