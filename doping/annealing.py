@@ -90,6 +90,11 @@ class Annealer:
             sparse.apply_mask()
         self._follow()
 
+    def start_at(self, steps: int) -> None:
+        """Be where the schedule is after so many steps, in a training that goes on."""
+        self.steps = steps
+        self._follow()
+
     def note_gradients(self) -> None:
         """Go on with the running means of the squared gradients; ``step`` does it, where it was not done before.
 
@@ -166,9 +171,8 @@ class Annealer:
                 f"the state is of a training of {state['total_steps']:,} steps, this annealer was made for "
                 f"{self.total_steps:,}; give total_steps={state['total_steps']}"
             )
-        self.steps = state["steps"]
         self.squared_gradients = dict(state["squared_gradients"])
-        self._follow()
+        self.start_at(state["steps"])
 
     def _follow(self) -> None:
         """Prune what the schedule says at this step, and set the row dropout."""

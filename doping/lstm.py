@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from doping.errors import CompressionError
 from doping.layer_types import weight_names
 from doping.layers import CompressedLayer, compressed_class
 from doping.matrices import BudgetError, Matrix, Plan, Shape, plan_matrix
@@ -38,11 +39,11 @@ def _shapes(lstm: nn.LSTM) -> dict[str, Shape]:
 class CompressedLSTM(CompressedLayer, nn.LSTM):
     """Long short-term memory with compressed weights: an ``nn.LSTM`` in all else.
 
-    Its biases are in ``biases`` and its weights in ``matrices``, by the names of ``nn.LSTM``, and are read by these too.
+    Its biases are in ``biases`` and its weights in ``matrices``, by the names of ``nn.LSTM``; they are read by these too.
 
     Args:
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype: as in
-            ``nn.LSTM``.
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype: as
+            ``nn.LSTM`` has them.
         method: what every weight matrix is ...
         keep_dense: ... but for those of these names, such as ``weight_ih_l0`` of an LSTM with few inputs.
         init_range: replaces the range ± 1 / √H in which ``nn.LSTM`` draws weights and biases; compressed weights get the
@@ -79,14 +80,14 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
         shapes = _shapes(self)
         if unknown := sorted(set(keep_dense) - set(shapes)):
             raise ValueError(f"keep_dense names {', '.join(unknown)}; the weights are {', '.join(shapes)}")
-        std = (init_range or hidden_size**-0.5) / 3**0.5
+        bound = init_range or hidden_size**-0.5
         plans, matrices, biases = {}, {}, nn.ParameterDict()
         methods = {name: Method() if name in keep_dense else method for name in shapes}
         for name, shape in shapes.items():
             plans[name] = _plan(methods[name], name, shape)
-            matrices[name] = plans[name].initialized(std)
+            matrices[name] = plans[name].initialized(std=bound / 3**0.5)
             if bias and not name.startswith("weight_hr"):
-                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * std)
+                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
         self._parameters.clear()
         self.__class__ = compressed_class(type(self), (*shapes, *biases))  # type: ignore[assignment]
         self.compress(matrices, plans, methods, {})
@@ -104,6 +105,8 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
             BudgetError: a weight cannot be compressed by the method's factor.
 
         """
+        if not isinstance(lstm, nn.LSTM):
+            raise CompressionError(f"{type(lstm).__name__} is no nn.LSTM; compress such a layer with doping.compress_")
         made = cls(
             lstm.input_size, lstm.hidden_size, lstm.num_layers, lstm.bias, lstm.batch_first, lstm.dropout,
             lstm.bidirectional, lstm.proj_size, method=Method(), keep_dense=keep_dense,

@@ -10,10 +10,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from doping.distilling import distillation
 from doping.lstm import CompressedLSTM
 from doping.matrices import Matrix, Size
 from doping.matrices.budget import dense_size
@@ -98,7 +98,7 @@ class Task(pl.LightningModule, ABC):
         for teacher in self._teacher:
             with torch.no_grad():
                 expected = of_teacher(teacher.to(self.device))
-            divergence = (distance or kl_divergence)(outputs, expected)
+            divergence = (distance or distillation)(outputs, expected)
             loss = (1 - self._distillation) * loss + self._distillation * divergence
         return loss
 
@@ -170,12 +170,6 @@ class Task(pl.LightningModule, ABC):
             if "cuda" in self._random_state and self.device.type == "cuda":
                 torch.cuda.set_rng_state(self._random_state["cuda"].cpu(), self.device)
             self._random_state = None
-
-
-def kl_divergence(logits: Tensor, expected: Tensor) -> Tensor:
-    """KL(expected ‖ found) of the distributions of two tensors of logits, (..., classes), the mean of all but the last."""
-    found = logits.flatten(0, -2).log_softmax(-1)
-    return F.kl_div(found, expected.flatten(0, -2).log_softmax(-1), log_target=True, reduction="batchmean")
 
 
 def initialize_uniformly(module: nn.Module, bound: float) -> None:

@@ -82,6 +82,7 @@ def bundled(
 
     """
     size = lstm.size()
+    _check_finished(lstm)
     _check_size(kind.lstm.weight_bytes(), size)
     dense = sum(dense_size(matrix.shape).values for matrix in lstm.weight_matrices())
     made = Bundle(
@@ -153,6 +154,18 @@ def _sparse(matrix: Sparse) -> tuple[SparseParts, Arrays]:
         "sparse.offsets": packed.offsets,
     }
     return SparseParts(pattern=matrix.pattern, blocks=len(packed.columns)), arrays
+
+
+def _check_finished(lstm: CompressedLSTM) -> None:
+    """A model that is larger than was asked does not pass in silence."""
+    for name, matrix in lstm.named_matrices():
+        for sparse in (part for part in matrix.modules() if isinstance(part, Sparse)):
+            if sparse.nonzeros() > sparse.planned_nonzeros:
+                raise InferenceError(
+                    f"{name} has {sparse.nonzeros():,} nonzeros, {sparse.planned_nonzeros:,} are planned: its pruning is not "
+                    "over. Anneal to the end of the schedule, and take a checkpoint from after it; or prune now, at a cost "
+                    "in quality, with doping.Annealer(model, total_steps=1).finish_(at_once=True)"
+                )
 
 
 def _check_size(packed: int, size: Size) -> None:
