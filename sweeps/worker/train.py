@@ -11,7 +11,6 @@ import math
 import os
 import time
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,8 @@ from sweeps.results.dense_start import start
 from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status
 from sweeps.trials.trial import Trial
 from sweeps.worker.wandb_mode import MONITOR_EVERY
-from sweeps.worker.wandb_run import WandbRun
+from sweeps.worker.wandb_run import optional_run
+from tasks.script import Script
 
 CHECKPOINT_SECONDS = 30
 REPORT_SECONDS = 0.5
@@ -54,6 +54,10 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     torch.set_num_threads(threads)
     report(Progress(0.0, 0, message="loading"))
     pl.seed_everything(trial.seed, verbose=False)
+    if isinstance(trial.task, Script):
+        from sweeps.worker.script import train_script
+
+        return train_script(trial, directory, report)
     model, data = trial.task.build(trial.method)
     if data.data_hash != trial.data_hash:
         raise DataError(
@@ -63,7 +67,7 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     start(trial, model)
     every = int(os.environ.get(MONITOR_EVERY, "1"))
     monitor = Monitor(data.monitored_batch(), every) if every else None
-    with _wandb_run(trial, directory, model) as run:
+    with optional_run(trial, directory, model.metric, model.uncompressed_size()) as run:
 
         def write(points: list[CurvePoint]) -> None:
             write_curve(directory, points)
@@ -146,13 +150,6 @@ def _outcome(model: Task, curve: Curve, steps: int, status: Status, validation: 
         measures=dict(model.further_measures()) if status == "finished" else {},
         device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
     )
-
-
-def _wandb_run(trial: Trial, directory: Path, model: Task) -> WandbRun | nullcontext[None]:
-    """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
-    if os.environ.get("WANDB_MODE", "disabled") == "disabled":
-        return nullcontext()
-    return WandbRun(trial, directory, model.metric, model.uncompressed_size())
 
 
 class _Watch(pl.Callback):

@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -88,6 +89,13 @@ class WandbRun:
 
     def _factors(self, values: int, size_bytes: int) -> dict[str, float]:
         return {"cf_values": self._dense.values / values, "cf_bytes": self._dense.bytes / size_bytes}
+
+
+def optional_run(trial: Trial, directory: Path, metric: str, dense: Size) -> WandbRun | nullcontext[None]:
+    """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
+    if os.environ.get("WANDB_MODE", "disabled") == "disabled":
+        return nullcontext()
+    return WandbRun(trial, directory, metric, dense)
 
 
 def _shorthand(method: Method) -> dict[str, str | float]:
