@@ -132,7 +132,7 @@ class _CellAgenda:
             return False
 
     def _course(self, job: Job) -> list[tuple[float, float]]:
-        epochs = job.trial.task.training.epochs
+        epochs = getattr(job.trial.task.training, "epochs", 1)  # a training of one's own may not count in them
         return [(float(p["epoch"]) / epochs, float(p["validation"])) for p in self._folder.curve(job.trial.id)]
 
     def _finals(self) -> list[Job]:

@@ -11,8 +11,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,8 @@ from sweeps.results.dense_start import start
 from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status
 from sweeps.trials.trial import Trial
 from sweeps.worker.environment import MONITOR_EVERY
-from sweeps.worker.wandb_run import WandbRun
+from sweeps.worker.wandb_run import optional_run
+from tasks.script import Script
 
 CHECKPOINT_SECONDS = 30
 REPORT_SECONDS = 0.5
@@ -64,6 +64,10 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     torch.set_num_threads(threads)
     report(Progress(0.0, 0, message="loading"))
     pl.seed_everything(trial.seed, verbose=False)
+    if isinstance(trial.task, Script):
+        from sweeps.worker.script import train_script
+
+        return train_script(trial, directory, report)
     task, method = trial.built
     model, data = task.build(method)
     if data.data_hash != trial.data_hash:
@@ -74,7 +78,7 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     start(trial, model)
     every = int(os.environ.get(MONITOR_EVERY, "1"))
     monitor = Monitor(data.monitored_batch(), every) if every else None
-    with _wandb_run(trial, directory, model, lambda line: report(Progress(0.0, 0, message="loading", notice=line))) as run:
+    with optional_run(trial, directory, model.metric, _dense(trial), report) as run:
 
         def write(points: list[CurvePoint]) -> None:
             write_curve(directory, points)
@@ -201,13 +205,6 @@ def _outcome(trial: Trial, model: Task, curve: Curve, steps: int, quality: _Qual
 def _dense(trial: Trial) -> Size:
     """Size of the dense model of the task's own width."""
     return sum((dense_size(shape) for shape in trial.task.lstm_shapes().values()), Size(0, 0, 0))
-
-
-def _wandb_run(trial: Trial, directory: Path, model: Task, notice: Callable[[str], None]) -> WandbRun | nullcontext[None]:
-    """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
-    if os.environ.get("WANDB_MODE", "disabled") == "disabled":
-        return nullcontext()
-    return WandbRun(trial, directory, model.metric, _dense(trial), notice)
 
 
 class _Watch(pl.Callback):
