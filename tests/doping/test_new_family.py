@@ -57,7 +57,7 @@ def test_its_name_is_known_wherever_methods_are_named():
 
 
 def test_it_is_narrowed_and_described_in_a_file():
-    lstm = CompressedLSTM(12, 12, method=Method(name="dlr", factor=2.4))
+    lstm = CompressedLSTM(12, 12, method=Method(name="dlr", factor=2))
     made = to_bundle(lstm)
     assert bundle.from_bytes(bundle.to_bytes(made)).description == made.description
     x_TBI = np.random.default_rng(0).standard_normal((5, 2, 12)).astype(np.float32)

@@ -160,16 +160,13 @@ def test_an_export_with_narrow_values_says_what_they_cost(exported, text, tmp_pa
     assert "int8_t" in (tmp_path / "c" / "weights.h").read_text()
 
 
-def test_the_commands_work_from_any_folder(exported, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for module, arguments in (
-        ("doping.run", [exported]),
-        ("sweeps.export", ["--help"]),
-        ("benchmarks.bundle_fuzz", ["--count", "5"]),
-    ):
-        command = [sys.executable, "-m", module, *map(str, arguments)]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout
+@pytest.mark.parametrize("module", ["doping.run", "sweeps.export", "benchmarks.bundle_fuzz"])
+def test_the_commands_work_from_any_folder(module, exported, tmp_path):
+    arguments = {"doping.run": [exported], "sweeps.export": ["--help"], "benchmarks.bundle_fuzz": ["--count", "5"]}[module]
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout
 
 
 def one_line(capsys):
