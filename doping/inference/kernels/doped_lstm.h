@@ -1,7 +1,7 @@
 /* LSTM layers whose weight matrices are compressed: W = M + S, a structured matrix M plus a sparse matrix S.
  *
- * C99 to call, or C++. The implementation, in float32/, uses the vector extensions that GCC and Clang share, and no instruction of
- * one vendor. Compile it with -O3 -ffp-contract=fast and the flag for the processor (-march=native).
+ * C99 to call, or C++. The implementation, in float32/, uses the vector extensions that GCC and Clang share; on x86 it asks
+ * for AVX-512 when it runs. Compile it with -O3 -ffp-contract=fast and the flag for the processor (-march=native).
  * Nothing here allocates, keeps state of its own, or fails: whoever fills the structures answers for shapes and indices.
  * With -fopenmp a layer can run on several threads; without, `threads` is ignored and no system is needed.
  * With -DDOPED_SMALL, for a processor without vectors, small.c computes one vector at a time: little code, stack and workspace, but

@@ -7,7 +7,8 @@
 
 enum {
     TILE = 2048, /* floats of narrow values that are widened at a time; they stay in the first cache */
-    TILE_WIDTH = 64
+    TILE_WIDTH = 64,
+    WIDE_FROM = 32 /* columns from which on registers of 16 floats pay */
 };
 
 INLINE void tile(const dense_product *p, int row, int column, const int rows, const int vectors) {
@@ -58,6 +59,15 @@ INLINE void tile(const dense_product *p, int row, int column, const int rows, co
     }
 
 static void multiply_floats(const dense_product *p) {
+#ifdef DOPED_AVX512
+    dense_product rest;
+    if (p->width >= WIDE_FROM && doped_has_avx512()) {
+        const int done = doped_multiply_floats_avx512(p);
+        rest = *p;
+        rest.v = (const float *)p->v + done, rest.out += done, rest.width -= done;
+        p = &rest;
+    }
+#endif
     int row = 0;
     if (p->width <= LANES)
         for (; row + 8 <= p->rows; row += 8)

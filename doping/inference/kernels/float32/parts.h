@@ -9,7 +9,7 @@
  *   2. M's other factor, added to the result.
  *
  * threads.c -> lstm.c -> product.c -> structured_vector.c, structured_panel.c -> dense.c
- *                     -> cell.c    -> sparse_vector.c, sparse_panel.c
+ *                     -> cell.c    -> sparse_vector.c, sparse_panel.c                         -> avx512.c
  *
  * With DOPED_SMALL there are no panels, and small.c takes the place of dense.c, sparse_vector.c and cell.c.
  */
@@ -49,6 +49,14 @@ typedef struct {
 } dense_product;
 
 void doped_multiply_dense(const dense_product *p);
+
+/* avx512.c: the same with floats, 16 at a time, if the processor can do that. Gives how many columns are done. DOPED_NO_AVX512 leaves
+ * it out. */
+#if defined(__x86_64__) && !defined(DOPED_SMALL) && !defined(DOPED_NO_AVX512)
+#define DOPED_AVX512
+int doped_has_avx512(void);
+int doped_multiply_floats_avx512(const dense_product *p);
+#endif
 
 /* y += W x for one vector; W (rows, columns) is narrow if it has scales. */
 void doped_multiply_rows(const void *matrix, const float *scales, int rows, int columns, const float *x, float *y);
