@@ -26,7 +26,7 @@ METHODS: tuple[MethodName, ...] = ("pruned", "kp", "lmf", "doped_kp", "doped_lmf
 TOLERANCE = 0.02
 """Mean difference of outputs from the dense result, over the first three steps: rounded inputs, states and weights."""
 
-VOCABULARY, WRITTEN = 50, 200
+VOCABULARY, WRITTEN = 50, 50
 """Characters of the text that is written in C, and how many at a time."""
 
 

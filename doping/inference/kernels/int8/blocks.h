@@ -29,6 +29,8 @@ INLINE void add_blocks(const int8_t *values, const uint16_t *places, int count, 
     }
 }
 
+enum { AHEAD = 4096 }; /* bytes that are fetched before they are needed: a large matrix lies beyond the second cache */
+
 /* The same for one vector, with two sums that do not wait for each other. */
 INLINE void add_blocks_of_one(const int8_t *values, const uint16_t *places, int count, const uint8_t *x, const int bits,
                               const int listed, whole sum[PARTS]) {
@@ -36,6 +38,8 @@ INLINE void add_blocks_of_one(const int8_t *values, const uint16_t *places, int 
     const size_t size = 8 * (size_t)bits;
     int k = 0;
     for (; k + 2 <= count; k += 2, values += 2 * size) {
+        for (size_t line = 0; line < 2 * size; line += LINE)
+            __builtin_prefetch(values + AHEAD + line);
         const bytes even = splat_bytes(x + 4 * (size_t)(listed ? places[k] : k));
         const bytes odd = splat_bytes(x + 4 * (size_t)(listed ? places[k + 1] : k + 1));
         for (int part = 0; part < PARTS; part++) {
