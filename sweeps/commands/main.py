@@ -17,7 +17,7 @@ from sweeps.engines.launch import Launch
 from sweeps.errors import UserError, hide_passwords
 from sweeps.optuna_view import backends as optuna_storage
 from sweeps.planning.plan import check_sizes, make_plan
-from sweeps.results.files import FolderError, trouble
+from sweeps.results.files import FolderError, shown, trouble
 from sweeps.results.folder import ResultsFolder
 from sweeps.running.sweep import Sweep
 from sweeps.study import study
@@ -49,8 +49,9 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
 
 
 def _making(options: Options) -> str:
-    """The command that makes the results which ``options`` exports."""
-    flags = [f"--study {shlex.quote(options.study)}"]
+    """The command that makes the results, for others: of a study's file elsewhere, the name only."""
+    name = shown(Path(options.study)) if options.study.endswith((".yaml", ".yml")) else options.study
+    flags = [f"--study {shlex.quote(Path(name).name if Path(name).is_absolute() else name)}"]
     flags += [f"--preset {options.preset}"] if options.preset != DEFAULT_PRESET else []
     flags += [f"--seed {options.seed}"] if options.seed is not None else []
     flags += [f"--set {shlex.quote(setting)}" for setting in options.settings]
@@ -88,7 +89,7 @@ def _command(options: Options, parts: Parts) -> int:
         if plan.tuning and plan.tuning.objective == "latency":
             load(parts.check_latency)()
         environment["WANDB_MODE"] = _mode(options, environment["WANDB_MODE"], folder)
-        sweep = Sweep(plan, folder, options.quiet, options.verbose)
+        sweep = Sweep(plan, folder, options.quiet, options.verbose, _making(options))
         sweep.prepare(options.retry_failed)
         launch = Launch(
             folder.path,
@@ -134,5 +135,5 @@ def _look(options: Options) -> int:
 
         serve(folder, name, options.port)
     else:
-        print("\n".join(status.describe(folder, name)))
+        status.show(folder, name, options.watch)
     return 0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +21,9 @@ from sweeps.trials.job import satisfies
 from sweeps.trials.trial import Trial
 from sweeps.worker.execute import Kept, read_clock
 
+WATCH_SECONDS = 2.0
+"""How often ``--watch`` looks."""
+
 _FAILURES = 5
 """Failed trials that are told of one by one."""
 
@@ -29,6 +36,38 @@ def describe(folder: ResultsFolder, study: str | None) -> Iterator[str]:
             yield ""
         yield from _describe(folder, name, trials)
     yield from folder.notices
+
+
+def show(folder: ResultsFolder, study: str | None, watch: bool, seconds: float = WATCH_SECONDS) -> None:
+    """Print the lines; with ``watch`` again and again, in place of those before where there is a terminal, until the study
+    is complete or nobody runs it. Raises ``UserError``.
+    """
+    terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    before: list[str] = []
+    while True:
+        lines = list(describe(ResultsFolder(folder.path), study))
+        if lines != before:
+            if terminal and before:
+                _clear(before)
+            print("\n".join(lines), flush=True)
+            before = lines
+        if not watch or not _runs(folder, study):
+            return
+        time.sleep(seconds)
+
+
+def _clear(lines: list[str]) -> None:
+    """Take lines back from a terminal, as many rows as they fill there."""
+    columns, rows = shutil.get_terminal_size()
+    filled = sum(max(1, -(-len(line) // columns)) for line in lines)
+    # Rows that have left the screen cannot be taken back.
+    print(f"\x1b[{min(filled, rows - 1)}F\x1b[J", end="")
+
+
+def _runs(folder: ResultsFolder, study: str | None) -> bool:
+    """Whether a process runs a trial of a study."""
+    trials = [saved.id for plan in studies_in(folder, study).values() for saved in plan]
+    return any(folder.of(trial_id).is_dir() and folder.is_claimed(trial_id) for trial_id in trials)
 
 
 def studies_in(folder: ResultsFolder, study: str | None) -> dict[str, tuple[SavedTrial, ...]]:
