@@ -6,14 +6,17 @@ It starts ``wandb leet`` in tmux, shows all runs of the folder, and draws what t
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 COLUMNS, ROWS = 200, 46
-_SOCKET = "leet-picture"
+_SOCKET = f"leet-picture-{os.getpid()}"
 _WIDTH, _HEIGHT, _SIZE = 7, 15, 12
 """Pixels of a character, and its font size."""
 _BRAILLE = 0x2800
@@ -40,7 +43,9 @@ def tmux(*arguments: str) -> str:
 def capture(folder: Path, columns: int = COLUMNS, rows: int = ROWS) -> str:
     """The screen of the dashboard with all runs of a folder shown and no overview, with its colours as escapes."""
     runs = len(list(folder.glob("run-*")))
-    command = f"'{sys.executable}' -m wandb leet '{folder.name}'"
+    # With settings of its own, so that what a user has set in the dashboard neither shows nor changes.
+    settings = tempfile.mkdtemp(prefix="leet-")
+    command = f"WANDB_CONFIG_DIR='{settings}' '{sys.executable}' -m wandb leet '{folder.name}'"
     size = ["-x", str(columns), "-y", str(rows)]
     tmux("new-session", "-d", *size, "-c", str(folder.absolute().parent), "-s", "leet", command)
     try:
@@ -51,12 +56,13 @@ def capture(folder: Path, columns: int = COLUMNS, rows: int = ROWS) -> str:
                 time.sleep(0.3)
                 tmux("send-keys", "-t", "leet", "Space")
                 time.sleep(1)
-        if "Run Overview" in tmux("capture-pane", "-p", "-t", "leet"):
-            tmux("send-keys", "-t", "leet", "]")
+        tmux("send-keys", "-t", "leet", "]")
         time.sleep(2)
-        return tmux("capture-pane", "-e", "-p", "-t", "leet")
+        # Without the last line, which names the folder on this machine.
+        return tmux("capture-pane", "-e", "-p", "-t", "leet").rstrip("\n").rpartition("\n")[0]
     finally:
         tmux("kill-server")
+        shutil.rmtree(settings)
 
 
 def _until(words: str, seconds: float = 60) -> None:
@@ -81,7 +87,11 @@ def draw(screen: str, picture: Path) -> None:
     brush = ImageDraw.Draw(image)
     for row, line in enumerate(lines):
         colours = ["#d0d4da"] * len(line.plain)
+        backgrounds = [""] * len(line.plain)
         for span in line.spans:
+            background = getattr(span.style, "bgcolor", None)
+            if background is not None:
+                backgrounds[span.start : span.end] = [background.get_truecolor().hex] * (span.end - span.start)
             colour = getattr(span.style, "color", None)
             if colour is not None:
                 colours[span.start : span.end] = [colour.get_truecolor().hex] * (span.end - span.start)
@@ -92,7 +102,10 @@ def draw(screen: str, picture: Path) -> None:
                     if ord(character) - _BRAILLE >> bit & 1:
                         left, top = x + 1 + across * 3.5, y + 1 + down * 3.75
                         brush.rectangle((left, top, left + 1.5, top + 1.5), fill=colour)
-            elif character != " ":
+                continue
+            if backgrounds[column]:
+                brush.rectangle((x, y, x + _WIDTH, y + _HEIGHT), fill=backgrounds[column])
+            if character != " ":
                 brush.text((x, y), character, font=font, fill=colour)
     picture.parent.mkdir(parents=True, exist_ok=True)
     image.quantize(64).save(picture, optimize=True)

@@ -24,6 +24,9 @@ from sweeps.worker.execute import Kept, read_clock
 WATCH_SECONDS = 2.0
 """How often ``--watch`` looks."""
 
+_IDLE_LOOKS = 4
+"""How many looks in a row ``--watch`` must find nothing running, to end."""
+
 _FAILURES = 5
 """Failed trials that are told of one by one."""
 
@@ -38,12 +41,13 @@ def describe(folder: ResultsFolder, study: str | None) -> Iterator[str]:
     yield from folder.notices
 
 
-def show(folder: ResultsFolder, study: str | None, watch: bool, seconds: float = WATCH_SECONDS) -> None:
-    """Print the lines; with ``watch`` again and again, in place of those before where there is a terminal, until the study
-    is complete or nobody runs it. Raises ``UserError``.
+def show(folder: ResultsFolder, study: str | None, watch: bool) -> None:
+    """Print the lines; with ``watch`` again whenever they have changed, in place of those before where there is a terminal,
+    until nothing has run for a few looks. Raises ``UserError``.
     """
     terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     before: list[str] = []
+    idle = 0
     while True:
         lines = list(describe(ResultsFolder(folder.path), study))
         if lines != before:
@@ -51,9 +55,11 @@ def show(folder: ResultsFolder, study: str | None, watch: bool, seconds: float =
                 _clear(before)
             print("\n".join(lines), flush=True)
             before = lines
-        if not watch or not _runs(folder, study):
+        # Between two trials nothing runs for a moment.
+        idle = 0 if watch and _runs(folder, study) else idle + 1
+        if not watch or idle == _IDLE_LOOKS:
             return
-        time.sleep(seconds)
+        time.sleep(WATCH_SECONDS)
 
 
 def _clear(lines: list[str]) -> None:

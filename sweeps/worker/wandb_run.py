@@ -140,9 +140,13 @@ class WandbRun:
         if not method.sparse:
             return line
         line["sparsity"] = point.sparsity
-        line |= _present(
-            BY_SPARSITY, point, "validation", "energy_sparse", "validation_without_sparse", "validation_without_structured"
-        )
+        line |= _present(BY_SPARSITY, point, "validation", "energy_sparse")
+        # Names that differ from their first letters on: the terminal cuts them.
+        for name, value in (
+            ("structured_alone", point.validation_without_sparse),
+            ("sparse_alone", point.validation_without_structured),
+        ):
+            line |= {} if value is None else {f"{BY_SPARSITY}/{name}": value}
         line |= _present("parts", point, "energy_cross", "validation_slice", "gradient_structured", "gradient_sparse")
         if method.cmr.probability > 0 and method.cmr.anneal:
             line |= _present("parts", point, "cmr_probability")
