@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 from doping.method import Method
 from sweeps.trials.trial import Trial
+
+_SETTLE_SECONDS = 0.5
 
 
 def run_name(trial: Trial) -> str:
@@ -96,6 +99,16 @@ class StudyEntry:
             draft = self._copy.with_name(f".{self._copy.name}")
             shutil.copyfile(self._file, draft)
             draft.replace(self._copy)
+
+    def close(self) -> None:
+        """Bring a copy up to date for good. Raises ``OSError``."""
+        if self._copy:
+            # W&B's own process writes the last records a moment after the run has ended.
+            size = -1
+            while size < self._file.stat().st_size:
+                size = self._file.stat().st_size
+                time.sleep(_SETTLE_SECONDS)
+        self.refresh()
 
 
 def _remove(entry: Path) -> None:

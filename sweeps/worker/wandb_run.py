@@ -117,7 +117,7 @@ class WandbRun:
         except TimeoutError:
             self._go_offline("not all of a run could be sent")
         if self._entry:
-            self._entry.refresh()
+            self._entry.close()
 
     def log(self, points: Sequence[CurvePoint]) -> None:
         """Log the points of the whole curve that this process has not logged yet."""

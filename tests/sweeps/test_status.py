@@ -66,9 +66,10 @@ def test_watching_tells_every_change_until_nothing_runs_any_more(study, out, cap
     assert main(["--watch", "--study", study]) == 2
 
 
-def test_the_folder_has_a_readme_with_commands_that_work_and_nothing_of_the_machine(study, out, capsys):
+def test_the_folder_has_a_readme_with_commands_that_work_and_nothing_of_the_machine(study, out, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
     arguments = ["--study", study, "--set", "seeds=[1]", "--out", str(out), "--wandb", "off", "--quiet"]
-    assert main(arguments, Parts(train="fake_training:instant", data_hash="fake_training:data_hash")) == 0
+    assert main(arguments, PARTS) == 0
     text = (out / "README.md").read_text()
     assert text.startswith("# tiny-quick\n")
     assert "3 trials: dense, pruned 5x, doped_kp 5x." in text

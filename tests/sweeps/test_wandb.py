@@ -118,7 +118,7 @@ def test_nothing_of_the_machine_is_in_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv("SOME_SETTING", "a-value-of-the-environment")
     monkeypatch.setattr("sys.argv", ["/opt/somewhere/program", "--password", "secret-argument"])
     text = tmp_path / "text-of-mine.txt"
-    text.write_text("so it goes on and on " * 400)
+    text.write_text("so it goes on and on\n" * 400)
     task = LanguageModelTask(
         data={"corpus": "text", "path": str(text)},
         model={"hidden": 20},

@@ -17,8 +17,18 @@ HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     "name",
-    ["WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_RESUME", "WANDB_NAME", "WANDB_SERVICE", "WANDB_WHAT_COMES_NEXT", "WANDB_DIR"]
-    + ["RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_NTASKS", "PL_GLOBAL_SEED", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"],
+    [
+        *("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_RESUME", "WANDB_NAME", "WANDB_SERVICE", "WANDB_WHAT_COMES_NEXT"),
+        *(
+            "WANDB_DIR",
+            "RANK",
+            "LOCAL_RANK",
+            "WORLD_SIZE",
+            "SLURM_NTASKS",
+            "PL_GLOBAL_SEED",
+            "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD",
+        ),
+    ],
 )
 def test_what_would_change_a_trial_is_taken_out(name):
     assert is_taken_out(name)
