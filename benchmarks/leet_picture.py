@@ -50,12 +50,10 @@ def capture(folder: Path, columns: int = COLUMNS, rows: int = ROWS) -> str:
     tmux("new-session", "-d", *size, "-c", str(folder.absolute().parent), "-s", "leet", command)
     try:
         _until("Metrics [")  # the newest run is shown at once
-        for number in range(runs):
-            if number:
-                tmux("send-keys", "-t", "leet", "Down")
-                time.sleep(0.3)
-                tmux("send-keys", "-t", "leet", "Space")
-                time.sleep(1)
+        tmux("send-keys", "-t", "leet", "C-a")
+        _until("y to confirm")
+        tmux("send-keys", "-t", "leet", "y")
+        _until("● run", runs - 1)
         tmux("send-keys", "-t", "leet", "]")
         time.sleep(2)
         # Without the last line, which names the folder on this machine.
@@ -65,11 +63,12 @@ def capture(folder: Path, columns: int = COLUMNS, rows: int = ROWS) -> str:
         shutil.rmtree(settings)
 
 
-def _until(words: str, seconds: float = 60) -> None:
+def _until(words: str, times: int = 1, seconds: float = 60) -> None:
+    """Wait until the screen shows something so many times. Raises ``TimeoutError``."""
     deadline = time.monotonic() + seconds
-    while words not in (screen := tmux("capture-pane", "-p", "-t", "leet")):
+    while (screen := tmux("capture-pane", "-p", "-t", "leet")).count(words) < times:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no {words!r} in {seconds:g} s; the screen is:\n{screen}")
+            raise TimeoutError(f"not {times} times {words!r} in {seconds:g} s; the screen is:\n{screen}")
         time.sleep(0.2)
 
 
@@ -90,10 +89,10 @@ def draw(screen: str, picture: Path) -> None:
         backgrounds = [""] * len(line.plain)
         for span in line.spans:
             background = getattr(span.style, "bgcolor", None)
-            if background is not None:
+            if background is not None and not background.is_default:
                 backgrounds[span.start : span.end] = [background.get_truecolor().hex] * (span.end - span.start)
             colour = getattr(span.style, "color", None)
-            if colour is not None:
+            if colour is not None and not colour.is_default:
                 colours[span.start : span.end] = [colour.get_truecolor().hex] * (span.end - span.start)
         for column, (character, colour) in enumerate(zip(line.plain, colours, strict=True)):
             x, y = 8 + column * _WIDTH, 8 + row * _HEIGHT

@@ -23,7 +23,8 @@ wandb leet DIR/wandb                                # all curves, in a terminal
 python analysis/make_tables.py --results DIR        # tables, figures and report.html, into DIR
 ```
 
-In `wandb leet`, `]` gives the charts more room, space shows or hides a run, `f` filters, `h` helps.
+In `wandb leet`, `ctrl+a` and `y` draw all runs, space one more or less, `]` gives names and charts more room, `f` filters,
+`h` helps.
 
 ## Pass it on
 
