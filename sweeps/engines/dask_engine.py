@@ -20,10 +20,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import uuid4
 
+from doping.errors import UserError, one_line
 from doping.machine import ROOT
 from sweeps.engines.base import Ended, EngineError, Event, Reported
-from sweeps.errors import UserError
-from sweeps.results.files import one_line
 from sweeps.results.shared_folder import Token
 from sweeps.trials.job import Job
 from sweeps.trials.outcome import Progress

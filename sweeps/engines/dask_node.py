@@ -19,9 +19,9 @@ from typing import Any
 from distributed import Status, Worker, get_worker
 
 from doping import machine
+from doping.errors import one_line
 from sweeps.engines.base import Ended, EngineError
 from sweeps.engines.local import LocalEngine
-from sweeps.results.files import one_line
 from sweeps.results.shared_folder import trouble_with
 from sweeps.trials.job import Job
 from sweeps.worker.wandb_mode import logged_in

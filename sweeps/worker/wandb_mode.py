@@ -14,7 +14,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from sweeps.errors import UserError, suggestion
+from doping.errors import UserError
+from sweeps.errors import suggestion
 from sweeps.worker.environment import WANDB_LINKS
 
 Choice = Literal["auto", "offline", "online", "off"]

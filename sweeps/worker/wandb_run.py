@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ from doping import machine
 from doping.matrices import Size
 from doping.method import Method
 from lightning_modules.callbacks.curve import CurvePoint
-from sweeps.trials.outcome import Outcome
+from sweeps.trials.outcome import Outcome, Progress, Report
 from sweeps.trials.trial import WHERE, Trial
 from sweeps.worker.environment import WANDB_LINKS
 from sweeps.worker.wandb_folder import StudyEntry, run_name
@@ -166,13 +167,29 @@ def _present(prefix: str, point: CurvePoint, *names: str) -> dict[str, float]:
     return {f"{prefix}/{name}": value for name in names if (value := getattr(point, name)) is not None}
 
 
+def optional_run(trial: Trial, directory: Path, metric: str, dense: Size, report: Report) -> WandbRun | nullcontext[None]:
+    """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
+    if os.environ.get("WANDB_MODE", "disabled") == "disabled":
+        return nullcontext()
+
+    def notice(line: str) -> None:
+        report(Progress(0.0, 0, message="loading", notice=line))
+
+    return WandbRun(trial, directory, metric, dense, notice)
+
+
 def _shorthand(method: Method) -> dict[str, str | float]:
     """What one groups runs by, at the top of the configuration, and the code that it was."""
     annealing = method.annealing
     rate = (
         f"from {annealing.start:g}, over {annealing.length:g}, exponent {annealing.exponent:g}" if method.sparse else "none"
     )
-    grouped = {"label": method.label, "factor": method.factor, "cmr": method.cmr.probability, "anneal_rate": rate}
+    grouped: dict[str, str | float] = {
+        "label": method.label,
+        "factor": method.factor,
+        "cmr": method.cmr.probability,
+        "anneal_rate": rate,
+    }
     return grouped | {"commit": machine.commit()}
 
 
