@@ -17,7 +17,7 @@ from sweeps.commands.options import DEFAULT_PRESET, Options, parse
 from sweeps.engines.launch import Launch
 from sweeps.optuna_view import backends as optuna_storage
 from sweeps.planning.plan import check_sizes, make_plan
-from sweeps.results.files import trouble
+from sweeps.results.files import shown, trouble
 from sweeps.results.folder import ResultsFolder
 from sweeps.running.sweep import Sweep
 from sweeps.study import study
@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
 
 
 def _making(options: Options) -> str:
-    """The command that makes the results which ``options`` exports."""
-    flags = [f"--study {shlex.quote(options.study)}"]
+    """The command that makes the results, for others: of a study's file elsewhere, the name only."""
+    name = shown(Path(options.study)) if options.study.endswith((".yaml", ".yml")) else options.study
+    flags = [f"--study {shlex.quote(Path(name).name if Path(name).is_absolute() else name)}"]
     flags += [f"--preset {options.preset}"] if options.preset != DEFAULT_PRESET else []
     flags += [f"--seed {options.seed}"] if options.seed is not None else []
     flags += [f"--set {shlex.quote(setting)}" for setting in options.settings]
@@ -77,7 +78,7 @@ def _command(options: Options, parts: Parts) -> int:
         if plan.tuning and (plan.tuning.objective == "latency" or plan.latency):
             load(parts.check_latency)([method for cell in plan.cells for method in cell.space.sized()])
         environment["WANDB_MODE"] = _mode(options, environment["WANDB_MODE"], folder)
-        sweep = Sweep(plan, folder, options.quiet, options.verbose)
+        sweep = Sweep(plan, folder, options.quiet, options.verbose, _making(options))
         sweep.prepare(options.retry_failed)
         launch = Launch(
             folder.path,
@@ -128,5 +129,5 @@ def _look(options: Options) -> int:
 
         serve(folder, name, options.port)
     else:
-        print("\n".join(status.describe(folder, name)))
+        status.show(folder, name, options.watch)
     return 0

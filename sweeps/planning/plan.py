@@ -158,10 +158,13 @@ def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method
     return sizes
 
 
-def save_plan(plan: Plan, jobs: Iterable[Job], folder: Path) -> None:
-    """Write the plan and its jobs so far as ``<study>-<preset>.json`` into the folder of plans."""
+def save_plan(plan: Plan, jobs: Iterable[Job], folder: Path, command: str = "") -> None:
+    """Write the plan and its jobs so far as ``<study>-<preset>.json`` into the folder of plans.
+
+    ``command`` is the one that makes it, without machine and folder: for the reader of the folder.
+    """
     trials = [{"id": job.trial.id, "cell": job.cell, "stage": job.stage} for job in jobs]
-    content = {"study": plan.study, "asked": plan.asked, "data": plan.data, "trials": trials}
+    content = {"study": plan.study, "asked": plan.asked, "data": plan.data, "command": command, "trials": trials}
     write_whole(folder / f"{plan.file}.json", json.dumps(content, indent=1) + "\n")
 
 

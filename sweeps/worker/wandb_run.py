@@ -26,7 +26,7 @@ from lightning_modules.callbacks.curve import CurvePoint
 from sweeps.trials.outcome import Outcome, Progress, Report
 from sweeps.trials.trial import WHERE, Trial
 from sweeps.worker.environment import WANDB_LINKS
-from sweeps.worker.wandb_folder import StudyLink, run_name
+from sweeps.worker.wandb_folder import StudyEntry, run_name
 
 PROJECT = "lstm-doping"
 """Project that runs are logged to, unless ``WANDB_PROJECT`` names another."""
@@ -64,10 +64,11 @@ class WandbRun:
             if os.environ["WANDB_MODE"] != "online":
                 raise
             self._go_offline(f"no run can be begun there ({' '.join(str(error).split())[:150]})")
+            wandb.teardown(exit_code=1)  # else the run that could not be begun still has the id
             self._run = self._begin(directory)
         self._run.define_metric(f"{BY_SPARSITY}/*", step_metric="sparsity")
         links = os.environ.get(WANDB_LINKS)
-        self._link = StudyLink(Path(links), trial, Path(self._run.settings.sync_dir)) if links else None
+        self._entry = StudyEntry(Path(links), trial, Path(self._run.settings.sync_dir)) if links else None
 
     def _begin(self, directory: Path) -> Any:
         import wandb
@@ -116,16 +117,16 @@ class WandbRun:
             self._run.finish(exit_code=0 if kind is None else 1)
         except TimeoutError:
             self._go_offline("not all of a run could be sent")
-        if self._link:
-            self._link.refresh()
+        if self._entry:
+            self._entry.close()
 
     def log(self, points: Sequence[CurvePoint]) -> None:
         """Log the points of the whole curve that this process has not logged yet."""
         for point in points[self._logged :]:
             self._run.log(self._line(point), step=point.step, commit=True)
         self._logged = len(points)
-        if self._link:
-            self._link.refresh()
+        if self._entry:
+            self._entry.refresh()
 
     def end(self, outcome: Outcome) -> None:
         """Put the result into the run's summary, under the names that it has in results.csv."""
@@ -140,11 +141,14 @@ class WandbRun:
         if not method.sparse:
             return line
         line["sparsity"] = point.sparsity
-        line |= _present(
-            BY_SPARSITY, point, "validation", "energy_sparse", "validation_without_sparse", "validation_without_structured"
-        )
-        line |= _present("parts", point, "energy_structured", "energy_sparse", "energy_cross", "validation_slice")
-        line |= _present("parts", point, "gradient_structured", "gradient_sparse")
+        line |= _present(BY_SPARSITY, point, "validation", "energy_sparse")
+        # Names that differ from their first letters on: the terminal cuts them.
+        for name, value in (
+            ("structured_alone", point.validation_without_sparse),
+            ("sparse_alone", point.validation_without_structured),
+        ):
+            line |= {} if value is None else {f"{BY_SPARSITY}/{name}": value}
+        line |= _present("parts", point, "energy_cross", "validation_slice", "gradient_structured", "gradient_sparse")
         if method.cmr.probability > 0 and method.cmr.anneal:
             line |= _present("parts", point, "cmr_probability")
         line |= _present("size", point, "values", "bytes")

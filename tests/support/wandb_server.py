@@ -66,8 +66,10 @@ class Server:
         self.unknown: list[str] = []
         self.bodies: list[bytes] = []
         """All that came, as it came."""
+        self.sweep_config = ""
+        """YAML of the only sweep."""
         self.sweep_commands: list[list[dict[str, Any]]] = []
-        """What the next heartbeats of an agent are answered with."""
+        """What the next heartbeats of an agent without a run are answered with; then it is told to end."""
         self.lock = threading.Lock()
         self.refuse_after_viewers: int | None = None
         """After how many questions who the user is the key is refused; None for never."""
@@ -163,6 +165,26 @@ class Server:
         return {"upsertView": {"view": view, "inserted": True}}
 
     _upsertView = _UpsertView2
+
+    def _SweepWithRuns(self, variables: dict[str, Any]) -> dict[str, Any]:
+        sweep = {
+            "id": "s",
+            "name": variables["sweep"],
+            "state": "RUNNING",
+            "config": self.sweep_config,
+            "runs": {"edges": []},
+        }
+        return {"project": {"sweep": sweep}}
+
+    def _CreateAgent(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"createAgent": {"agent": {"id": "agent"}}}
+
+    def _Heartbeat(self, variables: dict[str, Any]) -> dict[str, Any]:
+        idle = "running" not in (variables.get("runState") or "").lower()
+        commands = self.sweep_commands.pop(0) if self.sweep_commands and idle else []
+        if not self.sweep_commands and not commands and idle:
+            commands = [{"type": "exit"}]
+        return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(commands)}}
 
 
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,50 @@ def status(capsys, *arguments):
     code = main(["--status", *map(str, arguments)], PARTS)
     captured = capsys.readouterr()
     return code, captured.out if code == 0 else captured.err
+
+
+def test_watching_tells_every_change_until_nothing_runs_any_more(study, out, capsys, monkeypatch):
+    monkeypatch.setattr("sweeps.commands.status.WATCH_SECONDS", 0.5)
+    process = start("slow", study, out, FAKE_TICK_SECONDS="0.1")
+    try:
+        _until(lambda: "running" in status(capsys, "--out", out)[1])
+        code, said = status(capsys, "--watch", "--study", study, "--out", out)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert code == 0
+    heads = [line for line in said.splitlines() if line.startswith("tiny-quick: ")]
+    assert "(6 finished); complete" in heads[-1]
+    done = [int(head.split()[1]) for head in heads]
+    assert done == sorted(done)
+    assert len(set(done)) > 2, "it was told on the way"
+    assert "\x1b" not in said, "no terminal, no escapes"
+    assert main(["--watch", "--study", study]) == 2
+
+
+def test_the_folder_has_a_readme_with_commands_that_work_and_nothing_of_the_machine(study, out, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
+    arguments = ["--study", study, "--set", "seeds=[1]", "--out", str(out), "--wandb", "off", "--quiet"]
+    assert main(arguments, PARTS) == 0
+    text = (out / "README.md").read_text()
+    assert text.startswith("# tiny-quick\n")
+    assert "3 trials: dense, pruned 5x, doped_kp 5x." in text
+    for word in (str(out), str(ROOT), str(Path.home()), os.uname().nodename):
+        assert len(word) < 4 or word not in text
+    commands = [
+        line.partition("  #")[0].strip() for line in text.splitlines() if line.startswith("python ") and " # " in line
+    ]
+    assert commands[0] == "python sweeps/run.py --study tiny.yaml --set 'seeds=[1]' --out DIR"
+    for command in commands:
+        flags = shlex.split(command.replace("DIR", str(out)).replace("tiny.yaml", study))
+        if flags[1] == "sweeps/run.py":
+            flags = [flag.replace("results/", f"{out}-") for flag in flags]
+            assert main(flags[2:], PARTS) == 0, command
+        else:
+            entry = [sys.executable, *flags[1 : 3 if flags[1] == "-m" else 2], "--help"]
+            said = subprocess.run(entry, cwd=ROOT, capture_output=True, text=True, timeout=120).stdout
+            assert [flag for flag in flags if flag.startswith("--") and flag not in said] == []
 
 
 def test_a_study_that_another_process_runs(study, out, capsys):

@@ -2,8 +2,9 @@
 
 import csv
 import dataclasses
+import errno
+import getpass
 import json
-import math
 import os
 import subprocess
 import sys
@@ -14,17 +15,30 @@ import pytest
 import torch
 
 from data import data_hash
+from doping import machine
 from doping.method import Method
 from lightning_modules.callbacks.curve import CurvePoint
 from sweeps.results.views import CURVE_COLUMNS
 from sweeps.trials.outcome import Stopped
-from sweeps.trials.trial import Trial
+from sweeps.trials.trial import WHERE, Trial
 from sweeps.worker.train import train
+from sweeps.worker.wandb_folder import run_name
 from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 ROOT = Path(__file__).parents[3]
+NODE = os.uname().nodename
+COLUMN_OF = {
+    **{name: name for name in ("validation", "training_loss", "sparsity")},
+    **{f"by_sparsity/{name}": name for name in ("validation", "energy_sparse")},
+    "by_sparsity/structured_alone": "validation_without_sparse",
+    "by_sparsity/sparse_alone": "validation_without_structured",
+    **{f"parts/{name}": name for name in ("energy_cross", "validation_slice", "cmr_probability")},
+    **{f"parts/{name}": name for name in ("gradient_structured", "gradient_sparse")},
+    **{f"size/{name}": name for name in ("values", "bytes")},
+}
+"""Column of curves.csv that a drawn key has its values from."""
 DOPED = Method(name="doped_kp", factor=5, cmr={"probability": 0.3})
 
 
@@ -73,22 +87,108 @@ def test_the_offline_file_holds_what_was_measured(tmp_path):
     assert [line["_step"] for line in lines] == [int(point["step"]) for point in points]
     assert len(lines) == 4
     for line, point in zip(lines, points, strict=True):
-        for name, value in point.items():
-            if name != "step":
-                assert line[name] == pytest.approx(float(value)), name
-        assert line["loss"] == pytest.approx(line["validation"] * math.log(2))
-        assert line["perplexity"] == pytest.approx(2 ** line["validation"])
-        assert line["cf_values"] == pytest.approx(outcome.dense_values / int(point["values"]))
-        assert {key for key in line if key.startswith("by_sparsity/")} == {
-            f"by_sparsity/{name}" for name in ("validation", "loss", "perplexity", "training_loss")
-        }
-        assert line["by_sparsity/perplexity"] == line["perplexity"]
+        expected = {key: float(point[name]) for key, name in COLUMN_OF.items()}
+        expected["size/cf_values"] = outcome.dense_values / int(point["values"])
+        expected["size/cf_bytes"] = outcome.dense_bytes / int(point["bytes"])
+        drawn = {key: value for key, value in line.items() if not key.startswith(("_", "per_matrix/"))}
+        assert drawn == pytest.approx(expected)
     matrices = table(tmp_path / "matrices.csv")
     assert len(matrices) == 4 * 2
     for row in matrices:
         line = next(line for line in lines if line["_step"] == int(row["step"]))
         for name in ("sparsity", "energy_structured", "energy_sparse", "energy_cross"):
-            assert line[f"{name}/{row['matrix']}"] == pytest.approx(float(row[name]))
+            assert line[f"per_matrix/{row['matrix']} {name}"] == pytest.approx(float(row[name]))
+
+
+def test_what_stays_as_it_is_is_not_drawn(tmp_path):
+    run(tiny(Method()), tmp_path / "dense")
+    assert all(
+        {key for key in line if not key.startswith("_")} == {"validation", "training_loss"}
+        for line in history(tmp_path / "dense")
+    )
+    run(tiny(Method(name="doped_kp", factor=5)), tmp_path / "doped")
+    assert not any("cmr" in key for line in history(tmp_path / "doped") for key in line)
+
+
+def test_nothing_of_the_machine_is_in_a_run(tmp_path, monkeypatch):
+    home = tmp_path / "home-of-somebody"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    monkeypatch.setenv("SOME_SETTING", "a-value-of-the-environment")
+    monkeypatch.setattr("sys.argv", ["/opt/somewhere/program", "--password", "secret-argument"])
+    text = tmp_path / "text-of-mine.txt"
+    text.write_text("so it goes on and on\n" * 400)
+    task = LanguageModelTask(
+        data={"corpus": "text", "path": str(text)},
+        model={"hidden": 20},
+        training={"epochs": 1, "batch_size": 8, "sequence_length": 20, "validations": 2},
+    )
+    run(Trial(task=task, method=DOPED, seed=1, data_hash=data_hash(task.data)), tmp_path / "trial")
+    (folder,) = (tmp_path / "trial").glob("wandb/offline-run-*")
+    files = [*folder.glob("*.wandb"), *(path for path in (folder / "files").rglob("*") if path.is_file())]
+    content = b"".join(path.read_bytes() for path in files)
+    assert b"doped_kp 5x cmr 0.3 s1" in content, "the name of the run is found"
+    words = [str(tmp_path), str(ROOT), str(Path.cwd()), sys.executable, str(home), "k" * 40, "somewhere", "secret-argument"]
+    words += ["a-value-of-the-environment", "text-of-mine", getpass.getuser() + "@", *([NODE] if len(NODE) > 3 else [])]
+    assert [word for word in words if word.encode() in content] == []
+    header = [json.loads(line) for line in inspect(tmp_path / "trial").splitlines()]
+    (started,) = [record["run"] for record in header if record["type"] == "run"]
+    assert not {"host", "git"} & started.keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        (Method(), "dense s1"),
+        (Method(name="kp", factor=20), "kp 20x s1"),
+        (Method(name="doped_kp", factor=20, cmr={"probability": 0.3}), "doped_kp 20x cmr 0.3 s1"),
+        (
+            Method(name="doped_kp", factor=12.5, annealing={"start": 0.3, "length": 0.2}),
+            "doped_kp 12.5x s1 start 0.3 length 0.2",
+        ),
+        (Method(name="pruned", factor=10, pattern="gates"), "pruned 10x s1 pattern gates"),
+    ],
+)
+def test_a_run_has_a_short_name_that_says_what_is_unusual(method, name):
+    assert run_name(tiny(method)) == name
+
+
+@pytest.fixture(params=["links", "no links"])
+def links(request, tmp_path, monkeypatch):
+    if request.param == "no links":
+
+        def refuse(*arguments, **options):
+            raise OSError(errno.EPERM, "not here")
+
+        monkeypatch.setattr(Path, "symlink_to", refuse)
+    monkeypatch.setenv("LSTM_WANDB_LINKS", str(tmp_path / "wandb"))
+    return tmp_path / "wandb"
+
+
+def test_a_study_has_all_its_runs_in_one_folder_while_they_run(links, tmp_path):
+    trials = [tiny(Method()), tiny(), tiny(DOPED, epochs=1)]
+    seen = []
+    for trial in trials:
+
+        def look(progress):
+            if progress.validation == 2:
+                seen.append(sorted(links.glob("run-*")))
+
+        (tmp_path / "trials").mkdir(exist_ok=True)
+        run(trial, tmp_path / "trials" / trial.id, look)
+    assert [len(entries) for entries in seen] == [1, 2, 3]
+    run(trials[0], tmp_path / "trials" / trials[0].id)  # again: its entry is replaced
+    names = [entry.name.split("-", 2)[2] for entry in links.glob("run-*")]
+    assert sorted(names) == sorted(["dense s1", "doped_kp 5x cmr 0.3 s1", f"doped_kp 5x cmr 0.3 s1 {trials[2].id}"])
+    for entry in links.glob("run-*"):
+        (log,) = entry.glob("run-*.wandb")
+        assert log.name == f"run-{entry.name.split('-', 2)[2]}.wandb", "as the dashboard looks for it"
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", "--summary", str(log)]
+        said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+        assert said["state"] == "finished"
+        (original,) = (tmp_path / "trials" / said["run_id"]).glob("wandb/*run-*/*.wandb")
+        assert log.read_bytes() == original.read_bytes()
 
 
 def test_all_columns_of_a_curve_are_in_the_table_of_all_curves():
@@ -100,8 +200,9 @@ def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
     trial = tiny()
     outcome = run(trial, tmp_path)
     said = json.loads(inspect(tmp_path, "--summary"))
-    assert (said["run_id"], said["name"], said["state"]) == (trial.id, "doped_kp + cmr 5x seed 1", "finished")
-    assert said["config"] == trial.model_dump(mode="json") | {
+    assert (said["run_id"], said["name"], said["state"]) == (trial.id, "doped_kp 5x cmr 0.3 s1", "finished")
+    assert said["config"] == trial.model_dump(mode="json", exclude=WHERE) | {
+        "commit": machine.commit(),
         "label": "doped_kp + cmr",
         "factor": 5,
         "cmr": 0.3,

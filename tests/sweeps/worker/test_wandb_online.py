@@ -1,5 +1,6 @@
 """W&B online, shown with a stand-in for its server on 127.0.0.1 (``tests.support.wandb_server``)."""
 
+import csv
 import json
 import os
 import signal
@@ -10,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from wandb_server import KEY, wandb_server
 
 from sweeps.commands.main import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WANDB = [sys.executable, "-m", "wandb"]
 
 STUDY = """
@@ -214,6 +216,36 @@ def test_a_login_that_stops_working_is_said_once_and_the_trials_go_on_offline(se
     assert printed.count("W&B's server is lost") == 1
     assert len(list((tmp_path / "out").glob("trials/*/wandb/offline-run-*/run-*.wandb"))) == 2
     assert len(list((tmp_path / "out" / "wandb").glob("run-*/run-*.wandb"))) == 2
+
+
+@pytest.mark.slow
+def test_a_study_inside_a_sweep_has_runs_of_its_own_and_tells_the_sweep_its_best(server, study, tmp_path):
+    config = yaml.safe_load((ROOT / "examples" / "wandb_sweep.yaml").read_text())
+    example = {"examples/wandb_sweep.py": str(ROOT / "examples" / "wandb_sweep.py"), "kp_vs_pruning": str(study)}
+    own = {"smoke": "quick"}
+    config["command"] = [(example | own).get(word, word) for word in config["command"]] + ["task.training.epochs=1"]
+    server.sweep_config = yaml.safe_dump(config)
+    arguments = {"runs.1.factor": {"value": 10}, "task.training.learning_rate": {"value": 0.003}}
+    server.sweep_commands = [[{"type": "run", "run_id": "proposed1", "program": "", "args": arguments}]]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = clean_environment(server, PATH=path, WANDB_SILENT="true", WANDB_DIR=str(tmp_path))
+    agent = [*WANDB, "agent", "--count", "1", "tester/lstm-doping/sweep1"]
+    done = subprocess.run(agent, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
+    assert "inside a W&B sweep: the trials are runs of their own" in printed
+    with (tmp_path / "runs" / "wandb_sweep" / "proposed1" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert server.runs.keys() == {"proposed1"} | {row["trial_id"] for row in rows}
+    assert len(rows) == 2
+    for row in rows:
+        run = server.runs[row["trial_id"]]
+        assert run.fields.get("sweep") is None
+        assert run.config["task"]["training"]["learning_rate"] == 0.003
+        assert run.config["factor"] == (1 if row["method"] == "dense" else 10)
+    proposed = server.runs["proposed1"]
+    assert proposed.fields["sweep"] == "sweep1"
+    assert proposed.summary["validation"] == pytest.approx(min(float(row["validation"]) for row in rows))
 
 
 def test_the_workspace_and_the_report_are_published(server, tmp_path):
