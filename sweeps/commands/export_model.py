@@ -11,6 +11,7 @@ from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.description import summary
 from doping.inference.bundle.file import Bundle
+from tasks.registry import trust
 
 _DESCRIPTION = """\
 Export a trained model: to one file that `doping-run` and `doping.inference.runtime.load` run without the training code, to C
@@ -76,7 +77,17 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "measured and said (default: %(default)s)",
     )
     parser.add_argument("--format", choices=("bundle", "c", "onnx"), default="bundle", help="default: %(default)s")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--trust",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="own task that results may name, as package.module:Class: its code runs, so give it for results of your own",
+    )
+    options = parser.parse_args(arguments)
+    for name in options.trust:
+        trust(name)
+    return options
 
 
 def _source(path: Path, method: str | None, factor: float | None) -> Bundle:

@@ -57,7 +57,7 @@ class Range(BaseModel):
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
-Choices = Annotated[list[Any], Field(min_length=2)]
+Choices = Annotated[list[Any], Field(min_length=2, max_length=1000)]
 Searched = Range | Choices
 """The values that are tried for one setting."""
 

@@ -35,7 +35,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    NonNegativeInt,
     PositiveInt,
     ValidationError,
     model_validator,
@@ -46,13 +45,16 @@ from doping.method import Method, MethodName
 from sweeps.errors import KeyPath, first_mistake
 from sweeps.study.named_tasks import merged
 from sweeps.study.search_space import Searched, Space, SpaceError
-from tasks.registry import AnyTask
+from tasks.registry import AnyTask, trust
 
 Objective = Literal["quality", "latency"]
 """What the settings of a cell are chosen by."""
 
 _AsList = BeforeValidator(lambda given: given if isinstance(given, list) else [given])
-_Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
+MOST_SEEDS, MOST_CELLS, MOST_CHOICES = 10_000, 10_000, 1_000
+"""More than anybody trains: beyond that it is a slip, which would make the program think for minutes, or fill the memory."""
+_Seed = Annotated[int, Field(ge=0, lt=2**32)]
+_Seeds = Annotated[list[_Seed], Field(min_length=1, max_length=MOST_SEEDS)]
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
@@ -73,11 +75,11 @@ class Tuning(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    trials: Annotated[int, Field(ge=2)]
+    trials: Annotated[int, Field(ge=2, le=MOST_CELLS)]
     """Settings that are tried in each cell; a cell whose method has nothing to search is not tuned."""
     search: Annotated[dict[str, Searched], Field(min_length=1)]
     """The values to try, by the key of the setting; a key concerns those methods that it has an effect on."""
-    seed: NonNegativeInt = 0
+    seed: _Seed = 0
     """Seed of all tuning trials: none of ``seeds``, whose results must not be those that were chosen by."""
     early_stopping: bool = True
     """Whether settings that fall behind are stopped early (``sweeps.planning.early_stopping``)."""
@@ -123,8 +125,8 @@ class _Run(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    method: Annotated[list[MethodName], _AsList, Field(min_length=1)]
-    factor: Annotated[list[float], _AsList, Field(min_length=1)] = [1.0]
+    method: Annotated[list[MethodName], _AsList, Field(min_length=1, max_length=100)]
+    factor: Annotated[list[float], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [1.0]
     seeds: _Seeds | None = None
 
 
@@ -139,7 +141,10 @@ class Cell:
 
 
 def parse(content: Any) -> StudyFile:
-    """Check the content of a study file, all presets and runs included. Raises ``KeyMistake``."""
+    """Check the content of a study file that is to be run, all presets and runs included. Raises ``KeyMistake``."""
+    presets = content.get("presets") if isinstance(content, dict) else None
+    for preset in presets.values() if isinstance(presets, dict) else ():
+        trust(preset.get("task") if isinstance(preset, dict) else None)
     parsed = _checked(StudyFile, content, ())
     for name, preset in parsed.presets.items():
         expand(name, preset)
@@ -157,6 +162,8 @@ def expand(preset_name: str, preset: Preset) -> list[Cell]:
         for at, settings in (((*top, "common"), preset.common), (path, own)):
             if "name" in settings:
                 raise KeyMistake((*at, "name"), "unknown key; did you mean 'method'?")
+        if len(cells) + len(run.method) * len(run.factor) > MOST_CELLS:
+            raise KeyMistake(path, f"more than {MOST_CELLS:,} methods at factors; a study has at most so many")
         for name, factor in itertools.product(run.method, run.factor):
             settings = {**merged(preset.common, own), "name": name, "factor": factor}
             try:

@@ -65,8 +65,22 @@ class Trial(Settings):
     @property
     def label(self) -> str:
         """Name in messages, e.g. ``doped_kp + cmr 20x seed 1``."""
-        factor = "" if self.method.name == "dense" else f" {self.method.factor:g}x"
-        return f"{self.method.label}{factor} seed {self.seed}"
+        return label(self.method, self.seed)
+
+
+def label_of(settings: str) -> str:
+    """The label of a trial, from its settings as a row has them; nothing of its task is imported."""
+    try:
+        written = json.loads(settings)
+        return label(Method.model_validate(written["method"]), int(written["seed"]))
+    except (ValueError, KeyError, TypeError):
+        return "a trial of another version"
+
+
+def label(method: Method, seed: int) -> str:
+    """Name of a trial in messages, e.g. ``doped_kp + cmr 20x seed 1``."""
+    factor = "" if method.name == "dense" else f" {method.factor:g}x"
+    return f"{method.label}{factor} seed {seed}"
 
 
 def _canonical(fields: dict[str, Any]) -> str:

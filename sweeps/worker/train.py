@@ -20,14 +20,16 @@ import torch
 
 from data import DataError
 from data.task_data import TaskData
+from doping.errors import one_line
 from lightning_modules.callbacks.annealing import Annealing
-from lightning_modules.callbacks.checkpoint import TimedCheckpoint
+from lightning_modules.callbacks.checkpoint import TimedCheckpoint, save_whole
 from lightning_modules.callbacks.curve import Curve, CurvePoint
 from lightning_modules.callbacks.monitor import Monitor
 from lightning_modules.task import Task
 from sweeps.results.curve_files import write_curve
 from sweeps.results.dense_start import start
-from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status
+from sweeps.results.files import set_aside, trouble
+from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status, Stopped, TimeIsUp
 from sweeps.trials.trial import Trial
 from sweeps.worker.wandb_mode import MONITOR_EVERY
 from sweeps.worker.wandb_run import WandbRun
@@ -52,6 +54,24 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     """
     quiet_lightning()
     torch.set_num_threads(threads)
+    checkpoint = directory / "checkpoint.ckpt"
+    if checkpoint.exists():
+        try:
+            return _train(trial, directory, report, checkpoint)
+        except UnreadableCheckpointError as error:
+            aside = set_aside(checkpoint)
+            print(
+                f"{checkpoint.name} cannot be read ({error}): put aside as {aside.name}, trained from the start", flush=True
+            )
+    return _train(trial, directory, report, None)
+
+
+class UnreadableCheckpointError(ValueError):
+    """A checkpoint that is damaged, or of another model."""
+
+
+def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | None) -> Outcome:
+    """Train from the start, or from a checkpoint. Raises ``UnreadableCheckpointError`` before a step is made from it."""
     report(Progress(0.0, 0, message="loading"))
     pl.seed_everything(trial.seed, verbose=False)
     model, data = trial.task.build(trial.method)
@@ -76,13 +96,20 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
         callbacks = [Annealing(trial.method), *([monitor] if monitor else []), curve, watch]
         callbacks.append(TimedCheckpoint(checkpoint, CHECKPOINT_SECONDS))
         trainer = _trainer(trial, directory, data, callbacks)
-        trainer.fit(model, data, ckpt_path=str(checkpoint) if checkpoint.exists() else None)
+        try:
+            trainer.fit(model, data, ckpt_path=None if resume_from is None else str(resume_from))
+        except (Stopped, TimeIsUp, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # what is damaged can raise anything
+            if resume_from is None or watch.begun or trouble(error, directory):
+                raise
+            raise UnreadableCheckpointError(one_line(error)) from error
         steps = trainer.global_step
         outcome = _outcome(model, curve, steps, *_qualities(trainer, model, data, watch))
         if run:
             run.log(curve.points)
             run.end(outcome)
-        trainer.save_checkpoint(directory / "model.ckpt", weights_only=True)
+        save_whole(trainer, directory / "model.ckpt", weights_only=True)
         checkpoint.unlink(missing_ok=True)
         return outcome
 
@@ -161,13 +188,17 @@ class _Watch(pl.Callback):
     def __init__(self, report: Report, curve: Curve):
         self.report = report
         self.curve = curve
-        self.diverged = self.hopeless = False
+        self.diverged = self.hopeless = self.begun = False
         self._reported = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A training that goes on from a checkpoint may have been judged hopeless there."""
         if self.curve.points:
             self._report_validation(trainer)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """What a checkpoint holds has been restored."""
+        self.begun = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
