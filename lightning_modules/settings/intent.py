@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from doping.settings import Settings
+from lightning_modules.settings.limits import Depth, Width
 
 
 class IntentModel(Settings):
     """Shape of an intent classifier: embedding, bidirectional LSTM layers, attention, softmax."""
 
-    layers: PositiveInt = 1
+    layers: Depth = 1
     """Number of LSTM layers."""
-    hidden: PositiveInt = 99
+    hidden: Width = 99
     """Width of the embedding, and of every LSTM layer in each direction."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
     """Dropout on the embeddings, between layers, and before the softmax."""

@@ -109,8 +109,9 @@ def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) 
         raise UserError(f"--seed {seed}: {tuning.seed} is the seed of the tuning trials of {study.file}; take another")
     try:
         digest = data_hash(task)
-    except ValueError as error:
-        raise UserError(f"{study.place(('presets', preset, 'task', 'data'))}: {error}") from error
+    except (ValueError, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{study.place(('presets', preset, 'task', 'data'))}: {said}") from error
     try:
         task = with_start(task, digest)
     except ValueError as error:

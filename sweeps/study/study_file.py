@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -51,7 +52,7 @@ Objective = Literal["quality", "latency"]
 """What the settings of a cell are chosen by."""
 
 _AsList = BeforeValidator(lambda given: given if isinstance(given, list) else [given])
-MOST_SEEDS, MOST_CELLS, MOST_CHOICES = 10_000, 10_000, 1_000
+MOST_SEEDS, MOST_CELLS = 10_000, 1_000
 """More than anybody trains: beyond that it is a slip, which would make the program think for minutes, or fill the memory."""
 _Seed = Annotated[int, Field(ge=0, lt=2**32)]
 _Seeds = Annotated[list[_Seed], Field(min_length=1, max_length=MOST_SEEDS)]
@@ -143,7 +144,9 @@ class Cell:
 def parse(content: Any) -> StudyFile:
     """Check the content of a study file that is to be run, all presets and runs included. Raises ``KeyMistake``."""
     presets = content.get("presets") if isinstance(content, dict) else None
-    for preset in presets.values() if isinstance(presets, dict) else ():
+    for name, preset in presets.items() if isinstance(presets, dict) else ():
+        if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+            raise KeyMistake(("presets", name), "the name of a preset is letters, digits, _ . and -, 100 at most")
         trust(preset.get("task") if isinstance(preset, dict) else None)
     parsed = _checked(StudyFile, content, ())
     for name, preset in parsed.presets.items():
@@ -154,7 +157,7 @@ def parse(content: Any) -> StudyFile:
 def expand(preset_name: str, preset: Preset) -> list[Cell]:
     """Every method at every factor that a preset asks for, in the order of the file. Raises ``KeyMistake``."""
     top: KeyPath = ("presets", preset_name)
-    cells = []
+    cells: list[Cell] = []
     for number, raw in enumerate(preset.runs):
         path = (*top, "runs", number)
         run = _checked(_Run, raw, path)

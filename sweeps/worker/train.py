@@ -12,6 +12,7 @@ import os
 import time
 import warnings
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ from sweeps.trials.trial import Trial
 from sweeps.worker.wandb_mode import MONITOR_EVERY
 from sweeps.worker.wandb_run import WandbRun
 
+LARGEST_LOSS = 1000.0
+"""Nats of an answer. A model that guesses has the logarithm of its answers, some ten; beyond a thousand it has diverged,
+also where every number is still finite."""
 CHECKPOINT_SECONDS = 30
 REPORT_SECONDS = 0.5
 
@@ -91,7 +95,7 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
                 run.log(points)
 
         curve = Curve(write, monitor)
-        watch = _Watch(report, curve)
+        watch = _Watch(report, curve, model.metric)
         checkpoint = directory / "checkpoint.ckpt"
         callbacks = [Annealing(trial.method), *([monitor] if monitor else []), curve, watch]
         callbacks.append(TimedCheckpoint(checkpoint, CHECKPOINT_SECONDS))
@@ -152,7 +156,14 @@ def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch) 
     trainer.validate(model, data.val_dataloader(), verbose=False)
     validation = model.measured()
     trainer.test(model, data.test_dataloader(), verbose=False)
-    return "finished" if math.isfinite(validation) else "diverged", validation, model.measured()
+    lost = _is_lost(replace(watch.curve.points[-1], validation=validation), model.metric)
+    return "diverged" if lost else "finished", validation, model.measured()
+
+
+def _is_lost(point: CurvePoint, metric: str) -> bool:
+    """Whether a training has diverged, by its losses at a validation."""
+    nats = point.validation * math.log(2) if metric == "bits_per_character" else 0.0
+    return not (math.isfinite(point.validation) and nats < LARGEST_LOSS and point.training_loss < LARGEST_LOSS)
 
 
 def _outcome(model: Task, curve: Curve, steps: int, status: Status, validation: float, test: float | None) -> Outcome:
@@ -185,8 +196,9 @@ def _wandb_run(trial: Trial, directory: Path, model: Task) -> WandbRun | nullcon
 class _Watch(pl.Callback):
     """Reports progress, and ends a training that has diverged or is hopeless."""
 
-    def __init__(self, report: Report, curve: Curve):
+    def __init__(self, report: Report, curve: Curve, metric: str):
         self.report = report
+        self.metric = metric
         self.curve = curve
         self.diverged = self.hopeless = self.begun = False
         self._reported = 0.0
@@ -207,7 +219,7 @@ class _Watch(pl.Callback):
         if time.monotonic() - self._reported < REPORT_SECONDS:
             return
         self._reported = time.monotonic()
-        if not torch.isfinite(outputs["nats"]):
+        if not outputs["nats"] < LARGEST_LOSS:  # nor is a NaN
             self.diverged = trainer.should_stop = True
         latest = self.curve.points[-1].validation if self.curve.points else None
         share = trainer.global_step / trainer.estimated_stepping_batches
@@ -217,7 +229,7 @@ class _Watch(pl.Callback):
         """A validation loss that is not finite ends the training too, and so does one that is judged hopeless."""
         if trainer.state.fn != "fit":
             return
-        if not math.isfinite(self.curve.points[-1].validation):
+        if _is_lost(self.curve.points[-1], self.metric):
             self.diverged = trainer.should_stop = True
         else:
             self._report_validation(trainer)
