@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 
 from doping.errors import UserError, hide_passwords
 
+LONGEST = 800
+"""Characters of a line that tells a mistake."""
 MISTAKE, STOPPED = 2, 128 + signal.SIGINT
 
 
@@ -55,7 +57,7 @@ def answer(command: Callable[[], int | None], stopped: Callable[[], str] = lambd
         return 128 + signal.SIGPIPE
     except UserError as error:
         if not _interrupt.asked:
-            print(f"error: {hide_passwords(str(error))}", file=sys.stderr)
+            print(f"error: {_shortened(hide_passwords(str(error)))}", file=sys.stderr)
             return MISTAKE
     except KeyboardInterrupt:
         pass
@@ -71,6 +73,11 @@ def answer(command: Callable[[], int | None], stopped: Callable[[], str] = lambd
 def arguments_or(given: Sequence[str] | None) -> Sequence[str]:
     """The arguments given, or those of this process."""
     return sys.argv[1:] if given is None else given
+
+
+def _shortened(line: str) -> str:
+    """A line that may quote what was given, without the middle of it where that has no end."""
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 200]} … {line[-200:]}"
 
 
 class _Interrupt:

@@ -60,8 +60,19 @@ def _written(columns: tuple[str, ...], lines: list[dict[str, str]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({name: _neutral(cell) for name, cell in line.items()} for line in lines)
     return text.getvalue()
+
+
+def _neutral(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: names come from studies, which others may have written."""
+    if cell[:1] not in "=+-@\t\r" or not cell:
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _setting(section: Section, row: Row) -> dict[str, str]:

@@ -24,7 +24,8 @@ from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row, write_row
 from sweeps.results.trained_models import MODEL
 from sweeps.results.views import write_views
-from sweeps.trials.trial import Trial
+from sweeps.trials.trial import label_of
+from tasks.registry import trust
 
 _DESCRIPTION = """\
 Measure the models of a folder of results as they run after export: microseconds a time step of the LSTM's layers,
@@ -51,7 +52,16 @@ def _command(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--results", metavar="DIR", type=path, required=True, help="folder of results, as run.py wrote it")
     parser.add_argument("--again", action="store_true", help="measure rows anew that have a latency")
+    parser.add_argument(
+        "--trust",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="own task that results may name, as package.module:Class: its code runs, so give it for results of your own",
+    )
     options = parser.parse_args(arguments)
+    for name in options.trust:
+        trust(name)
     try:
         measure(options.results, options.again)
     except FolderError:
@@ -97,4 +107,4 @@ def _measured(folder: ResultsFolder, row: Row, here: str) -> str:
     latency = round(step_latency(Lstm(exported)), 2)
     new = row.model_copy(update={"latency_us": latency, "bundle_bytes": file_bytes, "latency_hardware": here})
     write_row(folder.of(row.trial_id), new)
-    return f"{Trial.model_validate_json(row.settings).label}: {latency:.1f} µs a step, {file_bytes:,} bytes"
+    return f"{label_of(row.settings)}: {latency:.1f} µs a step, {file_bytes:,} bytes"

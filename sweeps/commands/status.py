@@ -19,7 +19,7 @@ from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
 from sweeps.running.standing import best_per_method, duration, outlook, seconds_by_method, time_left
 from sweeps.trials.job import satisfies
-from sweeps.trials.trial import Trial
+from sweeps.trials.trial import Trial, label_of
 from sweeps.worker.execute import Kept, read_clock
 
 WATCH_SECONDS = 2.0
@@ -126,7 +126,7 @@ def _describe(folder: ResultsFolder, study: str, trials: tuple[SavedTrial, ...])
     yield from best_per_method(rows.values())
     failed = [row for row in rows.values() if row.status == "failed"]
     for row in failed[:_FAILURES]:
-        label, log = Trial.model_validate_json(row.settings).label, folder.of(row.trial_id) / "log.txt"
+        label, log = label_of(row.settings), folder.of(row.trial_id) / "log.txt"
         yield f"failed: {label}: {row.error} ({shown(log)})"
     if len(failed) > _FAILURES:
         yield f"and {len(failed) - _FAILURES} more that failed"
@@ -159,7 +159,7 @@ def _outlook(trials: tuple[SavedTrial, ...], rows: dict[str, Row], begun: list[_
 def _begun(folder: ResultsFolder, saved: SavedTrial) -> _Begun:
     try:
         trial = Trial.model_validate_json((folder.of(saved.id) / "trial.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         trial = None
     try:
         runs = folder.is_claimed(saved.id)

@@ -7,6 +7,7 @@ before anything is imported, that may be killed, and whose prints and crashes do
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import threading
@@ -79,7 +80,7 @@ def run(
         return task is not None and task.state != "cancelled" and worker.status in (Status.running, Status.paused)
 
     tell(begun=True)
-    submitted = Job.model_validate_json(job)
+    submitted = Job.of_order(json.loads(job))
     setting = _Setting(folder, train, threads, tuple(environment.items()))
     engine = _pool.take(setting)
     try:

@@ -68,10 +68,18 @@ class Ledger:
                 for job in its_jobs:
                     row, found = rows.get(job.trial.id), known.get(job.trial.id)
                     if row and (found is None or _ending(found) != verdict(row, self._objective(job))):
-                        self.tell(job, row)
+                        self._add(job, row)
 
     def tell(self, job: Job, row: Row) -> None:
-        """Add the result of a job."""
+        """Add the result of a job, unless another process has added it."""
+        with self._lock:
+            study = self._study(self._name(job), self._objective(job))
+            ending = verdict(row, self._objective(job))
+            same = (e for e in study.get_trials(deepcopy=False) if e.user_attrs.get("trial_id") == job.trial.id)
+            if all(_ending(entry) != ending for entry in same):
+                self._add(job, row)
+
+    def _add(self, job: Job, row: Row) -> None:
         trial = job.trial
         attributes: dict[str, Any] = {"trial_id": trial.id, "label": trial.label, "cell": job.cell}
         curve = {int(point["step"]): float(point["validation"]) for point in self._folder.curve(trial.id)}

@@ -17,7 +17,7 @@ from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import LanguageModel
 from sweeps.results.files import shown
 from sweeps.results.trained_models import MODEL, best_trial, finished_trial
-from sweeps.trials.trial import Trial
+from sweeps.trials.trial import Trial, for_others
 from tasks.bundles import to_bundle
 from tasks.intent import IntentTask
 from tasks.language_model import LanguageModelTask
@@ -64,7 +64,7 @@ def trial_bundle(folder: Path) -> Bundle:
     origin = {
         "trial": trial.id,
         "task": row.task,
-        "settings": trial.settings,
+        "settings": for_others(trial.settings),
         "trained_with": row.versions,
         "trained_at_commit": row.commit,
     }

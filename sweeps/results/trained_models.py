@@ -65,7 +65,8 @@ def _trial(folder: Path) -> Trial:
     except OSError as error:
         raise NoModel(f"cannot read {shown(path)}: {error.strerror}; expected the folder of a trial") from error
     except ValidationError as error:
-        raise NoModel(f"{shown(path)} is no trial of this version: {error.errors()[0]['msg']}") from error
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise NoModel(f"{shown(path)} is no trial that can be read: {message}") from error
 
 
 def _row(folder: Path) -> Row | None:

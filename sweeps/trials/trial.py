@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -88,7 +90,40 @@ class Trial(Settings):
     @property
     def label(self) -> str:
         """Name in messages, e.g. ``doped_kp + cmr 20x seed 1``."""
-        return " ".join(filter(None, (self.method.label, self.method.budget, f"seed {self.seed}")))
+        return label(self.method, self.seed)
+
+
+def for_others(settings: str) -> str:
+    """Settings of a trial as they are given away: its paths relative to the current folder, or to ``~``.
+
+    They are no part of its id, and would say how a home folder is called.
+    """
+    content = json.loads(settings)
+    for part in (content["task"]["data"], content["task"]["training"].get("start_from")):
+        if part and part.get("path"):
+            path, here = Path(part["path"]).absolute(), Path.cwd()
+            part["path"] = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return without_home(_canonical(content))
+
+
+def without_home(text: str) -> str:
+    """A text with ``~`` in place of the user's home folder."""
+    home = str(Path.home())
+    return text if home == "/" else re.sub(rf"{re.escape(home)}(?=[/\"'\s]|$)", "~", text)
+
+
+def label_of(settings: str) -> str:
+    """The label of a trial, from its settings as a row has them; nothing of its task is imported."""
+    try:
+        written = json.loads(settings)
+        return label(Method.model_validate(written["method"]), int(written["seed"]))
+    except (ValueError, KeyError, TypeError):
+        return "a trial of another version"
+
+
+def label(method: Method, seed: int) -> str:
+    """Name of a trial in messages, e.g. ``doped_kp + cmr 20x seed 1``."""
+    return " ".join(filter(None, (method.label, method.budget, f"seed {seed}")))
 
 
 def _canonical(fields: dict[str, Any]) -> str:

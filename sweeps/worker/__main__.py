@@ -76,7 +76,7 @@ def main(train_name: str, folder: str, threads: int) -> None:
     channel.send("ready")
     kind = ""
     while kind != "crashed":
-        job = Job.model_validate(channel.orders.get()["job"])
+        job = Job.of_order(channel.orders.get()["job"])
         verdict = execute(job, results, train, report, threads)
         channel.send("end", kind=verdict.kind, message=verdict.message)
         kind = verdict.kind

@@ -63,6 +63,9 @@ def _classify(model: Classifier, text: str) -> None:
     """Print the likeliest labels of a text; or, for ``-``, the likeliest one of each line of standard input."""
     if text == "-":
         for line in sys.stdin:
+            if not line.strip():
+                print(flush=True)  # a line for every line
+                continue
             label, probability = model.classify(line)[0]
             print(f"{label}\t{probability:.4f}\t{line.rstrip()}", flush=True)
         return

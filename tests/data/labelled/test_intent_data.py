@@ -1,11 +1,13 @@
 """Labelled texts as batches."""
 
+import pytest
 import torch
 from labelled_texts import texts, write_csv, write_folder
 
 from data.labelled.corpus import load
 from data.labelled.datamodule import IntentData
 from data.settings import LabelledText
+from doping.errors import DataError
 from doping.vocabulary import Vocabulary
 from lightning_modules.settings import Training
 
@@ -41,9 +43,34 @@ def test_the_order_follows_from_the_seed(tmp_path):
     assert first(1).lengths_B.tolist() != first(2).lengths_B.tolist()
 
 
+def test_labels_that_training_never_sees_are_named(tmp_path, capsys):
+    write_folder(tmp_path)
+    write_csv(tmp_path / "test.csv", [("a new thing", "another"), ("one more", "third"), ("fly", "flight")])
+    corpus(tmp_path)
+    said = capsys.readouterr().err
+    assert "2 of 3 texts to test have labels not in training" in said
+    assert "'another', 'third'" in said
+    assert said.count("\n") == 1
+
+
+def test_a_split_of_which_nothing_can_be_learned_is_a_mistake(tmp_path):
+    write_folder(tmp_path)
+    write_csv(tmp_path / "valid.csv", [("a new thing", "another")] * 5)
+    with pytest.raises(DataError, match="every text to validate has a label that no text to train on has"):
+        corpus(tmp_path)
+
+
+def test_labels_that_differ_in_case_only_are_named(tmp_path, capsys):
+    write_folder(tmp_path)
+    with (tmp_path / "train.csv").open("a") as file:
+        file.write("a flight,FLIGHT\n")
+    corpus(tmp_path)
+    assert "'FLIGHT', 'flight'" in capsys.readouterr().err
+
+
 def test_a_label_that_is_not_in_the_training_split_comes_last(tmp_path):
     write_folder(tmp_path)
-    write_csv(tmp_path / "test.csv", [("a new thing", "another")])
+    write_csv(tmp_path / "test.csv", [("a new thing", "another"), ("fly", "flight")])
     found = corpus(tmp_path)
     assert found.labels == ("fare", "flight", "meal", "another")
     assert found.classes == 3

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from kernel_references import written_out
 
+from doping.inference.families.layout import fields
 from doping.inference.kernels import Kronecker, narrowed
 from doping.inference.kernels.build import SOURCES
-from doping.inference.kernels.layout import fields
 from doping.inference.kernels.native import aligned, declarations
 
 CPU = Path("/proc/cpuinfo")

@@ -18,7 +18,7 @@ from fake_training import STUDY
 from filelock import FileLock
 
 from sweeps.commands.main import main
-from sweeps.optuna_view.dashboard import ReadOnlyError, open_read_only
+from sweeps.optuna_view.dashboard import ReadOnlyError, open_read_only, reading_only
 from sweeps.results.folder import ResultsFolder
 
 ROOT = Path(__file__).parents[3]
@@ -183,3 +183,31 @@ def _until(condition):
             return
         time.sleep(0.1)
     raise AssertionError("it did not come about")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8080", "200"),
+        ("LOCALHOST", "200"),
+        ("127.0.0.1:1", "200"),
+        ("[::1]:8080", "200"),
+        ("evil.example:8080", "403"),
+        ("127.0.0.1.evil.example", "403"),
+        ("localhost.evil.example", "403"),
+        ("localhost:80@evil.example", "403"),
+        ("192.168.0.7", "403"),
+        ("", "403"),
+        (None, "403"),
+    ],
+)
+def test_it_answers_under_a_name_of_this_machine_only(host, status):
+    def application(environment, respond):
+        respond("200 OK", [])
+        return [b"secret"]
+
+    answered = []
+    environment = {"REQUEST_METHOD": "GET"} | ({} if host is None else {"HTTP_HOST": host})
+    body = b"".join(reading_only(application)(environment, lambda line, headers: answered.append(line)))
+    assert answered[0].startswith(status)
+    assert (b"secret" in body) == (status == "200")
