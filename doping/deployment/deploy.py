@@ -14,7 +14,7 @@ from doping.errors import CompressionError, UnfinishedError
 from doping.inference import from_torch
 from doping.inference.bundle.weights import matrix_of
 from doping.inference.kernels import Dense, Matrix, narrowed
-from doping.layers import CELLS, CompressedLayer, compressed_layers
+from doping.layers import CompressedLayer, compressed_layers
 from doping.matrices.budget import TOLERANCE
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -25,9 +25,9 @@ Values = Literal["float32", "int8"]
 def deploy_(model: Model, *, values: Values = "float32") -> Model:
     """Put the compressed layers of a model onto the kernels, in place; all else stays as it is.
 
-    A layer takes and gives then what it did in evaluation: states, packed sequences, ``batch_first``. It runs on the CPU, and has
-    no parameters: it cannot be trained any more, so keep a copy of the model to go on with. The model can be pickled, copied, and
-    given to ``torch.export`` and ``torch.compile``.
+    A layer takes and gives then what it did in evaluation: states, packed sequences, ``batch_first``. It runs on the
+    CPU, and has no parameters: it cannot be trained any more, so keep a copy of the model to go on with. The model can
+    be pickled, copied, and given to ``torch.export`` and ``torch.compile``.
 
     Args:
         model: with layers that :func:`doping.compress_` made, their pruning over.
@@ -61,9 +61,13 @@ def deploy_(model: Model, *, values: Values = "float32") -> Model:
 
 def kernel_matrices(layer: CompressedLayer, values: Values = "float32") -> dict[str, Matrix]:
     """All weight matrices of a layer as the kernels take them, by their names in PyTorch."""
-    made: dict[str, Matrix] = {name: matrix_of(*from_torch.described_matrix(m), m.shape) for name, m in layer.named_matrices()}
+    made: dict[str, Matrix] = {
+        name: matrix_of(*from_torch.described_matrix(m), m.shape) for name, m in layer.named_matrices()
+    }
     made |= {name: Dense(_array(layer, name)) for name in layer.kept_dense}
-    made |= {name: Dense(_array(layer, name)) for name, _ in layer.named_parameters(recurse=False) if name.startswith("weight")}
+    made |= {
+        name: Dense(_array(layer, name)) for name, _ in layer.named_parameters(recurse=False) if name.startswith("weight")
+    }
     return {name: narrowed(matrix) for name, matrix in made.items()} if values == "int8" else made
 
 
@@ -72,16 +76,20 @@ def _deployed(layer: CompressedLayer, values: Values) -> nn.Module:
     if isinstance(layer, nn.Linear):
         bias = {} if layer.bias is None else {"bias": _array(layer, "bias")}
         return DeployedLinear(layer, packed("linear", {"weight": matrices["weight"]}, bias))
-    if isinstance(layer, CELLS):
+    if isinstance(layer, nn.RNNCellBase):
         return DeployedCell(layer, _direction(layer, matrices, ""))
     assert isinstance(layer, nn.RNNBase)
-    suffixes = [f"_l{i}{way}" for i in range(layer.num_layers) for way in ("", "_reverse")[: 2 if layer.bidirectional else 1]]
+    suffixes = [
+        f"_l{i}{way}" for i in range(layer.num_layers) for way in ("", "_reverse")[: 2 if layer.bidirectional else 1]
+    ]
     return DeployedRecurrent(layer, {f"packed{suffix}": _direction(layer, matrices, suffix) for suffix in suffixes})
 
 
 def _direction(layer: CompressedLayer, matrices: dict[str, Matrix], suffix: str) -> Any:
     kinds = {"input": "ih", "recurrent": "hh", "projection": "hr"}
-    own = {kind: matrices[f"weight_{short}{suffix}"] for kind, short in kinds.items() if f"weight_{short}{suffix}" in matrices}
+    own = {
+        kind: matrices[f"weight_{short}{suffix}"] for kind, short in kinds.items() if f"weight_{short}{suffix}" in matrices
+    }
     biased = ("input", "recurrent") if layer.bias else ()
     biases = {f"{kind}_bias": _array(layer, f"bias_{kinds[kind]}{suffix}") for kind in biased}
     return packed(mode_of(layer).lower(), own, biases, reverse=suffix.endswith("_reverse"))

@@ -101,7 +101,4 @@ def _cells(plan: Plan, agenda: Agenda, sizes: Mapping[Method, PlannedSizes]) -> 
             budget = plan.tuning.trials if cell.space.searched else 0
             tried = f" {done['tuning']:>2} of {budget:>2}"
         numbers = f"{size.values:>11,} {size.bytes:>11,} {size.multiply_adds:>13,}" if size.values else f"{'?':>37}"
-        yield (
-            f"{cell.name:{wide}} {numbers}{tried}"
-            f"  {done['final']} of {' '.join(map(str, cell.seeds))}"
-        )
+        yield (f"{cell.name:{wide}} {numbers}{tried}  {done['final']} of {' '.join(map(str, cell.seeds))}")

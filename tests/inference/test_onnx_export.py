@@ -10,7 +10,6 @@ import torch
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from doping.errors import InferenceError
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.exporters.onnx import to_onnx, write_onnx
 from doping.inference.runtime import runnable

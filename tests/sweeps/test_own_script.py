@@ -11,7 +11,7 @@ import pytest
 
 from sweeps.commands.main import main
 
-SCRIPT = '''
+SCRIPT = """
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +61,7 @@ def nothing(method, settings, report):
 
 def wrong(method):
     return 1.0
-'''
+"""
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_it_runs_with_its_own_settings_and_loop(folder):
     assert "first" in json.loads(found["dense"]["measures"])
     curve = list(csv.DictReader((folder / "out/trials" / found["pruned 4x"]["trial_id"] / "curve.csv").open(newline="")))
     assert len(curve) == 6
-    assert [float(point["sparsity"]) for point in curve][0] < float(curve[-1]["sparsity"])
+    assert float(curve[0]["sparsity"]) < float(curve[-1]["sparsity"])
 
 
 def test_its_settings_are_searched(folder):

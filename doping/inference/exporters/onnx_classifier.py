@@ -14,6 +14,7 @@ from doping.inference.bundle.weights import cells, table
 from doping.inference.exporters.onnx_graph import Ends, Graph, value
 from doping.inference.exporters.onnx_sequence import layer
 
+
 def classifier(graph: Graph, bundle: Bundle) -> Ends:
     """Embedding, layers, attention, softmax; returns the graph's inputs and outputs."""
     model = bundle.description.model

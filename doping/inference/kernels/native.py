@@ -112,7 +112,11 @@ class NativeRecurrent:
     """Any recurrent layer in one direction, as a C structure."""
 
     def __init__(
-        self, cell: int, matrices: tuple[Matrix, Matrix, Matrix | None], biases: tuple[Array | None, Array | None], reverse: bool
+        self,
+        cell: int,
+        matrices: tuple[Matrix, Matrix, Matrix | None],
+        biases: tuple[Array | None, Array | None],
+        reverse: bool,
     ):
         ffi, self._library = kernels()
         self._matrices = [NativeMatrix(matrix) for matrix in matrices if matrix is not None]

@@ -205,7 +205,9 @@ def test_it_is_copied_pickled_saved_and_sent_to_another_process():
 
 def test_export_and_compile_see_operators():
     model, x = doping.deploy_(net()), torch.randn(2, 5, 24)
-    exported = torch.export.export(model, (x,), dynamic_shapes={"x": {0: torch.export.Dim("batch"), 1: torch.export.Dim("time")}})
+    exported = torch.export.export(
+        model, (x,), dynamic_shapes={"x": {0: torch.export.Dim("batch"), 1: torch.export.Dim("time")}}
+    )
     assert {"doping.linear.default", "doping.recurrent.default"} <= {str(node.target) for node in exported.graph.nodes}
     for shape in ((2, 5, 24), (3, 9, 24)):
         x = torch.randn(*shape)
@@ -250,7 +252,10 @@ def test_mistakes_say_what_to_do():
     model = doping.deploy_(net())
     for wrong, said in (
         (lambda: model.rnn(torch.randn(2, 5, 23)), "the input has 23 features; expected input_size=24"),
-        (lambda: model.rnn(torch.randn(2, 5, 24), (torch.randn(2, 3, 32),) * 2), r"state has shape \(2, 3, 32\); expected \(2, 2, 32\)"),
+        (
+            lambda: model.rnn(torch.randn(2, 5, 24), (torch.randn(2, 3, 32),) * 2),
+            r"state has shape \(2, 3, 32\); expected \(2, 2, 32\)",
+        ),
         (lambda: model.head(torch.randn(2, 63)), "the input has 63 features; expected in_features=64"),
     ):
         with pytest.raises(RuntimeError, match=said):
