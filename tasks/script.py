@@ -5,8 +5,9 @@
         model = MyModel(); doping.compress_(model, {"rnn": method}); ...
 
 A study names it: ``task: {name: "my_file:train", training: {learning_rate: 0.01}}``. What ``settings`` is annotated with (a
-dataclass, or a ``pydantic`` model) declares the settings and their defaults; they stand below ``task.training`` and can be searched
-there. Optimizer, parameter groups, schedules and loop are those of the function. ``sweeps.worker.script`` says what ``report`` is.
+dataclass, or a ``pydantic`` model) declares the settings and their defaults; they stand below ``task.training`` and can
+be searched there. Optimizer, parameter groups, schedules and loop are those of the function. ``sweeps.worker.script``
+says what ``report`` is.
 """
 
 from __future__ import annotations
@@ -117,9 +118,8 @@ def script_class(name: str, train: Train) -> type[Script]:
         default = training()
     except ValueError as error:
         raise ValueError(f"all settings of {name} need a default: {error.errors()[0]['loc']}") from error  # type: ignore[attr-defined]
-    made: Any = create_model(
-        "Script", __base__=Script, name=(Literal[name], name), training=(training, default)
-    )  # fmt: skip
+    fixed: Any = {"name": (Literal[name], name), "training": (training, default)}
+    made: Any = create_model("Script", __base__=Script, **fixed)
     made.train, made.metric, made.files, made.declared = train, metric, files, declared
     return typing.cast("type[Script]", made)
 

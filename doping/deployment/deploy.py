@@ -27,9 +27,9 @@ Values = Literal["float32", "int8"]
 def deploy_(model: Model, *, values: Values = "float32") -> Model:
     """Put the compressed layers of a model onto the kernels, in place; all else stays as it is.
 
-    A layer takes and gives then what it did in evaluation: states, packed sequences, ``batch_first``. It runs on the CPU, and has
-    no parameters: it cannot be trained any more, so keep a copy of the model to go on with. The model can be pickled, copied, and
-    given to ``torch.export`` and ``torch.compile``.
+    A layer takes and gives then what it did in evaluation: states, packed sequences, ``batch_first``. It runs on the
+    CPU, and has no parameters: it cannot be trained any more, so keep a copy of the model to go on with. The model can
+    be pickled, copied, and given to ``torch.export`` and ``torch.compile``.
 
     Args:
         model: with layers that :func:`doping.compress_` made, their pruning over.
@@ -78,7 +78,7 @@ def _deployed(layer: CompressedLayer, values: Values) -> nn.Module:
     if isinstance(layer, nn.Linear):
         bias = {} if layer.bias is None else {"bias": _array(layer, "bias")}
         return DeployedLinear(layer, packed("linear", {"weight": matrices["weight"]}, bias))
-    if isinstance(layer, CELLS):
+    if isinstance(layer, nn.RNNCellBase):
         return DeployedCell(layer, _direction(layer, matrices, ""))
     assert isinstance(layer, nn.RNNBase)
     suffixes = [

@@ -1,7 +1,7 @@
 """Deployed layers: what ``nn.LSTM``, ``nn.GRU``, ``nn.RNN``, their cells and ``nn.Linear`` are after :func:`doping.deploy_`.
 
-They take and give what the originals do in evaluation; there is no dropout between layers. They have no parameters, and one buffer of
-bytes for each layer and direction.
+They take and give what the originals do in evaluation; there is no dropout between layers. They have no parameters, and
+one buffer of bytes for each layer and direction.
 
 Legend: T steps, B batch, I inputs, O outputs of a direction, H hidden units, S states (layers · directions).
 """

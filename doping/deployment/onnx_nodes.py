@@ -1,7 +1,8 @@
-"""Deployed layers as ONNX's exporter sees them: small products, and ONNX's own recurrent layers over weights written out of their parts.
+"""Deployed layers as ONNX's exporter sees them: small products, and ONNX's own recurrent layers.
 
-ONNX Runtime writes them out once, when the session is made: the file is small, time and memory of a recurrent layer are those of a
-dense one. A linear layer stays small products, but for a sparse part.
+The weights of these are written out of their small parts. ONNX Runtime writes them out once, when the session is made:
+the file is small, time and memory of a recurrent layer are those of a dense one. A linear layer stays small products,
+but for a sparse part.
 
 Legend: T steps, B batch, I inputs, O outputs, H hidden units, M rows of a weight, N columns.
 """
@@ -36,7 +37,7 @@ OPERATORS: Mapping[str, tuple[str, dict[str, Any]]] = {
 def linear(x: Tensor, packed: Tensor, outputs: int) -> Tensor:
     """As the operator ``doping::linear``."""
     layer = Unpacked(packed)
-    y: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), layer.matrices["weight"]).view(*x.shape[:-1], outputs)
+    y: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), layer.matrices["weight"]).view(*x.shape[:-1], outputs)  # type: ignore[no-untyped-call]
     return y + torch.from_numpy(layer.arrays["bias"]) if "bias" in layer.arrays else y
 
 
@@ -46,11 +47,11 @@ def recurrent(
     """As the operator ``doping::recurrent``."""
     layer = Unpacked(packed)
     if "projection" not in layer.matrices:
-        y, last_h, last_c = _Recurrent.apply(x, h, c, None if lengths is None else lengths.to(torch.int32), layer)
+        y, last_h, last_c = _Recurrent.apply(x, h, c, None if lengths is None else lengths.to(torch.int32), layer)  # type: ignore[no-untyped-call]
         return y, last_h, last_c
     if lengths is not None:
         raise NotImplementedError("a packed LSTM with a projection cannot be written to ONNX; export it unpacked")
-    weights = [_WrittenOut.apply(layer.matrices[name]) for name in ("input", "recurrent", "projection")]
+    weights = [_WrittenOut.apply(layer.matrices[name]) for name in ("input", "recurrent", "projection")]  # type: ignore[no-untyped-call]
     zeros = torch.zeros(weights[0].shape[0])
     biases = [
         torch.from_numpy(layer.arrays[name]) if name in layer.arrays else zeros for name in ("input_bias", "recurrent_bias")
@@ -116,7 +117,7 @@ class _Product(torch.autograd.Function):
     """(B, N) → (B, M)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Matrix) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, matrix: Matrix) -> Tensor:
         return torch.from_numpy(multiply(matrix, x.detach().numpy()))
 
     @staticmethod
@@ -130,7 +131,7 @@ class _WrittenOut(torch.autograd.Function):
     """A matrix, (M, N)."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Matrix) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, matrix: Matrix) -> Tensor:
         return torch.from_numpy(matrix.dense())
 
     @staticmethod
@@ -144,7 +145,7 @@ class _Recurrent(torch.autograd.Function):
     """x (T, B, I), h (B, O), c (B, H) → outputs (T, B, O), last h and c."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, h: Tensor | None, c: Tensor | None, lengths: Tensor | None, layer: Unpacked
     ) -> tuple[Tensor, Tensor, Tensor]:
         from doping.deployment.operators import run

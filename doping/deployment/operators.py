@@ -1,4 +1,5 @@
-"""The operators ``doping::linear`` and ``doping::recurrent``: a deployed layer as PyTorch, its exporter and its compiler see it.
+"""The operators ``doping::linear`` and ``doping::recurrent``: a deployed layer as PyTorch, its exporter and its compiler
+see it.
 
 Both run on the CPU in float32, whatever floating type comes in, and give that type back. They have no gradient.
 
@@ -17,7 +18,7 @@ from doping.deployment.packing import ready
 from doping.inference.kernels.lengths import forward_to_lengths
 from doping.inference.kernels.recurrent import Recurrent
 
-_LIBRARY = torch.library.Library("doping", "DEF")
+_LIBRARY: Any = torch.library.Library("doping", "DEF")  # type: ignore[no-untyped-call]
 _LIBRARY.define("linear(Tensor x, Tensor packed, int outputs) -> Tensor")
 _LIBRARY.define(
     "recurrent(Tensor x, Tensor packed, Tensor? h, Tensor? c, Tensor? lengths, int outputs, int cells)"
@@ -42,7 +43,9 @@ def _recurrent(
 def run(
     layer: Recurrent, x: Tensor, h: Tensor | None, c: Tensor | None, lengths: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A layer in one direction: x (T, B, I), h (B, O), c (B, H) → outputs (T, B, O), last h and c (empty where there is none)."""
+    """A layer in one direction: x (T, B, I), h (B, O), c (B, H) → outputs (T, B, O), last h and c (empty where there is
+    none).
+    """
     x_TBI = _numpy(x)
     sizes = (layer.output_size, layer.hidden_size) if layer.has_cell_state else (layer.output_size,)
     zeros = (np.zeros((x_TBI.shape[1], size), np.float32) for size in sizes)
@@ -81,12 +84,20 @@ for _name, _kernel, _fake in (("linear", _linear, _fake_linear), ("recurrent", _
     torch.library.register_autograd(f"doping::{_name}", _no_gradient, lib=_LIBRARY)
 
 
+def _directly(x: Tensor) -> bool:
+    """Whether nobody looks on: then the kernel is called without the dispatcher, which takes as long as a small layer."""
+    watched = torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling()
+    return not watched and type(x) is Tensor and x.device.type == "cpu"
+
+
 def linear(x: Tensor, packed: Tensor, outputs: int) -> Tensor:
     """X (..., I) → (..., O), with the weight and bias of these bytes."""
     if torch.onnx.is_in_onnx_export():
         from doping.deployment import onnx_nodes
 
         return onnx_nodes.linear(x, packed, outputs)
+    if _directly(x):
+        return _linear(x, packed, outputs)
     y: Tensor = torch.ops.doping.linear.default(x, packed, outputs)
     return y
 
@@ -99,5 +110,7 @@ def recurrent(
         from doping.deployment import onnx_nodes
 
         return onnx_nodes.recurrent(x, packed, h, c, lengths, outputs, cells)
+    if _directly(x):
+        return _recurrent(x, packed, h, c, lengths, outputs, cells)
     y, last_h, last_c = torch.ops.doping.recurrent.default(x, packed, h, c, lengths, outputs, cells)
     return y, last_h, last_c

@@ -1,7 +1,8 @@
 """The weights of a deployed layer as one tensor of bytes, and the kernels made ready from it.
 
-The bytes are those of a safetensors file: arrays, and what they are as JSON. So a deployed layer has one buffer, which a state dict,
-pickle, deepcopy and ``torch.export`` carry like any other; what the kernels want in memory is made of it when it is first used.
+The bytes are those of a safetensors file: arrays, and what they are as JSON. So a deployed layer has one buffer, which a
+state dict, pickle, deepcopy and ``torch.export`` carry like any other; what the kernels want in memory is made of it
+when it is first used.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ _READY: dict[int, tuple[weakref.ref[Tensor], int, Any, npt.NDArray[np.float32] |
 
 
 def ready(packed_N: Tensor) -> tuple[Any, npt.NDArray[np.float32] | None]:
-    """What runs the layer of these bytes, and the bias of a linear layer; made once, and again when the bytes have changed."""
+    """What runs the layer of these bytes, and the bias of a linear layer; made once, and again when the bytes have
+    changed.
+    """
     key = id(packed_N)
     version = 0 if packed_N.is_inference() else packed_N._version
     known = _READY.get(key)

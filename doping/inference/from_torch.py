@@ -124,6 +124,7 @@ def described_lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
 
 
 def described_matrix(matrix: Matrix) -> Described:
+    """What a trained matrix consists of, and its tensors. Raises ``InferenceError`` for an unknown family."""
     if isinstance(matrix, Sparse):
         sparse, arrays = _sparse(matrix)
         return MatrixParts(sparse=sparse), arrays

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from doping.layers import CompressedLayer, compressed_layers, weight_names
+from doping.layers import CompressedLayer, compressed_layers
 from doping.matrices import Doped, Size
 from doping.matrices.budget import dense_size
 from doping.merge import merge_
@@ -69,7 +69,9 @@ class ScriptReport:
         self._report(Progress(share, self.steps, float(validation), "validation", validation=number))
 
     def start(self, model: nn.Module) -> nn.Module:
-        """Load the weights of the dense model that ``training.start_from`` names, if it does; call it before ``compress_``."""
+        """Load the weights of the dense model that ``training.start_from`` names, if it does; call it before
+        ``compress_``.
+        """
         if self._trial.task.training.start_from:
             model.load_state_dict(trained_weights(self._trial))
         return model
@@ -97,8 +99,9 @@ def sizes(model: nn.Module) -> tuple[Size, Size]:
 
 
 def _dense(layer: CompressedLayer) -> Size:
-    shapes = [tuple(getattr(layer, name).shape) for name in weight_names(layer)]
-    return sum((dense_size((rows, columns)) for rows, columns in shapes), Size(0, 0, 0))
+    kept = (layer.get_parameter(name).shape for name in layer.kept_dense)
+    shapes = [*(matrix.shape for _, matrix in layer.named_matrices()), *((shape[0], shape[1]) for shape in kept)]
+    return sum((dense_size(shape) for shape in shapes), Size(0, 0, 0))
 
 
 def train_script(trial: Trial, folder: Path, report: Report) -> Outcome:
@@ -140,8 +143,8 @@ def _outcome(
 ) -> Outcome:
     if reporter.model is None or not any(compressed_layers(reporter.model)):
         raise ValueError(
-            f"{task.name} gave no compressed model: set report.model to the model that doping.compress_ made with the method "
-            "it was given, also where that is dense"
+            f"{task.name} gave no compressed model: set report.model to the model that doping.compress_ made with the "
+            "method it was given, also where that is dense"
         )
     size, dense = sizes(reporter.model)
     return Outcome(
@@ -170,5 +173,5 @@ def _qualities(name: str, given: Any) -> tuple[float, float, dict[str, float]]:
     elif isinstance(given, int | float | torch.Tensor):
         return float(given), float(given), {}
     raise ValueError(
-        f"{name} returned {type(given).__name__}; expected the metric, or a dict of 'validation', 'test', and other qualities"
+        f"{name} returned {type(given).__name__}; expected the metric, or a dict of 'validation', 'test', and others"
     )

@@ -88,6 +88,7 @@ def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
 
 
 def matrix_of(parts: MatrixParts, tensors: Tensors, shape: tuple[int, int]) -> Matrix:
+    """The matrix of these parts and tensors. Raises ``ValueError`` if the indices of a sparse one are not those of one."""
     structured = _structured(parts.structured, tensors) if parts.structured else None
     if not parts.sparse:
         assert structured

@@ -39,7 +39,8 @@ def write_onnx(bundle: Bundle, path: Path) -> None:
     ``c``, each (layers, B, H). Outputs are ``logits`` (B, V) or ``y`` (B, H), and the state after the step, ``next_h`` and
     ``next_c``. Of an LSTM in both directions, inputs are ``x`` (T, B, I) and ``lengths`` (B,) of int32, the steps of each
     sequence; outputs are ``y`` (T, B, 2 H), zeros behind the end of a sequence, and the state after the last step of each,
-    ``last_h`` and ``last_c``, (2 layers, B, H). Of a classifier, the input is ``words`` (T,) of int64, at least one, and the output ``logits`` (labels,).
+    ``last_h`` and ``last_c``, (2 layers, B, H). Of a classifier, the input is ``words`` (T,) of int64, at least one, and
+    the output ``logits`` (labels,).
 
     Raises:
         InferenceError: a value is not finite, or the file cannot be written.

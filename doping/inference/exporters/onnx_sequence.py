@@ -1,12 +1,14 @@
 """Layers over a whole sequence, in one direction or both, as ONNX's own ``LSTM``, which ONNX Runtime runs fast.
 
-It takes dense weights only; they are written out of their small parts once, when the session is made. The file stays small; time
-and memory are those of a dense model.
+It takes dense weights only; they are written out of their small parts once, when the session is made. The file stays
+small; time and memory are those of a dense model.
 
 Legend of dimensions: T steps, B batch, I inputs, H hidden units, D directions.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +52,7 @@ def layer(graph: Graph, both: list[Cell], hidden: int, x_TBI: str, lengths_B: st
     both_DG = np.stack([np.concatenate([bias[_rows(hidden)], np.zeros(4 * hidden, np.float32)]) for bias in biases])
     direction = "bidirectional" if len(both) == 2 else "forward"
     bias = graph.constant(both_DG, "bias")
-    attributes = {"direction": direction, "hidden_size": hidden}
+    attributes: dict[str, Any] = {"direction": direction, "hidden_size": hidden}
     y_TDBH, last_h, last_c = graph.add("LSTM", x_TBI, *inputs, bias, lengths_B, count=3, **attributes)
     y_TBDH = graph.add("Transpose", y_TDBH, perm=[0, 2, 1, 3])
     y_TBO = graph.add("Reshape", y_TBDH, graph.constant(np.array([0, 0, len(both) * hidden]), "shape"))

@@ -1,7 +1,8 @@
 """A layer over a batch of sequences of different lengths, each read to its own end.
 
-Sorted by length, the sequences that are not over at a step are the first ones. So the steps are cut where a sequence ends, and the
-layer runs over each piece with as many sequences as there are: nothing is masked, and nothing computed in vain.
+Sorted by length, the sequences that are not over at a step are the first ones. So the steps are cut where a sequence
+ends, and the layer runs over each piece with as many sequences as there are: nothing is masked, and nothing computed in
+vain.
 
 Legend: T steps, B batch, I inputs, O outputs.
 """

@@ -1,7 +1,7 @@
 """One recurrent layer of any kind in one direction: GRU, RNN, and LSTM with or without a projection.
 
-Legend: T steps, B batch, I inputs, H hidden units, O outputs (H, or those of the projection), M rows of a weight: 4 H of an LSTM,
-3 H of a GRU, H of an RNN.
+Legend: T steps, B batch, I inputs, H hidden units, O outputs (H, or those of the projection), M rows of a weight: 4 H of
+an LSTM, 3 H of a GRU, H of an RNN.
 """
 
 from __future__ import annotations

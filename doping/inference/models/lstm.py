@@ -76,12 +76,12 @@ class Lstm(FromBundle):
         Args:
             x_TBI: inputs, (T, B, I); T may be 0.
             state: hidden and cell state to start with, each (S, B, H); zeros by default. It is not changed.
-            lengths_B: steps of each sequence where they differ, (B,), each from 1 to T, in any order; what is behind the end of
-                a sequence is not read. Without them a padded sequence is read with its padding, in both directions.
+            lengths_B: steps of each sequence where they differ, (B,), each from 1 to T, in any order; what is behind the
+                end of a sequence is not read. Without them a padded sequence is read with its padding, in both directions.
 
         Returns:
-            Outputs of the last layer, (T, B, D·H), zeros behind the end of a sequence, and the state of each sequence after its
-            last step.
+            Outputs of the last layer, (T, B, D·H), zeros behind the end of a sequence, and the state of each sequence
+            after its last step.
 
         Raises:
             InferenceError: if an array has another shape, or a length is not possible.
