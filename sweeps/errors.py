@@ -17,18 +17,6 @@ KeyPath = tuple[str | int, ...]
 """Place in nested settings, e.g. ``("runs", 0, "factor")``."""
 
 
-class UserError(ValueError):
-    """A mistake that the user can put right. The message is one line; the command ends with exit code 2."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
-
-
-def hide_passwords(text: str) -> str:
-    """The text with the password of every URL in it as ``***``."""
-    return re.sub(r"([?&]password=)[^\s&]*", r"\1***", re.sub(r"(://[^\s:/@]*):[^\s]*@", r"\1:***@", text))
-
-
 def suggestion(given: str, known: Iterable[str], several: str = "known are") -> str:
     """``did you mean 'x'?`` where something known is close to ``given``, else a list of all that is known."""
     names = list(known)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import csv
 import string
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.firmware import image
+from doping.command_line import Parser, answer, arguments_or
 from doping.errors import InferenceError
 from doping.inference.bundle.file import Bundle
-from doping.inference.commands.command_line import Parser, answer
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.runtime import runnable
 from doping.machine import ROOT, commit
@@ -56,7 +55,7 @@ KINDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return answer(lambda: _command(sys.argv[1:] if arguments is None else arguments))
+    return answer(lambda: _command(arguments_or(arguments)))
 
 
 def _command(arguments: Sequence[str]) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from doping.command_line import Parser, answer, arguments_or, path
 from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.description import summary
 from doping.inference.bundle.file import Bundle
-from doping.inference.commands.command_line import Parser, answer
 
 _DESCRIPTION = """\
 Export a trained model: to one file that `doping-run` and `doping.inference.runtime.load` run without the training code, to C
@@ -28,7 +27,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return answer(lambda: _command(sys.argv[1:] if arguments is None else arguments))
+    return answer(lambda: _command(arguments_or(arguments)))
 
 
 def _command(arguments: Sequence[str]) -> None:
@@ -57,20 +56,18 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="export.py",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--from",
         dest="source",
         metavar="PATH",
-        type=Path,
+        type=path,
         required=True,
         help="folder of a study's results, of which the best model is taken; folder of a trial; or a bundle",
     )
     parser.add_argument("--method", metavar="NAME", help="of a study: only models of this method, e.g. doped_kp")
     parser.add_argument("--factor", metavar="N", type=float, help="of a study: only models of this compression factor")
-    parser.add_argument("--out", metavar="PATH", type=Path, required=True, help="file to write; with --format c, a folder")
+    parser.add_argument("--out", metavar="PATH", type=path, required=True, help="file to write; with --format c, a folder")
     parser.add_argument(
         "--values",
         choices=("float32", "int8"),

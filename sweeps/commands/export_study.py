@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from sweeps.errors import UserError
+from doping.errors import UserError
 from sweeps.planning.plan import Plan
 from sweeps.results.files import shown, write_whole
 from sweeps.results.folder import ResultsFolder

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from sweeps.errors import UserError, suggestion
+from doping.errors import UserError
+from sweeps.errors import suggestion
 from sweeps.planning.plan import SavedTrial, saved_plans
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder

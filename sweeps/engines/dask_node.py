@@ -19,9 +19,9 @@ from typing import Any
 from distributed import Status, Worker, get_worker
 
 from doping import machine
+from doping.errors import one_line
 from sweeps.engines.base import Ended, EngineError
 from sweeps.engines.local import LocalEngine
-from sweeps.results.files import one_line
 from sweeps.results.shared_folder import trouble_with
 from sweeps.trials.job import Job
 from sweeps.worker.wandb_mode import logged_in
@@ -104,7 +104,7 @@ def _follow(engine: LocalEngine, tell: Callable[..., None], wanted: Callable[[],
         for event in engine.wait(0.2):
             if isinstance(event, Ended):
                 return event
-            if time.monotonic() - told > REPORT_SECONDS:
+            if event.progress.notice or time.monotonic() - told > REPORT_SECONDS:
                 told = time.monotonic()
                 tell(progress=vars(event.progress))
     return None

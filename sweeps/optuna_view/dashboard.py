@@ -14,8 +14,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from doping.errors import UserError
 from sweeps.commands.status import studies_in
-from sweeps.errors import UserError
 from sweeps.optuna_view.journal import JOURNAL
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from sweeps.errors import UserError
+from doping.errors import UserError
 from sweeps.results.files import FolderError, shown, trouble, try_lock, write_whole
 from sweeps.results.rows import ROW, Row, TornRow, read_row
 from sweeps.trials.job import Job

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from doping.errors import UserError
 from sweeps.results.files import shown
 from sweeps.results.rows import Row, TornRow, read_row
 from sweeps.trials.trial import Trial
@@ -14,7 +15,7 @@ MODEL = "model.ckpt"
 """The trained model, in the folder of its trial."""
 
 
-class NoModel(ValueError):  # noqa: N818 - there is none
+class NoModel(UserError):  # noqa: N818 - there is none
     """There is no trained model of the kind asked for; the message is one line."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sweeps.errors import UserError
+from doping.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.errors import KeyPath, UserError, dotted, suggestion
+from doping.errors import UserError
+from sweeps.errors import KeyPath, dotted, suggestion
 from sweeps.results.files import shown
 from sweeps.study import strict_yaml
-from sweeps.study.named_tasks import written_out
+from sweeps.study.named_tasks import over_defaults, written_out
 from sweeps.study.study_file import Cell, KeyMistake, Preset, StudyFile, expand, parse
 
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -74,11 +75,23 @@ def with_settings(study: Study, preset: str, settings: Sequence[str]) -> Study:
         key, equals, value = setting.partition("=")
         if not equals or not all(key.split(".")):
             raise UserError(f"--set {setting}: expected key=value, such as task.training.epochs=2")
-        path: KeyPath = ("presets", preset, *(int(part) if part.isdecimal() else part for part in key.split(".")))
+        path: KeyPath = ("presets", preset, *_parts(key, content["presets"][preset]))
         _put(content, path, _plain(strict_yaml.parse(value, f"--set {key}"), f"--set {key}"), key)
         content = _with_named_tasks(content, study.file, [path])
         paths.append(path)
     return Study(study.name, study.file, content, _parse(content, study.file, paths), tuple(paths))
+
+
+def _parts(key: str, preset: Any) -> list[str | int]:
+    """The keys on the way to a value. What stands below ``tuning.search`` is named by keys with dots in them."""
+    parts = key.split(".")
+    if parts[:2] == ["tuning", "search"] and len(parts) > 2:
+        known = (preset.get("tuning") or {}).get("search") or {}
+        rest = parts[2:]
+        lengths = [length for length in range(len(rest), 0, -1) if ".".join(rest[:length]) in known]
+        length = lengths[0] if lengths else len(rest)
+        parts = [*parts[:2], ".".join(rest[:length]), *rest[length:]]
+    return [int(part) if part.isdecimal() else part for part in parts]
 
 
 def _with_named_tasks(content: Any, file: str, set_keys: Sequence[KeyPath] = ()) -> Any:
@@ -87,7 +100,7 @@ def _with_named_tasks(content: Any, file: str, set_keys: Sequence[KeyPath] = ())
     for name, preset in presets.items() if isinstance(presets, dict) else ():
         if isinstance(preset, dict) and "task" in preset:
             try:
-                preset["task"] = written_out(preset["task"])
+                preset["task"] = over_defaults(written_out(preset["task"]))
             except ValueError as error:
                 raise UserError(f"{_place(file, ('presets', name, 'task'), set_keys)}: {error}") from error
     return content

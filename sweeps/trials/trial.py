@@ -7,17 +7,18 @@ import json
 from functools import cached_property
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from doping.method import Method
 from doping.settings import Settings
+from tasks.base import TaskSettings
 from tasks.registry import AnyTask
 
 RESULT_FORMAT = 1
 """Raised when the same settings give another result than before, so that old results are not taken for new ones."""
 
 
-_WHERE: dict[str, Any] = {"task": {"data": {"path"}, "training": {"start_from": {"path"}}}}
+WHERE: dict[str, Any] = {"task": {"data": {"path"}, "training": {"start_from": {"path"}}}}
 """Fields that say where something lies; others say what it is."""
 
 
@@ -32,6 +33,15 @@ class Trial(Settings):
     """Seed of every random choice."""
     data_hash: str
     """Hash of the corpus as it is read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was_written(cls, given: Any) -> Any:
+        """A hybrid method that is written without ``free_rows`` is of the time when they were stacked."""
+        method = given.get("method") if isinstance(given, dict) else None
+        if isinstance(method, dict) and str(method.get("name")).endswith("hmd"):
+            return {**given, "method": {"free_rows": "stacked", **method}}
+        return given
 
     @field_validator("method")
     @classmethod
@@ -54,7 +64,7 @@ class Trial(Settings):
         they are; and so are fields that were added later, while they have their default (``added_later`` in
         ``lightning_modules.settings``).
         """
-        fields = self.model_dump(mode="json", exclude=_WHERE)
+        fields = self.model_dump(mode="json", exclude=WHERE)
         return hashlib.sha256(_canonical(fields | {"format": RESULT_FORMAT}).encode()).hexdigest()[:12]
 
     @property
@@ -62,11 +72,23 @@ class Trial(Settings):
         """Short name of the task, e.g. ``embedded-character``."""
         return self.task.label
 
+    @cached_property
+    def built(self) -> tuple[TaskSettings, Method]:
+        """The task at the width of the method, and the method for matrices of that width: what a model is built from.
+
+        Raises:
+            ValueError: the method has no such size or width.
+
+        """
+        from doping.sizes import resolved
+
+        task, method = resolved(self.task, self.method)
+        return task, method
+
     @property
     def label(self) -> str:
         """Name in messages, e.g. ``doped_kp + cmr 20x seed 1``."""
-        factor = "" if self.method.name == "dense" else f" {self.method.factor:g}x"
-        return f"{self.method.label}{factor} seed {self.seed}"
+        return " ".join(filter(None, (self.method.label, self.method.budget, f"seed {self.seed}")))
 
 
 def _canonical(fields: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from sweeps.results.files import one_line
+from doping.errors import one_line
 from sweeps.results.folder import ResultsFolder
 from sweeps.trials.dotted_names import load
 from sweeps.trials.job import Job

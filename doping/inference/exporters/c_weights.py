@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import Cell, cells, table
+from doping.inference.families.layout import Fields, fields
 from doping.inference.kernels import Matrix
-from doping.inference.kernels.layout import Fields, fields
 from doping.inference.kernels.native import declarations
 
 NUMBERS_A_LINE = 12

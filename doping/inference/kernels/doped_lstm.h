@@ -97,6 +97,28 @@ size_t doped_multiply_workspace(const doped_matrix *matrix);
 /* Product with each of `count` vectors: x (count, columns) -> y (count, rows). */
 void doped_multiply(const doped_matrix *matrix, int32_t count, const float *x, float *y, float *workspace);
 
+/* What a layer does with its gates, in PyTorch's order: LSTM (input, forget, cell, output), GRU (reset, update, new), or RNN. */
+enum doped_cell { DOPED_LSTM = 0, DOPED_GRU = 1, DOPED_RNN_TANH = 2, DOPED_RNN_RELU = 3 };
+
+/* Any recurrent layer in one direction. hidden is the number of rows divided by that of the gates (4, 3 or 1). */
+typedef struct {
+    doped_matrix input;          /* (gates hidden, inputs) */
+    doped_matrix recurrent;      /* (gates hidden, outputs) */
+    doped_matrix projection;     /* of an LSTM, (outputs, hidden); without, its rows are 0, and outputs is hidden */
+    const float *input_bias;     /* (gates hidden), or NULL */
+    const float *recurrent_bias; /* (gates hidden), or NULL */
+    int32_t cell;                /* enum doped_cell */
+    int32_t reverse;             /* 1: from the last step to the first */
+} doped_recurrent;
+
+/* Floats of workspace that doped_recurrent_run needs for this batch. */
+size_t doped_recurrent_workspace(const doped_recurrent *layer, int32_t batch);
+
+/* Run over a sequence: x (steps, batch, inputs) -> y (steps, batch, outputs). The state, h (batch, outputs) and for an LSTM
+ * c (batch, hidden), is read and then holds the last one. No two of the arrays may overlap. */
+void doped_recurrent_run(const doped_recurrent *layer, int32_t steps, int32_t batch, const float *x, float *h, float *c, float *y,
+                         float *workspace);
+
 /* The activations as the layers compute them, of `count` numbers. */
 void doped_tanh(int32_t count, const float *x, float *y);
 void doped_sigmoid(int32_t count, const float *x, float *y);

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from doping.inference.kernels.layout import HYBRID, KRONECKER, KRONECKER_LEFT_FIRST, LANES, LOW_RANK, fields
-from doping.inference.kernels.matrices import Matrix
+from doping.inference.families.layout import HYBRID, KRONECKER, KRONECKER_LEFT_FIRST, LANES, LOW_RANK, fields
+from doping.inference.families.matrix import Matrix
 
 PADDING = 16
 """Floats that may be read behind an array."""
