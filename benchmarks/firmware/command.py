@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> None:
-    parser = Parser(prog="python -m benchmarks.firmware", description=(__doc__ or "").split("\n\n")[1], allow_abbrev=False)
+    parser = Parser(prog="python -m benchmarks.firmware", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("--units", metavar="N", type=int, nargs="+", default=list(UNITS), help="default: %(default)s")
     parser.add_argument("--out", metavar="CSV", type=Path, default=ROWS, help="rows to write (default: %(default)s)")
     parser.add_argument("--page", metavar="MD", type=Path, default=PAGE, help="page with the table (default: %(default)s)")

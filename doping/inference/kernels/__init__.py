@@ -9,7 +9,7 @@ to the kernels as it is. Their fields are the arrays that training has and a fil
 ``layout.fields(matrix)`` are the fields of the C structure ``doped_matrix`` by name, in the order and padding that the
 kernels want: what an export to C writes down.
 
-The kernels are one C file, compiled for this processor when first used and kept in the user's cache folder. Without a
+The kernels are C, a file per concept, compiled for this processor when first used and kept in the user's cache. Without a
 compiler the same interface runs on PyTorch, slower, and says so. Threads come from OpenMP, whose pool outlives a call (a
 step takes tens of microseconds, so threads cannot be started for each); they wait for each other several times a step, so
 more than one pays only where cores are free and layers wide.
