@@ -11,7 +11,7 @@ from doping.inference.bundle.description import Description
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.matrix_parts import MatrixParts
 from doping.inference.bundle.weights import cells, matrix, table
-from doping.inference.kernels import Matrix, Sparse, Sum, narrowed
+from doping.inference.kernels import Matrix, Sparse, Sum, Tiles, narrowed
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.models.lstm import Lstm
@@ -41,6 +41,8 @@ def narrow(bundle: Bundle) -> Bundle:
     for name, described in lstm.matrices.items():
         parts[name] = _narrow_parts(described)
         arrays = _tensors(narrowed(matrix(lstm, bundle.tensors, name)))
+        if "sparse.counts" in arrays:
+            tensors.pop(f"lstm.{name}.sparse.offsets", None)  # counts stand for them
         tensors |= {f"lstm.{name}.{tensor}": array for tensor, array in arrays.items()}
     lstm = lstm.model_copy(update={"matrices": parts})
     sizes = bundle.description.sizes.model_copy(update={"bytes": lstm.weight_bytes()})
@@ -98,8 +100,11 @@ def _tensors(matrix: Matrix) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a matrix by the names that they have in a file."""
     if isinstance(matrix, Sum):
         return _tensors(matrix.structured) | _tensors(matrix.sparse)
-    prefix = "sparse." if isinstance(matrix, Sparse) else ""
-    return {prefix + name: array for name, array in vars(matrix).items() if isinstance(array, np.ndarray)}
+    arrays = {name: array for name, array in vars(matrix).items() if isinstance(array, np.ndarray)}
+    if isinstance(matrix, Tiles):
+        arrays["counts"] = np.diff(arrays.pop("offsets").astype(np.int64)).astype(np.uint16)
+    prefix = "sparse." if isinstance(matrix, Sparse | Tiles) else ""
+    return {prefix + name: array for name, array in arrays.items()}
 
 
 def _changed(description: Description, **fields: Any) -> Description:

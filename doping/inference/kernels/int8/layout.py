@@ -22,6 +22,9 @@ NO_STRUCTURE, DENSE, KRONECKER, LOW_RANK, HYBRID, KRONECKER_LEFT_FIRST = range(6
 
 ROWS, COLUMNS = 16, 4
 """Of a block."""
+LEFT_FIRST_FROM = 2.5
+"""How many times the products of left first the other order may have, which has fewer vectors to round. Measured with
+(20 x 20) ⊗ (40 x 10): 1.7 times the products take 0.7 times as long."""
 MOST_COLUMNS = 1 << 16
 """As many products of 255 and −128 as int32 can sum."""
 
@@ -89,7 +92,7 @@ def _hybrid(matrix: Hybrid, bits: Bits) -> Fields:
 def _kronecker(matrix: Kronecker, bits: Bits) -> Fields:
     (terms, m1, n1), (_, m2, n2) = matrix.b.shape, matrix.c.shape
     b_scale, c_scale = _known(matrix.b_scale), _known(matrix.c_scale)
-    if n1 * m2 * (n2 + m1) <= m1 * n2 * (n1 + m2):
+    if _right_first(terms, matrix.b.shape[1:], matrix.c.shape[1:]):
         kind, first = KRONECKER, _blocks(matrix.c.reshape(terms * m2, n2), np.tile(c_scale, terms), bits)
         left = matrix.b.transpose(1, 2, 0).reshape(m1, n1 * terms)
     else:
@@ -102,6 +105,18 @@ def _kronecker(matrix: Kronecker, bits: Bits) -> Fields:
         "kind": kind, "first": first, "terms": terms, "left_rows": m1, "left_columns": n1,
         "left": left, "left_scales": b_scale, "left_sums": left.sum(axis=1, dtype=np.int32),
     }  # fmt: skip
+
+
+def _right_first(terms: int, left: tuple[int, ...], right: tuple[int, ...]) -> bool:
+    """Whether B (X Cᵀ) takes less time than (B X) Cᵀ, by products, with what fills up 16 lanes and 4 columns counted."""
+    (m1, n1), (m2, n2) = left, right
+
+    def padded(count: int, whole: int) -> int:
+        return -(-count // whole) * whole
+
+    right_first = n1 * padded(terms * m2, ROWS) * padded(n2, COLUMNS) + m1 * padded(n1 * terms, COLUMNS) * padded(m2, ROWS)
+    left_first = terms * m1 * padded(n1, COLUMNS) * padded(n2, ROWS) + m1 * padded(m2, ROWS) * padded(terms * n2, COLUMNS)
+    return right_first <= LEFT_FIRST_FROM * left_first
 
 
 def _sparse(matrix: Sparse | Tiles, bits: Bits) -> Fields:
