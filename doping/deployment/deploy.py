@@ -14,7 +14,6 @@ from doping.errors import CompressionError, UnfinishedError
 from doping.inference import from_torch
 from doping.inference.bundle.weights import matrix_of
 from doping.inference.kernels import Dense, Matrix, narrowed
-from doping.layer_types import CELLS
 from doping.layers import CompressedLayer, compressed_layers
 from doping.matrices.base import array
 from doping.matrices.budget import TOLERANCE

@@ -40,6 +40,8 @@ def narrow(bundle: Bundle) -> Bundle:
     for name, described in lstm.matrices.items():
         parts[name] = _narrow_parts(described)
         arrays = stored_arrays(narrowed(matrix(lstm, bundle.tensors, name)))
+        if "sparse.counts" in arrays:
+            tensors.pop(f"lstm.{name}.sparse.offsets", None)  # counts stand for them
         tensors |= {f"lstm.{name}.{tensor}": array for tensor, array in arrays.items()}
     lstm = lstm.model_copy(update={"matrices": parts})
     sizes = bundle.description.sizes.model_copy(update={"bytes": lstm.weight_bytes()})

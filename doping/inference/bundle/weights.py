@@ -14,8 +14,8 @@ from doping.inference.bundle.description import Lstm
 from doping.inference.bundle.file import Bundle, Tensors
 from doping.inference.families import class_of
 from doping.inference.families.base import StructuredMatrix
-from doping.inference.families.parts import MatrixParts, StructuredParts
-from doping.inference.kernels import Dense, Matrix, Sparse, Sum
+from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
+from doping.inference.kernels import Dense, Matrix, Sparse, Sum, Tiles
 
 LARGEST_SCALE = np.finfo(np.float32).max / 128
 """Of a row of narrow values: one beyond that has values that are no float32."""
@@ -96,9 +96,18 @@ def matrix_of(parts: MatrixParts, tensors: Tensors, shape: tuple[int, int]) -> M
     arrays: dict[str, npt.NDArray[Any]] = {
         name.removeprefix("sparse."): tensor for name, tensor in tensors.items() if name.startswith("sparse.")
     }
-    sparse = Sparse(parts.sparse.pattern, shape, **arrays)
-    _check_canonical(sparse)
+    sparse = _sparse(parts.sparse, shape, arrays)
     return Sum(structured, sparse) if structured else sparse
+
+
+def _sparse(parts: SparseParts, shape: tuple[int, int], arrays: dict[str, npt.NDArray[Any]]) -> Sparse | Tiles:
+    if parts.pattern == "tiles":  # they check themselves that they are written in the one way
+        if "counts" in arrays:
+            arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays.pop("counts"), dtype=np.int64)])
+        return Tiles(shape, **arrays)
+    sparse = Sparse(parts.pattern, shape, **arrays)
+    _check_canonical(sparse)
+    return sparse
 
 
 def _structured(parts: StructuredParts, tensors: Tensors) -> StructuredMatrix:

@@ -23,6 +23,9 @@ NO_STRUCTURE, DENSE, KRONECKER, LOW_RANK, HYBRID, KRONECKER_LEFT_FIRST = range(6
 
 ROWS, COLUMNS = 16, 4
 """Of a block."""
+LEFT_FIRST_FROM = 2.5
+"""How many times the products of left first the other order may have, which has fewer vectors to round. Measured with
+(20 x 20) ⊗ (40 x 10): 1.7 times the products take 0.7 times as long."""
 MOST_COLUMNS = 1 << 16
 """As many products of 255 and −128 as int32 can sum."""
 
@@ -60,6 +63,18 @@ def in_gate_order(per_row_M: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A number per row of stacked gates, (m,) → (groups · 16,), filled up to whole 16 units with zeros."""
     ordered = by_group(per_row_M).ravel()
     return np.pad(ordered, (0, -len(ordered) % (4 * ROWS)))
+
+
+def right_first(terms: int, left: tuple[int, ...], right: tuple[int, ...]) -> bool:
+    """Whether B (X Cᵀ) takes less time than (B X) Cᵀ, by products, with what fills up 16 lanes and 4 columns counted."""
+    (m1, n1), (m2, n2) = left, right
+
+    def padded(count: int, whole: int) -> int:
+        return -(-count // whole) * whole
+
+    first = n1 * padded(terms * m2, ROWS) * padded(n2, COLUMNS) + m1 * padded(n1 * terms, COLUMNS) * padded(m2, ROWS)
+    left_first = terms * m1 * padded(n1, COLUMNS) * padded(n2, ROWS) + m1 * padded(m2, ROWS) * padded(terms * n2, COLUMNS)
+    return first <= LEFT_FIRST_FROM * left_first
 
 
 def _sparse(matrix: Sparse | Tiles, bits: Bits) -> Fields:

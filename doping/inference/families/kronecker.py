@@ -96,7 +96,7 @@ class Kronecker(StructuredMatrix):
         """The blocks of the factor that comes first, then B with the terms side by side; B always takes 8 bits."""
         (terms, m1, n1), (_, m2, n2) = self.b.shape, self.c.shape
         b_scale, c_scale = int8_layout.known(self.b_scale), int8_layout.known(self.c_scale)
-        if right_first((m1, n1), (m2, n2)):
+        if int8_layout.right_first(terms, (m1, n1), (m2, n2)):
             kind, left = int8_layout.KRONECKER, self.b.transpose(1, 2, 0).reshape(m1, n1 * terms)
             first = int8_layout.blocks(self.c.reshape(terms * m2, n2), np.tile(c_scale, terms), bits)
         else:

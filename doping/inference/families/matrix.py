@@ -63,7 +63,11 @@ def stored_arrays(matrix: Matrix) -> dict[str, npt.NDArray[Any]]:
     if isinstance(matrix, Sum):
         return stored_arrays(matrix.structured) | stored_arrays(matrix.sparse)
     if isinstance(matrix, Sparse | Tiles):
-        return {f"sparse.{name}": array for name, array in vars(matrix).items() if isinstance(array, np.ndarray)}
+        arrays = {name: array for name, array in vars(matrix).items() if isinstance(array, np.ndarray)}
+        if isinstance(matrix, Tiles) and matrix.values_scale is not None:
+            # A file of narrow values counts the tiles of a group, in 16 bits, in place of offsets.
+            arrays["counts"] = np.diff(arrays.pop("offsets").astype(np.int64)).astype(np.uint16)
+        return {f"sparse.{name}": array for name, array in arrays.items()}
     return matrix.arrays()
 
 

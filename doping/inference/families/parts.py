@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
 from doping.inference.families.sparse import ROWS_OF_BLOCK, Pattern
+from doping.inference.families.tiles import groups_of_tiles
 
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 """Inputs or hidden units; a width beyond a million is taken for damage."""
@@ -69,13 +70,19 @@ class StructuredParts(Valued, ABC):
 class SparseParts(Valued):
     """Blocks of values with one column index each, in compressed rows of blocks (``doping.inference.families.sparse``)."""
 
-    pattern: Pattern = "unstructured"
+    pattern: Pattern | Literal["tiles"] = "unstructured"
     """What a block is."""
     blocks: Count
     """Blocks that are stored."""
 
     def tensors(self, rows: int, columns: int) -> dict[str, TensorShape]:
-        """``values`` (blocks, block), ``columns`` (blocks), ``offsets`` (groups of rows + 1)."""
+        """``values`` (blocks, block), ``columns`` (blocks), ``offsets`` (groups of rows + 1).
+
+        Of tiles: ``values`` (tiles, 16, 4), ``columns`` (tiles), each by fours, and ``offsets``; or, where values are
+        narrow, ``counts`` (groups of 4 units), how many tiles each has.
+        """
+        if self.pattern == "tiles":
+            return self._tiles(rows, columns)
         block = ROWS_OF_BLOCK[self.pattern]
         groups = -(-rows // block)
         if self.blocks > groups * columns:
@@ -84,6 +91,17 @@ class SparseParts(Valued):
             **self.valued("values", (self.blocks, block), rows),
             "columns": TensorShape(kind="U16" if columns <= 1 << 16 else "U32", shape=(self.blocks,)),
             "offsets": TensorShape(kind="U32", shape=(groups + 1,)),
+        }
+
+    def _tiles(self, rows: int, columns: int) -> dict[str, TensorShape]:
+        groups, across = groups_of_tiles((rows, columns))
+        if self.blocks > groups * across:
+            raise ValueError(f"a sparse matrix of {rows} x {columns} cannot have {self.blocks:,} tiles")
+        offsets = TensorShape(kind="U32", shape=(groups + 1,))
+        return {
+            **self.valued("values", (self.blocks, 16, 4), rows),
+            "columns": TensorShape(kind="U16", shape=(self.blocks,)),
+            **({"offsets": offsets} if self.values == "float32" else {"counts": TensorShape(kind="U16", shape=(groups,))}),
         }
 
 

@@ -47,7 +47,7 @@ class Tiles:
     values_scale: Array | None = None
 
     def __post_init__(self) -> None:
-        groups, blocks = _groups(self.shape)
+        groups, blocks = groups_of_tiles(self.shape)
         tiles, scale = len(self.columns), self.values_scale
         kind = np.float32 if scale is None else np.int8
         if self.values.shape != (tiles, ROWS, COLUMNS) or self.values.dtype != kind:
@@ -82,7 +82,7 @@ class Tiles:
         """
         weight_MN = np.asarray(weight_MN, np.float32)
         rows, columns = weight_MN.shape
-        groups, blocks = _groups((rows, columns))
+        groups, blocks = groups_of_tiles((rows, columns))
         padded = np.zeros((GATES, groups * UNITS, blocks * COLUMNS), np.float32)
         padded[:, : rows // GATES, :columns] = weight_MN.reshape(GATES, -1, columns)
         tiled = padded.reshape(GATES, groups, UNITS, blocks, COLUMNS).transpose(1, 3, 0, 2, 4)
@@ -93,7 +93,7 @@ class Tiles:
 
     def dense(self) -> Array:
         """The matrix written out, (m, n)."""
-        (groups, blocks), (rows, columns) = _groups(self.shape), self.shape
+        (groups, blocks), (rows, columns) = groups_of_tiles(self.shape), self.shape
         tiled = np.zeros((groups, blocks, GATES, UNITS, COLUMNS), np.float32)
         tiled[self.groups(), self.columns] = self.widened().values.reshape(-1, GATES, UNITS, COLUMNS)
         padded = tiled.transpose(2, 0, 3, 1, 4).reshape(GATES, groups * UNITS, blocks * COLUMNS)
@@ -138,7 +138,7 @@ def by_row(per_place_GP: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(by_gate[:, : rows // GATES]).reshape(rows)
 
 
-def _groups(shape: tuple[int, int]) -> tuple[int, int]:
+def groups_of_tiles(shape: tuple[int, int]) -> tuple[int, int]:
     """Groups of units and of columns."""
     rows, columns = shape
     if rows % GATES or columns > 1 << 16:

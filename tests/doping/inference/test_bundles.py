@@ -161,9 +161,9 @@ def test_foreign_files_are_refused():
 
 
 def test_a_newer_format_asks_for_an_update(small):
-    newer = with_metadata(bundle.to_bytes(small), b'"version":"1"', b'"version":"3"')
+    newer = with_metadata(bundle.to_bytes(small), b'"version":"1"', b'"version":"4"')
     assert refusal(newer) == (
-        "format version '3', but this runtime reads 1 to 2; it was written by a newer version of this project; update, or "
+        "format version '4', but this runtime reads 1 to 3; it was written by a newer version of this project; update, or "
         "export the model again"
     )
 
