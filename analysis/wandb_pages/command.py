@@ -60,6 +60,7 @@ def publish(place: str, study: str | None) -> list[str]:
         raise AnalysisError(f"--publish {place!r}: expected ENTITY/PROJECT, such as my-team/lstm-doping")
     import wandb
     from requests import RequestException
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
     from analysis.wandb_pages import pages as wandb_pages
 
@@ -68,6 +69,6 @@ def publish(place: str, study: str | None) -> list[str]:
         report = wandb_pages.report(entity, project, study, runs=(entity, project)).save()
     except wandb.errors.UsageError as error:
         raise AnalysisError("publishing needs a login: run `wandb login` or set WANDB_API_KEY") from error
-    except (wandb.errors.Error, RequestException, ValueError) as error:
+    except (wandb.errors.Error, WandbApiFailedError, RequestException, ValueError) as error:
         raise AnalysisError(f"W&B refused or could not be reached: {' '.join(str(error).split())}") from error
     return [f"workspace: {workspace.url}", f"report: {report.url}"]

@@ -166,6 +166,31 @@ class Server:
 
     _upsertView = _UpsertView2
 
+    def _ProjectInternalId(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"id": "UHJvamVjdDox", "internalId": "UHJvamVjdEludGVybmFsSWQ6MQ=="}}
+
+    def _GetProjects(self, variables: dict[str, Any]) -> dict[str, Any]:
+        user = {
+            "__typename": "User",
+            "id": "u",
+            "name": ENTITY,
+            "username": ENTITY,
+            "email": "",
+            "admin": False,
+            "flags": "{}",
+        }
+        user |= {"entity": ENTITY, "deletedAt": None, "apiKeys": {"edges": []}, "teams": {"edges": []}}
+        node = {
+            "__typename": "Project",
+            "id": "UHJvamVjdDox",
+            "name": "lstm-doping",
+            "entityName": ENTITY,
+            "isBenchmark": False,
+        }
+        node |= {"createdAt": "2026-01-01T00:00:00Z", "user": user}
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"models": {"pageInfo": page, "edges": [{"node": node}]}}
+
     def _SweepWithRuns(self, variables: dict[str, Any]) -> dict[str, Any]:
         sweep = {
             "id": "s",

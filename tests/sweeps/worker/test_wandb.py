@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def inspect(folder, *flags):
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
+def until_whole(folder):
+    """W&B's own process writes the last records a moment after a run has ended."""
+    deadline = time.monotonic() + 60
+    while json.loads(inspect(folder, "--summary"))["state"] != "finished":
+        assert time.monotonic() < deadline
+
+
 def history(folder):
     records = map(json.loads, inspect(folder).splitlines())
     return [record["history"]["item"] for record in records if record["type"] == "history"]
@@ -125,6 +133,7 @@ def test_nothing_of_the_machine_is_in_a_run(tmp_path, monkeypatch):
         training={"epochs": 1, "batch_size": 8, "sequence_length": 20, "validations": 2},
     )
     run(Trial(task=task, method=DOPED, seed=1, data_hash=data_hash(task.data)), tmp_path / "trial")
+    until_whole(tmp_path / "trial")
     (folder,) = (tmp_path / "trial").glob("wandb/offline-run-*")
     files = [*folder.glob("*.wandb"), *(path for path in (folder / "files").rglob("*") if path.is_file())]
     content = b"".join(path.read_bytes() for path in files)
