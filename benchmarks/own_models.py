@@ -80,13 +80,14 @@ def main() -> None:
     print(f"{'model':18}{'PyTorch':>10}{'deployed':>10}{'int8 values':>12}{'ONNX int8':>11}   µs")
     for name, (model, x, methods) in models().items():
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-            calls: dict[str, Callable[[], Any] | None] = {"dense": lambda model=model.eval(), x=x: model(x)}  # type: ignore[misc]
+            model.eval()
+            calls: dict[str, Callable[[], Any] | None] = {"dense": lambda model=model, x=x: model(x)}  # type: ignore[misc]
             dense = onnx_int8(model, x, Path(folder))
             for values in ("float32", "int8"):
                 small = doping.compress_(models()[name][0], methods).eval()
                 doping.Annealer(small, total_steps=10).finish_(at_once=True)
-                doping.deploy_(small, values=values)  # type: ignore[arg-type]
-                calls[values] = lambda small=small, x=x: small(x)
+                doping.deploy_(small, values=values)
+                calls[values] = lambda small=small, x=x: small(x)  # type: ignore[misc]
             calls["onnx"] = dense
             widths = (10, 10, 12, 11)
             shown = [_shown(one, wide) for one, wide in zip(_fastest(calls), widths, strict=True)]

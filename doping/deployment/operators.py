@@ -86,7 +86,7 @@ for _name, _kernel, _fake in (("linear", _linear, _fake_linear), ("recurrent", _
 
 def _directly(x: Tensor) -> bool:
     """Whether nobody looks on: then the kernel is called without the dispatcher, which takes as long as a small layer."""
-    watched = torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling()
+    watched = torch.is_grad_enabled() or torch._C._get_tracing_state() is not None or torch.compiler.is_compiling()
     return not watched and type(x) is Tensor and x.device.type == "cpu"
 
 

@@ -1,4 +1,4 @@
-"""The five journeys of ``docs/own_model.md``: short, mostly not ours, and they run from the first line to a deployed model."""
+"""The five journeys of ``docs/own_model.md``: short, mostly not ours, and they run to a deployed model."""
 
 from __future__ import annotations
 

@@ -74,7 +74,6 @@ def test_every_shipped_preset_can_be_planned(name, preset):
     assert len({trial.id for trial in trials}) == len(trials) > 4
 
 
-@pytest.mark.parametrize("name", study.names())
 def write(folder: Path, task: str, more: str = "") -> Path:
     path = folder / "mine.yaml"
     path.write_text(
@@ -103,6 +102,7 @@ def test_what_is_searched_is_set_by_its_key_with_the_dots_in_it(tmp_path):
     assert (search["task.training.learning_rate"].low, search["task.training.learning_rate"].high) == (0.001, 0.02)
 
 
+@pytest.mark.parametrize("name", study.names())
 def test_every_study_has_three_presets_of_the_same_names(name):
     assert {"smoke", "quick", "paper"} <= {preset for of, preset in SHIPPED if of == name}
 
