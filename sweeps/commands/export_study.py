@@ -30,8 +30,8 @@ def export(plan: Plan, folder: ResultsFolder, out: Path, command: str) -> str:
     header, body = rows[0], rows[1:]
     for row in body:
         row[header.index("settings")] = for_others(row[header.index("settings")])
-    ids = {row[header.index("trial_id")] for row in body}
         row[header.index("error")] = without_home(row[header.index("error")])
+    ids = {row[header.index("trial_id")] for row in body}
     curves = _only(folder.path / "curves.csv", "trial_id", ids)
     out.mkdir(parents=True, exist_ok=True)
     for name, table in (("results.csv", rows), ("curves.csv", curves)):
@@ -41,7 +41,8 @@ def export(plan: Plan, folder: ResultsFolder, out: Path, command: str) -> str:
         draft.replace(out / name)
     content = {"description": f"{plan.study}, as it was run", "presets": {plan.study.rpartition("-")[2]: plan.asked}}
     write_whole(out / "study.yaml", without_home(yaml.safe_dump(content, sort_keys=False, width=120)))
-    write_whole(out / "about.json", without_home(json.dumps(_about(command, header, body), indent=1, ensure_ascii=False)) + "\n")
+    about = json.dumps(_about(command, header, body), indent=1, ensure_ascii=False)
+    write_whole(out / "about.json", without_home(about) + "\n")
     return f"wrote {len(body)} rows of {plan.study} and how they were made to {shown(out)}"
 
 
