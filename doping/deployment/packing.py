@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from doping.inference.families import class_of
-from doping.inference.kernels import Matrix, Sparse, Sum
+from doping.inference.kernels import Matrix, Sparse, Sum, Tiles
 from doping.inference.kernels.layer import Product
 from doping.inference.kernels.recurrent import Recurrent
 
@@ -34,13 +34,14 @@ def packed(kind: str, matrices: Mapping[str, Matrix], arrays: Mapping[str, npt.N
         parts = [matrix.structured, matrix.sparse] if isinstance(matrix, Sum) else [matrix]
         described[name] = {}
         for part in parts:
-            if isinstance(part, Sparse):
-                described[name]["sparse"] = {"pattern": part.pattern, "shape": part.shape}
+            if isinstance(part, Sparse | Tiles):
+                pattern = part.pattern if isinstance(part, Sparse) else "tiles"
+                described[name]["sparse"] = {"pattern": pattern, "shape": part.shape}
                 own = {key: getattr(part, key) for key in ("values", "columns", "offsets", "values_scale")}
             else:
                 described[name]["structured"] = part.kind
                 own = vars(part)
-            place = "sparse." if isinstance(part, Sparse) else ""
+            place = "sparse." if isinstance(part, Sparse | Tiles) else ""
             tensors |= {
                 f"{name}.{place}{key}": np.ascontiguousarray(array) for key, array in own.items() if array is not None
             }
@@ -65,7 +66,9 @@ class Unpacked:
         if family := parts.get("structured"):
             found.append(class_of(family)(**{key: array for key, array in own.items() if not key.startswith("sparse.")}))
         if sparse := parts.get("sparse"):
-            found.append(Sparse(sparse["pattern"], (sparse["shape"][0], sparse["shape"][1]), **of_sparse))
+            shape = (sparse["shape"][0], sparse["shape"][1])
+            tiled = sparse["pattern"] == "tiles"
+            found.append(Tiles(shape, **of_sparse) if tiled else Sparse(sparse["pattern"], shape, **of_sparse))
         return Sum(*found) if len(found) == 2 else found[0]  # type: ignore[arg-type]
 
     def ready(self) -> Any:

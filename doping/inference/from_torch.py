@@ -21,9 +21,11 @@ from doping.inference.bundle import description, file
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells
 from doping.inference.families import class_of
+from doping.inference.families.matrix import stored_arrays
 from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.sparse import PATTERNS
 from doping.inference.families.sparse import Sparse as Packed
+from doping.inference.families.tiles import Tiles
 from doping.lstm import CompressedLSTM
 from doping.machine import commit, versions
 from doping.matrices import Doped, Matrix, Sparse
@@ -143,9 +145,12 @@ def _structured(matrix: Matrix) -> tuple[StructuredParts, Arrays]:
 
 def _sparse(matrix: Sparse) -> tuple[SparseParts, Arrays]:
     """The blocks that the mask leaves; a value in them that is zero by chance is stored like any other."""
+    if matrix.pattern == "tiles":
+        tiles = Tiles.kept(array(matrix.dense()), array(matrix.mask))
+        return SparseParts(pattern="tiles", blocks=len(tiles.columns)), stored_arrays(tiles)
     if matrix.pattern not in PATTERNS:
         raise InferenceError(
-            f"S is pruned in the pattern {matrix.pattern}, which a file cannot hold yet; known are {', '.join(PATTERNS)}"
+            f"S is pruned in the pattern {matrix.pattern}, which a file cannot hold yet; known are {', '.join(PATTERNS)}, tiles"
         )
     packed = Packed.pack(array(matrix.mask), matrix.pattern)
     weight_GPN = array(blocked(matrix.dense(), matrix.pattern))

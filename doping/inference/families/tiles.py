@@ -81,15 +81,22 @@ class Tiles:
 
         """
         weight_MN = np.asarray(weight_MN, np.float32)
+        return cls.kept(weight_MN, weight_MN)
+
+    @classmethod
+    def kept(cls, weight_MN: npt.ArrayLike, mask_MN: npt.ArrayLike) -> Tiles:
+        """The tiles of a dense matrix that a mask keeps, also where all their values are zero by chance.
+
+        Raises:
+            ValueError: as :meth:`pack`.
+
+        """
+        weight_MN = np.asarray(weight_MN, np.float32)
         rows, columns = weight_MN.shape
-        groups, blocks = groups_of_tiles((rows, columns))
-        padded = np.zeros((GATES, groups * UNITS, blocks * COLUMNS), np.float32)
-        padded[:, : rows // GATES, :columns] = weight_MN.reshape(GATES, -1, columns)
-        tiled = padded.reshape(GATES, groups, UNITS, blocks, COLUMNS).transpose(1, 3, 0, 2, 4)
-        group_Z, column_Z = np.nonzero(tiled.any(axis=(2, 3, 4)))
-        offsets = np.searchsorted(group_Z, np.arange(groups + 1)).astype(np.uint32)
-        values = np.ascontiguousarray(tiled[group_Z, column_Z].reshape(-1, ROWS, COLUMNS))
-        return cls((rows, columns), values, column_Z.astype(np.uint16), offsets)
+        tiled = _tiled(weight_MN)
+        group_Z, column_Z = np.nonzero(_tiled(np.asarray(mask_MN, np.float32)).any(axis=(2, 3)))
+        offsets = np.searchsorted(group_Z, np.arange(len(tiled) + 1)).astype(np.uint32)
+        return cls((rows, columns), np.ascontiguousarray(tiled[group_Z, column_Z]), column_Z.astype(np.uint16), offsets)
 
     def dense(self) -> Array:
         """The matrix written out, (m, n)."""
@@ -121,6 +128,16 @@ class Tiles:
         """The group of units of each tile, (tiles,)."""
         offsets = self.offsets.astype(np.int64)
         return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def _tiled(weight_MN: Array) -> Array:
+    """All tiles of a matrix, (groups, blocks of columns, 16, 4), with zeros beyond it."""
+    rows, columns = weight_MN.shape
+    groups, blocks = groups_of_tiles((rows, columns))
+    padded = np.zeros((GATES, groups * UNITS, blocks * COLUMNS), np.float32)
+    padded[:, : rows // GATES, :columns] = weight_MN.reshape(GATES, -1, columns)
+    tiled = padded.reshape(GATES, groups, UNITS, blocks, COLUMNS).transpose(1, 3, 0, 2, 4)
+    return tiled.reshape(groups, blocks, ROWS, COLUMNS)
 
 
 def by_group(per_row_M: npt.NDArray[Any]) -> npt.NDArray[Any]:
