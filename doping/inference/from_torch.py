@@ -150,7 +150,8 @@ def _sparse(matrix: Sparse) -> tuple[SparseParts, Arrays]:
         return SparseParts(pattern="tiles", blocks=len(tiles.columns)), stored_arrays(tiles)
     if matrix.pattern not in PATTERNS:
         raise InferenceError(
-            f"S is pruned in the pattern {matrix.pattern}, which a file cannot hold yet; known are {', '.join(PATTERNS)}, tiles"
+            f"S is pruned in the pattern {matrix.pattern}, which a file cannot hold yet; "
+            f"known are {', '.join(PATTERNS)}, tiles"
         )
     packed = Packed.pack(array(matrix.mask), matrix.pattern)
     weight_GPN = array(blocked(matrix.dense(), matrix.pattern))
@@ -168,8 +169,8 @@ def _check_finished(lstm: CompressedLSTM) -> None:
         for sparse in (part for part in matrix.modules() if isinstance(part, Sparse)):
             if sparse.nonzeros() > sparse.planned_nonzeros:
                 raise InferenceError(
-                    f"{name} has {sparse.nonzeros():,} nonzeros, {sparse.planned_nonzeros:,} are planned: its pruning is not "
-                    "over. Anneal to the end of the schedule, and take a checkpoint from after it; or prune now, at a cost "
+                    f"{name} has {sparse.nonzeros():,} nonzeros, {sparse.planned_nonzeros:,} are planned: its pruning is "
+                    "not over. Anneal to the end of the schedule, and take a checkpoint from after it; or prune now, at a cost "
                     "in quality, with doping.Annealer(model, total_steps=1).finish_(at_once=True)"
                 )
 

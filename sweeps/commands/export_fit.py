@@ -36,7 +36,8 @@ def export_fit(plan: Plan, folder: ResultsFolder) -> str:
     mean = fmean(row.validation or 0.0 for row in best)
     size = f"{(chosen.deployed_bytes or 0) / 1000:.4g} kB of LSTM, {(chosen.model_bytes or 0) / 1000:.4g} kB of model"
     speed = "" if chosen.latency_us is None else f", {chosen.latency_us:g} µs a step"
-    said = f"best fit: {trial.method.label} {trial.method.budget}: {chosen.metric} {mean:.4g} on validation over {len(best)} seeds, {size}{speed}"
+    said = f"best fit: {trial.method.label} {trial.method.budget}: {chosen.metric} {mean:.4g} on validation "
+    said += f"over {len(best)} seeds, {size}{speed}"
     path = folder.path / f"{plan.study}.lstm"
     try:
         file.write(trial_bundle(folder.of(chosen.trial_id)), path)
