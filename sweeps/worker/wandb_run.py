@@ -96,6 +96,7 @@ class WandbRun:
                 x_disable_machine_info=True,
                 x_save_requirements=False,
                 disable_git=True,
+                host="",
                 disable_code=True,
                 disable_job_creation=True,
                 init_timeout=PATIENCE_SECONDS,

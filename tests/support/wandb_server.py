@@ -191,6 +191,9 @@ class Server:
         page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
         return {"models": {"pageInfo": page, "edges": [{"node": node}]}}
 
+    def _OrganizationCoreWeaveOrganizationID(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"entity": {"organization": {"coreWeaveOrganizationId": None}}}
+
     def _SweepWithRuns(self, variables: dict[str, Any]) -> dict[str, Any]:
         sweep = {
             "id": "s",
@@ -205,7 +208,7 @@ class Server:
         return {"createAgent": {"agent": {"id": "agent"}}}
 
     def _Heartbeat(self, variables: dict[str, Any]) -> dict[str, Any]:
-        idle = "running" not in (variables.get("runState") or "").lower()
+        idle = True not in json.loads(variables.get("runState") or "{}").values()
         commands = self.sweep_commands.pop(0) if self.sweep_commands and idle else []
         if not self.sweep_commands and not commands and idle:
             commands = [{"type": "exit"}]

@@ -32,7 +32,7 @@ def test_the_dashboard_shows_all_runs_of_a_study_by_their_names_and_few_charts_f
     for name in ("dense s1", "kp 5x s1", "doped_kp 5x cmr 0.3 s1"):
         line = next(line for line in plain.split("\n") if f"-{name} " in line)
         assert line.strip()[0] in "▶●", f"{name} is drawn: {line}"
-    titles = ["by_sparsity/energy_", "by_sparsity/sparse_a", "by_sparsity/structur", "by_sparsity/validation"]
+    titles = ["by_sparsity/energy_", "by_sparsity/sparse_", "by_sparsity/structur", "by_sparsity/validation"]
     assert [title in plain for title in titles] == [True] * 4
     assert "[x: sparsity]" in plain
     assert str(tmp_path) not in plain
