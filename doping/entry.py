@@ -29,13 +29,17 @@ def start(module: str) -> None:
         code = sys.modules[module].main()
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
+        # Rarely needed, so imported only now.
+        from pathlib import Path
+
         if not package or package in _OWN:
             raise
-        print(
-            f"error: the package {package} is not installed for {sys.executable}: "
-            "use the environment of the README (. .venv/bin/activate), or pip install -r requirements.txt",
-            file=sys.stderr,
-        )
+        remedy = f"pip install {package}"
+        if (
+            Path(__file__).parents[1] / "requirements.txt"
+        ).is_file():  # In the repository; elsewhere the library was installed.
+            remedy = "use the environment of the README (. .venv/bin/activate), or pip install -r requirements.txt"
+        print(f"error: the package {package} is not installed for {sys.executable}: {remedy}", file=sys.stderr)
         code = 2
     # All is done; a stop has nothing to add.
     _signal.signal(_signal.SIGINT, _leave)

@@ -23,6 +23,14 @@ class InferenceError(UserError):
     """A bundle that cannot be written, read or used as asked; the message says in one line what to do."""
 
 
+class CompressionError(UserError):
+    """A layer, a pattern or a setting that cannot be compressed as asked; the message says in one line what to do."""
+
+
+class UnfinishedError(UserError, RuntimeError):
+    """A model that is not as small as was asked, because its pruning is not over."""
+
+
 _DANGEROUS = re.compile(r"weights_only|allow_pickle|trust_remote_code|verify\s*=\s*False", re.IGNORECASE)
 """Libraries advise these where a file cannot be trusted; who follows the advice runs what a stranger wrote."""
 

@@ -72,7 +72,15 @@ def versions() -> str:
 
 @functools.cache
 def commit() -> str:
-    """Commit of the repository, with ``-dirty`` if tracked files have changed since; ``unknown`` outside git."""
+    """Commit of the repository, with ``-dirty`` if tracked files have changed since.
+
+    Where the library was installed it is its version, as ``lstm-doping==0.4.0``; ``unknown`` where neither is known.
+    """
+    if not (ROOT / ".git").exists():  # Not whatever other repository the packages happen to lie in.
+        try:
+            return f"lstm-doping=={importlib.metadata.version('lstm-doping')}"
+        except importlib.metadata.PackageNotFoundError:
+            return "unknown"
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         described = subprocess.run(command, capture_output=True, text=True, check=False)

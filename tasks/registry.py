@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, SerializeAsAny
@@ -58,8 +59,12 @@ def settings_class(name: str) -> type[TaskSettings]:
         found = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # the module is the user's, and may raise anything
         raise ValueError(f"no task {name!r}: {one_line(error)}") from error
+    if isinstance(found, FunctionType):
+        from tasks.script import script_class
+
+        return script_class(name, found)
     if not (isinstance(found, type) and issubclass(found, TaskSettings)):
-        raise ValueError(f"no task {name!r}: that is not a class of TaskSettings")
+        raise ValueError(f"no task {name!r}: that is neither a class of TaskSettings nor a function that trains")
     return found
 
 

@@ -18,9 +18,11 @@ COMMANDS = [
     "sweeps/run.py --list",
     "analysis/make_tables.py --results results/kp_vs_pruning-quick --out {out}",
     "-m analysis.wandb_pages --out {out}",
+    "-m analysis.docs_tables",
     "-m benchmarks.inference --quick --out {out}",
     "-m sweeps.export --from {out} --out {out}.lstm",
     "-m benchmarks.bundle_fuzz --count 1",
+    "-m benchmarks.firmware --units 100 --out {out}",
     "-m sweeps.measure --results {out}",
     "-m doping.run {out}.lstm",
 ]

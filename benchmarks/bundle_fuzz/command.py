@@ -21,7 +21,7 @@ from doping.errors import InferenceError
 from doping.inference import reference
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.file import Bundle
-from doping.inference.kernels.narrow import LARGEST
+from doping.inference.families.narrow import LARGEST
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.runtime import runnable
@@ -109,7 +109,7 @@ def _kind(message: str) -> str:
 def _largest_weight(loaded: Bundle) -> float:
     """Of narrow values, the largest that they could be."""
     return max(
-        float(np.abs(tensor).max(initial=0)) * (LARGEST if name.endswith("_scale") else 1)
+        float(np.abs(tensor).max(initial=0)) * (LARGEST[8] if name.endswith("_scale") else 1)
         for name, tensor in loaded.tensors.items()
         if tensor.dtype.kind == "f"
     )

@@ -17,7 +17,7 @@ import numpy as np
 from data import cache
 from data.settings import Corpus
 from data.sources.raw import RawCorpus
-from data.sources.registry import READERS
+from data.sources.registry import read
 from data.text.counts import count
 from data.text.tokens import BLOCK, Ids, TokenFile, Tokens, write_tokens
 from doping.errors import DataError
@@ -75,7 +75,7 @@ def load(corpus: Corpus) -> TokenizedCorpus:
 
 @lru_cache(maxsize=4)
 def _load(corpus: Corpus, _folder_of_corpora: str | None) -> TokenizedCorpus:
-    raw = READERS[corpus.corpus](corpus)
+    raw = read(corpus)
     fingerprint, characters = _fingerprint(raw)
     if characters > LARGE:
         return _from_cache(raw, corpus, fingerprint)

@@ -22,7 +22,7 @@ examples:
   python -m sweeps.export --from runs/kp_vs_pruning-quick --method doped_kp --factor 20 --out model.lstm
   python -m sweeps.export --from runs/kp_vs_pruning-quick/trials/0123456789ab --out model.lstm
   python -m sweeps.export --from model.lstm --values int8 --out small.lstm
-  python -m sweeps.export --from model.lstm --format c --out model_c
+  python -m sweeps.export --from model.lstm --format c --name vad --out vad
   python -m sweeps.export --from model.lstm --format onnx --out model.onnx"""
 
 
@@ -44,7 +44,7 @@ def _command(arguments: Sequence[str]) -> None:
     elif options.format == "c":
         from doping.inference.exporters.c import write_c
 
-        write_c(model, out)
+        write_c(model, out, options.name, options.weights or "text")
     else:
         from doping.inference.exporters.onnx import write_onnx
 
@@ -78,6 +78,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--format", choices=("bundle", "c", "onnx"), default="bundle", help="default: %(default)s")
     parser.add_argument(
+        "--name", help="with --format c: begins the name of every function, e.g. vad_step (default: the folder's name)"
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("text", "binary"),
+        help="with --format c: weights as C text, or for large models as a file that the assembler includes (default: text)",
+    )
+    parser.add_argument(
         "--trust",
         metavar="NAME",
         action="append",
@@ -87,6 +95,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     for name in options.trust:
         trust(name)
+    if options.format != "c" and (options.name or options.weights):
+        raise InferenceError(f"--name and --weights are for C sources, and --format is {options.format}; add --format c")
     return options
 
 
@@ -106,4 +116,4 @@ def _source(path: Path, method: str | None, factor: float | None) -> Bundle:
 
 
 def _weight(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.iterdir())
+    return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -41,8 +41,9 @@ def export(plan: Plan, folder: ResultsFolder, out: Path, command: str) -> str:
         draft.replace(out / name)
     content = {"description": f"{plan.study}, as it was run", "presets": {plan.study.rpartition("-")[2]: plan.asked}}
     write_whole(out / "study.yaml", without_home(yaml.safe_dump(content, sort_keys=False, width=120)))
-    about = json.dumps(_about(command, header, body), indent=1, ensure_ascii=False)
-    write_whole(out / "about.json", without_home(about) + "\n")
+    write_whole(
+        out / "about.json", without_home(json.dumps(_about(command, header, body), indent=1, ensure_ascii=False)) + "\n"
+    )
     return f"wrote {len(body)} rows of {plan.study} and how they were made to {shown(out)}"
 
 

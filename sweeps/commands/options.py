@@ -25,7 +25,7 @@ examples:
   python sweeps/run.py --list
   python sweeps/run.py --study kp_vs_pruning                     the preset `quick`, into runs/kp_vs_pruning-quick
   python sweeps/run.py --study kp_vs_pruning --dry-run           only say what would run
-  python sweeps/run.py --study kp_vs_pruning --status            how far it is, from another terminal
+  python sweeps/run.py --study kp_vs_pruning --status --watch    how far it is, from another terminal
   python sweeps/run.py --study kp_vs_pruning --preset paper --workers 4
   python sweeps/run.py --study my_study.yaml --out results/mine --seed 10
   python sweeps/run.py --study kp_vs_pruning --engine dask --scheduler tcp://host:8786   on a cluster: docs/cluster.md
@@ -60,6 +60,7 @@ class Options:
     quiet: bool
     verbose: bool
     status: bool
+    watch: bool
     dashboard: bool
     port: int
 
@@ -72,7 +73,13 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--out", metavar="DIR", type=path, help="folder of results (default: runs/STUDY-PRESET)")
     parser.add_argument("--seed", metavar="N", type=_natural, help="other seeds: a run's seeds become N, N+1, …")
     parser.add_argument(
-        "--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="set a key of the preset anew"
+        "--set",
+        metavar="KEY=VALUE",
+        dest="settings",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="set keys of the preset anew",
     )
     parser.add_argument(
         "--workers",
@@ -104,6 +111,7 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     instead.add_argument("--list", dest="list_studies", action="store_true", help="list the studies and their presets")
     instead.add_argument("--status", action="store_true", help="say how a study fares that runs elsewhere, or has ended")
+    parser.add_argument("--watch", action="store_true", help="with --status: until nothing of the study runs any more")
     instead.add_argument("--dashboard", action="store_true", help="show the study in Optuna's dashboard, read-only")
     parser.add_argument(
         "--port", metavar="N", type=_port, default=8080, help="of the dashboard, 0: any free one (default: %(default)s)"
@@ -132,6 +140,8 @@ def parse(arguments: Sequence[str]) -> Options:
     of_a_folder = options.out and (options.status or options.dashboard)
     if not (options.study or options.list_studies or of_a_folder):
         raise UserError("no study given: --study NAME, or --list to see them, or --help")
+    if options.watch and not options.status:
+        raise UserError("--watch belongs to --status: give both, or neither")
     if (options.engine == "dask") != bool(options.scheduler):
         raise UserError("--engine dask and --scheduler ADDRESS belong together: give both or neither")
     return options

@@ -105,7 +105,7 @@ def _follow(engine: LocalEngine, tell: Callable[..., None], wanted: Callable[[],
         for event in engine.wait(0.2):
             if isinstance(event, Ended):
                 return event
-            if time.monotonic() - told > REPORT_SECONDS:
+            if event.progress.notice or time.monotonic() - told > REPORT_SECONDS:
                 told = time.monotonic()
                 tell(progress=vars(event.progress))
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 
 import optuna
 from filelock import FileLock
@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from doping.method import MethodName
+from doping.families import methods
 from sweeps.planning.plan import Plan
 from sweeps.planning.search import directions, entry, verdict
 from sweeps.results.folder import ResultsFolder
@@ -24,9 +24,12 @@ from sweeps.results.rows import Row
 from sweeps.study.study_file import Objective
 from sweeps.trials.job import Job
 
-# One fixed space for all studies: Optuna refuses a study whose categories change.
+# In the order in which they came to be: Optuna refuses a study whose categories change.
+_OLDEST = ("dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd")
+_METHODS = (*_OLDEST, *(name for name in methods() if name not in _OLDEST))
+# One fixed space for all studies.
 _FINAL: dict[str, BaseDistribution] = {
-    "method": CategoricalDistribution(get_args(MethodName)),
+    "method": CategoricalDistribution(_METHODS),
     "factor": FloatDistribution(1, 1e9),
     "cmr": FloatDistribution(0, 1),
     "seed": IntDistribution(0, 2**63 - 1),

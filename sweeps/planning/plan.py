@@ -13,7 +13,7 @@ from doping.errors import UserError
 from doping.method import Method
 from sweeps.results.dense_start import with_start
 from sweeps.results.files import write_whole
-from sweeps.study.search_space import Space, Values, leaves
+from sweeps.study.search_space import Space, Together, Values, leaves
 from sweeps.study.study import Study
 from sweeps.study.study_file import Cell, Tuning
 from sweeps.trials.job import Job, Stage
@@ -40,6 +40,8 @@ class PlannedCell:
     seeds: tuple[int, ...]
     """Seeds of its final trials."""
     data_hash: str
+    together: bool = False
+    """Whether its space is one of several methods."""
 
     def trial(self, values: Values, seed: int) -> Trial:
         """The trial of a setting."""
@@ -66,6 +68,8 @@ class Plan:
     """Hash of the corpus, and the format of the results."""
     cells: tuple[PlannedCell, ...]
     tuning: Tuning | None
+    latency: float | None = None
+    """Most microseconds a step that what is searched together may take."""
 
 
 def cells_of(study: Study, preset: str, seed: int | None) -> list[Cell]:
@@ -81,7 +85,7 @@ def cells_of(study: Study, preset: str, seed: int | None) -> list[Cell]:
 
 def cell_names(cells: Sequence[Cell]) -> list[str]:
     """A name for each cell: method and factor, and what tells it from others of the same."""
-    short = [cell.method.label + ("" if cell.method.name == "dense" else f" {cell.method.factor:g}x") for cell in cells]
+    short = [" ".join(filter(None, (cell.method.label, cell.method.budget))) for cell in cells]
     flat = [dict(leaves(cell.method.complete())) for cell in cells]
     names = []
     for name, own in zip(short, flat, strict=True):
@@ -116,13 +120,25 @@ def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) 
         task = with_start(task, digest)
     except ValueError as error:
         raise UserError(f"{study.place(('presets', preset, 'task', 'training', 'start_from', 'path'))}: {error}") from error
+    alone = [cell for cell in cells if not cell.together]
     planned = tuple(
         PlannedCell(name, Space(task, cell.method, cell.space.searched), cell.seeds, digest)
-        for name, cell in zip(cell_names(cells), cells, strict=True)
+        for name, cell in zip(cell_names(alone), alone, strict=True)
     )
+    if tuning and len(alone) < len(cells):
+        planned += (_fit(task, [cell for cell in cells if cell.together], tuning, digest),)
     name = f"{study.name}-{preset}"
     asked = study.content["presets"][preset]
-    return Plan(name, name if seed is None else f"{name}-seed{seed}", asked, f"{digest}:{RESULT_FORMAT}", planned, tuning)
+    file = name if seed is None else f"{name}-seed{seed}"
+    return Plan(name, file, asked, f"{digest}:{RESULT_FORMAT}", planned, tuning, study.preset(preset).latency)
+
+
+def _fit(task: TaskSettings, cells: Sequence[Cell], tuning: Tuning, digest: str) -> PlannedCell:
+    """The one cell of a search together."""
+    space = Together(task, [cell.method for cell in cells], tuning.search)
+    seeds = tuple(dict.fromkeys(seed for cell in cells for seed in cell.seeds))
+    sizes = sorted({cell.method.size for cell in cells if cell.method.size})
+    return PlannedCell(" ".join(["fit", *(f"{size / 1000:g} kB" for size in sizes)]), space, seeds, digest, together=True)
 
 
 def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method, PlannedSizes]:
@@ -130,19 +146,27 @@ def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method
     task = task_of(study, preset)
     sizes: dict[Method, PlannedSizes] = {}
     for cell in study.cells(preset):
-        for method in cell.space.sized():
+        # What a search together proposes and cannot be had is not tried.
+        for method in [cell.method] if cell.together else cell.space.sized():
             try:
                 sizes[method] = plan_sizes(task, method)
             except ValueError as error:
-                key = (*cell.path, "factor") if method == cell.method else ("presets", preset, "tuning", "search")
-                raise UserError(f"{study.place(key)}: {method.label} {method.factor:g}x: {error}") from error
+                key = (
+                    (*cell.path, "size" if method.size else "factor")
+                    if method == cell.method
+                    else ("presets", preset, "tuning", "search")
+                )
+                raise UserError(f"{study.place(key)}: {method.label} {method.budget}: {error}") from error
     return sizes
 
 
-def save_plan(plan: Plan, jobs: Iterable[Job], folder: Path) -> None:
-    """Write the plan and its jobs so far as ``<study>-<preset>.json`` into the folder of plans."""
+def save_plan(plan: Plan, jobs: Iterable[Job], folder: Path, command: str = "") -> None:
+    """Write the plan and its jobs so far as ``<study>-<preset>.json`` into the folder of plans.
+
+    ``command`` is the one that makes it, without machine and folder: for the reader of the folder.
+    """
     trials = [{"id": job.trial.id, "cell": job.cell, "stage": job.stage} for job in jobs]
-    content = {"study": plan.study, "asked": plan.asked, "data": plan.data, "trials": trials}
+    content = {"study": plan.study, "asked": plan.asked, "data": plan.data, "command": command, "trials": trials}
     write_whole(folder / f"{plan.file}.json", json.dumps(content, indent=1) + "\n")
 
 

@@ -10,6 +10,8 @@ import torch
 from doping.errors import InferenceError, one_line
 from doping.inference.bundle.description import Quality
 from doping.inference.bundle.file import Bundle
+from doping.inference.bundle.narrowing import narrow
+from doping.inference.exportable import not_exportable
 from doping.vocabulary import Vocabulary
 from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import LanguageModel
@@ -33,6 +35,8 @@ def trial_bundle(folder: Path) -> Bundle:
 
     """
     trial, row = finished_trial(folder)
+    if why := not_exportable(trial.method):
+        raise InferenceError(f"trial {trial.id} is {trial.method.label} {trial.method.budget}: {why}")
     checkpoint = folder / MODEL
     if trial.task.name not in SAVED_DATA:
         raise InferenceError(f"trial {trial.id} is of the task {trial.task.name}, whose models cannot be exported whole")
@@ -65,7 +69,8 @@ def trial_bundle(folder: Path) -> Bundle:
         "trained_at_commit": row.commit,
     }
     quality = Quality(metric=row.metric, validation=row.validation, test=row.test)
-    return to_bundle(model, vocabulary, quality, origin, labels)
+    bundle = to_bundle(model, vocabulary, quality, origin, labels)
+    return narrow(bundle) if trial.method.values == "int8" else bundle
 
 
 def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundle:
@@ -82,11 +87,11 @@ def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundl
 
 def _untrained(trial: Trial, vocabulary: Vocabulary, labels: Sequence[str]) -> LanguageModel | IntentClassifier:
     """The model of a trial, its weights still to be loaded."""
-    task = trial.task
+    task, method = trial.built
     if isinstance(task, LanguageModelTask):
-        return LanguageModel(task.model, task.training, trial.method, len(vocabulary), task.data.level)
+        return LanguageModel(task.model, task.training, method, len(vocabulary), task.data.level)
     assert isinstance(task, IntentTask)
     classes = len(labels)
     return IntentClassifier(
-        task.model, task.training, trial.method, len(vocabulary), vocabulary.unknown, classes=classes, labels=classes
+        task.model, task.training, method, len(vocabulary), vocabulary.unknown, classes=classes, labels=classes
     )

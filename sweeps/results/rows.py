@@ -43,9 +43,9 @@ class Row(BaseModel):
     cmr: float = 0.0
     """Probability of co-matrix row dropout; 0 is off."""
     cf_requested: float
-    """Compression factor that was asked for."""
+    """Compression factor that was asked for, or the size in bytes."""
     cf_unit: str = "values"
-    """What it counts: ``values`` or ``bytes``."""
+    """What the factor counts: ``values`` or ``bytes``; ``size`` where a size was asked for."""
     cf_values: float | None = None
     """Compression factor reached, in values."""
     cf_bytes: float | None = None
@@ -99,6 +99,27 @@ class Row(BaseModel):
     """All that defines the trial, as JSON: task, method, seed, data_hash."""
     measures: dict[str, float | str] = Field(default={}, exclude_if=lambda value: not value)
     """Other qualities on the test split, by their names, e.g. ``macro_f1``; a text says how one was measured."""
+    deployed_bytes: int | None = None
+    """Bytes of the LSTM's layers as deployed in the precision of the method: indices, scales and biases included."""
+    model_bytes: int | None = None
+    """Bytes of all weights of the model as deployed: embedding and softmax, too. A file also has a header, with its
+    vocabulary."""
+    validation_int8: float | None = None
+    """Metric on the validation split after rounding to int8; None where it was not measured (rows of old, failed trials)."""
+    test_int8: float | None = None
+    """The same on the test split."""
+    bytes_int8: int | None = None
+    """Bytes of the LSTM's layers in int8: indices, scales and biases included."""
+    model_bytes_int8: int | None = None
+    """Bytes of all weights of the model in int8."""
+    validation_int4: float | None = None
+    """Metric on the validation split after rounding to int4 (embedding, softmax and left Kronecker factors to int8)."""
+    test_int4: float | None = None
+    """The same on the test split."""
+    bytes_int4: int | None = None
+    """Bytes of the LSTM's layers in int4."""
+    model_bytes_int4: int | None = None
+    """Bytes of all weights of the model in int4."""
     latency_us: float | None = None
     """Microseconds that the LSTM's layers take for a time step: the exported model, generating one text on one thread;
     measured by ``python -m sweeps.measure``, or by the trial itself in a study that searches for fast models."""
@@ -160,8 +181,8 @@ def row_of(
         task=trial.task_label,
         method=trial.method.name,
         cmr=trial.method.cmr.probability,
-        cf_requested=trial.method.factor,
-        cf_unit=trial.method.unit,
+        cf_requested=trial.method.size or trial.method.factor,
+        cf_unit="size" if trial.method.size else trial.method.unit,
         seed=trial.seed,
         seconds=round(seconds, 3),
         peak_memory_mb=peak_memory_mb,

@@ -13,7 +13,7 @@ from doping.errors import UserError
 from sweeps.errors import KeyPath, dotted, suggestion
 from sweeps.results.files import shown
 from sweeps.study import strict_yaml
-from sweeps.study.named_tasks import written_out
+from sweeps.study.named_tasks import over_defaults, written_out
 from sweeps.study.search_space import Range
 from sweeps.study.study_file import Cell, KeyMistake, Preset, StudyFile, expand, parse
 
@@ -102,7 +102,7 @@ def _with_named_tasks(content: Any, file: str, set_keys: Sequence[KeyPath] = ())
     for name, preset in presets.items() if isinstance(presets, dict) else ():
         if isinstance(preset, dict) and "task" in preset:
             try:
-                preset["task"] = written_out(preset["task"])
+                preset["task"] = over_defaults(written_out(preset["task"]))
             except ValueError as error:
                 raise UserError(f"{_place(file, ('presets', name, 'task'), set_keys)}: {error}") from error
     return content

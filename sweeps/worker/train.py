@@ -11,8 +11,8 @@ import math
 import os
 import time
 import warnings
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,33 @@ import torch
 from data import DataError
 from data.task_data import TaskData
 from doping.errors import one_line
+from doping.matrices import Size
+from doping.matrices.budget import dense_size
+from doping.method import Values
+from doping.rounding import deployed, other_bytes
+from doping.sizes import lstm_bytes
 from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint, save_whole
 from lightning_modules.callbacks.curve import Curve, CurvePoint
 from lightning_modules.callbacks.monitor import Monitor
+from lightning_modules.callbacks.rounding import Rounding
 from lightning_modules.task import Task
 from sweeps.results.curve_files import write_curve
 from sweeps.results.dense_start import start
 from sweeps.results.files import set_aside, trouble
 from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status, Stopped, TimeIsUp
 from sweeps.trials.trial import Trial
-from sweeps.worker.wandb_mode import MONITOR_EVERY
-from sweeps.worker.wandb_run import WandbRun
+from sweeps.worker.environment import MONITOR_EVERY
+from sweeps.worker.wandb_run import optional_run
+from tasks.script import Script
 
 LARGEST_LOSS = 1000.0
 """Nats of an answer. A model that guesses has the logarithm of its answers, some ten; beyond a thousand it has diverged,
 also where every number is still finite."""
 CHECKPOINT_SECONDS = 30
 REPORT_SECONDS = 0.5
+NARROW: tuple[Values, ...] = ("int8", "int4")
+"""Precisions that every finished model is also measured in."""
 
 
 def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome:
@@ -78,7 +87,12 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
     """Train from the start, or from a checkpoint. Raises ``UnreadableCheckpointError`` before a step is made from it."""
     report(Progress(0.0, 0, message="loading"))
     pl.seed_everything(trial.seed, verbose=False)
-    model, data = trial.task.build(trial.method)
+    if isinstance(trial.task, Script):
+        from sweeps.worker.script import train_script
+
+        return train_script(trial, directory, report)
+    task, method = trial.built
+    model, data = task.build(method)
     if data.data_hash != trial.data_hash:
         raise DataError(
             f"{data.source} has changed since the study was planned (hash {data.data_hash[:12]}, planned "
@@ -87,7 +101,7 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
     start(trial, model)
     every = int(os.environ.get(MONITOR_EVERY, "1"))
     monitor = Monitor(data.monitored_batch(), every) if every else None
-    with _wandb_run(trial, directory, model) as run:
+    with optional_run(trial, directory, model.metric, _dense(trial), report) as run:
 
         def write(points: list[CurvePoint]) -> None:
             write_curve(directory, points)
@@ -97,7 +111,7 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
         curve = Curve(write, monitor)
         watch = _Watch(report, curve, model.metric)
         checkpoint = directory / "checkpoint.ckpt"
-        callbacks = [Annealing(trial.method), *([monitor] if monitor else []), curve, watch]
+        callbacks = [Annealing(method), *([monitor] if monitor else []), curve, watch, Rounding(method)]
         callbacks.append(TimedCheckpoint(checkpoint, CHECKPOINT_SECONDS))
         trainer = _trainer(trial, directory, data, callbacks)
         try:
@@ -109,7 +123,7 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
                 raise
             raise UnreadableCheckpointError(one_line(error)) from error
         steps = trainer.global_step
-        outcome = _outcome(model, curve, steps, *_qualities(trainer, model, data, watch))
+        outcome = _outcome(trial, model, curve, steps, _qualities(trainer, model, data, watch, method.values))
         if run:
             run.log(curve.points)
             run.end(outcome)
@@ -147,17 +161,42 @@ def _trainer(trial: Trial, directory: Path, data: TaskData, callbacks: list[pl.C
     )
 
 
-def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch) -> tuple[Status, float, float | None]:
-    """How the training ended, and the metric on validation and test."""
+@dataclass(frozen=True)
+class _Qualities:
+    """How a training ended, and how good the model is."""
+
+    status: Status
+    validation: float
+    test: float | None = None
+    measures: Mapping[str, float | str] = field(default_factory=dict)
+    narrow: Mapping[str, float] = field(default_factory=dict)
+    """Validation and test after rounding, by the names of the fields of ``Outcome``."""
+
+
+def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch, values: Values) -> _Qualities:
+    """The metric on validation and test, of the model as it is deployed by its method, and in int8 and int4."""
     if watch.diverged:
-        return "diverged", math.inf, math.inf
+        return _Qualities("diverged", math.inf, math.inf)
     if watch.hopeless:
-        return "stopped", watch.curve.points[-1].validation, None
-    trainer.validate(model, data.val_dataloader(), verbose=False)
-    validation = model.measured()
-    trainer.test(model, data.test_dataloader(), verbose=False)
-    lost = _is_lost(replace(watch.curve.points[-1], validation=validation), model.metric)
-    return "diverged" if lost else "finished", validation, model.measured()
+        return _Qualities("stopped", watch.curve.points[-1].validation)
+
+    def measured(loader: Any) -> float:
+        trainer.validate(model, loader, verbose=False)
+        return model.measured()
+
+    with deployed(model, values):
+        validation = measured(data.val_dataloader())
+        trainer.test(model, data.test_dataloader(), verbose=False)
+        test, measures = model.measured(), dict(model.further_measures())
+    if _is_lost(replace(watch.curve.points[-1], validation=validation), model.metric):
+        return _Qualities("diverged", validation, test)
+    narrow = {f"validation_{values}": validation, f"test_{values}": test} if values != "float32" else {}
+    for kind in NARROW:
+        if kind != values:
+            with deployed(model, kind):
+                narrow[f"validation_{kind}"] = measured(data.val_dataloader())
+                narrow[f"test_{kind}"] = measured(data.test_dataloader())
+    return _Qualities("finished", validation, test, measures, narrow)
 
 
 def _is_lost(point: CurvePoint, metric: str) -> bool:
@@ -166,13 +205,16 @@ def _is_lost(point: CurvePoint, metric: str) -> bool:
     return not (math.isfinite(point.validation) and nats < LARGEST_LOSS and point.training_loss < LARGEST_LOSS)
 
 
-def _outcome(model: Task, curve: Curve, steps: int, status: Status, validation: float, test: float | None) -> Outcome:
-    size, dense = model.size(), model.uncompressed_size()
+def _outcome(trial: Trial, model: Task, curve: Curve, steps: int, quality: _Qualities) -> Outcome:
+    size, values = model.size(), trial.method.values
+    dense = _dense(trial)
+    of_lstms = {kind: lstm_bytes([lstm for _, lstm in model.lstms()], kind) for kind in dict.fromkeys((*NARROW, values))}
+    of_model = {kind: of_lstms[kind] + other_bytes(model, kind) for kind in of_lstms}
     return Outcome(
-        status=status,
+        status=quality.status,
         metric=model.metric,
-        validation=validation,
-        test=test,
+        validation=quality.validation,
+        test=quality.test,
         best_validation=min((point.validation for point in curve.points), default=None),
         steps=steps,
         values=size.values,
@@ -181,16 +223,24 @@ def _outcome(model: Task, curve: Curve, steps: int, status: Status, validation: 
         dense_values=dense.values,
         dense_bytes=dense.bytes,
         dense_multiply_adds=dense.multiply_adds,
-        measures=dict(model.further_measures()) if status == "finished" else {},
+        measures=dict(quality.measures),
         device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
+        deployed_bytes=of_lstms[values],
+        model_bytes=of_model[values],
+        bytes_int8=of_lstms["int8"],
+        model_bytes_int8=of_model["int8"],
+        bytes_int4=of_lstms["int4"],
+        model_bytes_int4=of_model["int4"],
+        validation_int8=quality.narrow.get("validation_int8"),
+        test_int8=quality.narrow.get("test_int8"),
+        validation_int4=quality.narrow.get("validation_int4"),
+        test_int4=quality.narrow.get("test_int4"),
     )
 
 
-def _wandb_run(trial: Trial, directory: Path, model: Task) -> WandbRun | nullcontext[None]:
-    """The trial's run of W&B, whose own environment variables say whether and where (``WANDB_MODE``, ...)."""
-    if os.environ.get("WANDB_MODE", "disabled") == "disabled":
-        return nullcontext()
-    return WandbRun(trial, directory, model.metric, model.uncompressed_size())
+def _dense(trial: Trial) -> Size:
+    """Size of the dense model of the task's own width."""
+    return sum((dense_size(shape) for shape in trial.task.lstm_shapes().values()), Size(0, 0, 0))
 
 
 class _Watch(pl.Callback):

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> None:
     options = _parse(arguments)
     loaded = bundle.read(options.bundle)
-    model = runnable(loaded, options.threads)
+    model = runnable(loaded, options.threads, options.arithmetic)
     if options.score is None and options.generate is None and options.classify is None:
         print("\n".join(summary(loaded.description)))
         return
@@ -97,6 +97,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="below 1 is more cautious, 0 greedy (default: %(default)s)",
     )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the random choices (default: %(default)s)")
+    parser.add_argument(
+        "--arithmetic",
+        choices=("float32", "int8"),
+        default="float32",
+        help="of the products; int8 is faster, and rounds inputs and states to 8 bits (default: %(default)s)",
+    )
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="pays for wide layers (default: %(default)s)")
     options = parser.parse_args(arguments)
     for flag, least in (("seed", 0), ("threads", 1)):
