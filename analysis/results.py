@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from doping.errors import UserError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -38,7 +40,7 @@ OPTIONAL_CURVES = (
 STAGES = ("tuning", "final")
 
 
-class AnalysisError(ValueError):
+class AnalysisError(UserError):
     """A mistake in the files of results or in what was asked of them; the message is one line."""
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import labels, variants
 from analysis.stats.statistic import Statistic
+from doping.families import has_sparse_part
 
 DEPLOYED = ("latency_us", "bundle_bytes", "deployed_bytes", "model_bytes")
 """Measured of the exported model: microseconds a time step on the CPU, and bytes of its file. And what is deployed in the
@@ -50,7 +51,7 @@ class Row:
     measures: dict[str, Statistic]
     """Other qualities on the test split, by their names; none where no seed has finished."""
     validation_loss: Statistic | None = None
-    """Percent above the mean of dense."""
+    """Above the mean of dense: in percent of it, or as a difference, as ``Section.losses_in_percent`` says."""
     test_loss: Statistic | None = None
     best: bool = False
     """Whether it has the lowest mean validation of those asked for the same factor."""
@@ -87,7 +88,7 @@ class Row:
     @property
     def sparse(self) -> bool:
         """Whether a part of it is pruned while it trains."""
-        return self.method == "pruned" or self.method.startswith("doped_")
+        return has_sparse_part(self.method)
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -120,6 +121,15 @@ class Section:
     """In the order of the tables, dense first."""
     dense: Row
     """The row that losses refer to: the task's own dense model, of several that with the lowest mean validation."""
+
+    @property
+    def losses_in_percent(self) -> bool:
+        """Whether losses are shares of dense's metric, or differences to it.
+
+        Of a metric that can be zero or negative, such as a log-likelihood of densities, no share can be said.
+        """
+        means = [statistic.mean for row in self.rows for statistic in (row.validation, row.test) if statistic]
+        return min(means) > 0
 
     @property
     def title(self) -> str:

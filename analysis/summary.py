@@ -76,15 +76,17 @@ def _section(trials: pd.DataFrame, setting: str) -> Section:
     if not dense:
         raise AnalysisError(f"{where} has no finished dense trial to compare with: run dense in the same study")
     reference = min(dense, key=_mean_validation)
-    return Section(
+    section = Section(
         first["study"],
         first["task"],
         setting,
         variants.task_settings(first["flat"]),
         metrics[0],
-        _with_best([_with_losses(row, reference) for row in rows]),
-        _with_losses(reference, reference),
+        _with_best(rows),
+        reference,
     )
+    rows = [_with_losses(row, reference, section.losses_in_percent) for row in section.rows]
+    return replace(section, rows=rows, dense=_with_losses(reference, reference, section.losses_in_percent))
 
 
 def _rows(trials: pd.DataFrame) -> list[Row]:
@@ -143,14 +145,12 @@ def _measures(finished: pd.DataFrame) -> dict[str, Statistic]:
     return {name: known for name in names if (known := Statistic.of(of_trial[name] for of_trial in of_trials))}
 
 
-def _with_losses(row: Row, dense: Row) -> Row:
+def _with_losses(row: Row, dense: Row, in_percent: bool) -> Row:
     if not (row.validation and row.test and dense.validation and dense.test):
         return row
-    return replace(
-        row,
-        validation_loss=row.validation.relative_to(dense.validation.mean),
-        test_loss=row.test.relative_to(dense.test.mean),
-    )
+    loss = Statistic.relative_to if in_percent else Statistic.above
+    validation_loss = loss(row.validation, dense.validation.mean)
+    return replace(row, validation_loss=validation_loss, test_loss=loss(row.test, dense.test.mean))
 
 
 def _with_best(rows: list[Row]) -> list[Row]:

@@ -7,11 +7,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
+from pydantic_core import PydanticCustomError
 
+from doping.families import DOPED, FAMILIES, Family, has_sparse_part, is_doped, methods
 from doping.settings import Settings, added_later, byte_size
 
-MethodName = Literal["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
+
+def _known(name: str) -> str:
+    known = [f"'{method}'" for method in methods()]
+    if f"'{name}'" not in known:
+        expected = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+    return name
+
+
+MethodName = Annotated[str, AfterValidator(_known)]
+"""One of ``doping.families.methods()``."""
 Pattern = Literal["unstructured", "gates", "rows", "tiles", "n_of_16", "n_of_32"]
 """Which values of a sparse matrix are pruned together; see ``doping.matrices.patterns``."""
 FreeRows = Literal["gates", "stacked"]
@@ -129,21 +141,29 @@ class Method(Settings):
             raise ValueError(f"cmr needs a doped method, not {self.name!r}")
         if self.structured_share is not None and not self.doped:
             raise ValueError(f"structured_share needs a doped method, not {self.name!r}")
-        if self.free_rows and not self.name.endswith("hmd"):
-            raise ValueError(f"free_rows needs hmd or doped_hmd, not {self.name!r}")
-        if (self.left_shape or self.terms) and not self.name.endswith("kp"):
-            raise ValueError(f"left_shape and terms need kp or doped_kp, not {self.name!r}")
+        for settings in (("left_shape", "terms"), ("free_rows",)):
+            if any(getattr(self, setting) and not self.uses(setting) for setting in settings):
+                takers = [name for name, family in FAMILIES.items() if settings[0] in dict(family.options)]
+                fitting = " or ".join(f"{name} or {DOPED}{name}" for name in takers)
+                raise ValueError(
+                    f"{' and '.join(settings)} {'needs' if len(settings) == 1 else 'need'} {fitting}, not {self.name!r}"
+                )
         return self
+
+    @property
+    def family(self) -> Family | None:
+        """The structured family, alone or doped; none of ``dense`` and ``pruned``."""
+        return FAMILIES.get(self.name.removeprefix(DOPED))
 
     @property
     def doped(self) -> bool:
         """Whether the weight is a structured matrix plus a sparse one."""
-        return self.name.startswith("doped_")
+        return is_doped(self.name)
 
     @property
     def sparse(self) -> bool:
         """Whether a part of the weight is pruned on the annealing schedule."""
-        return self.doped or self.name == "pruned"
+        return has_sparse_part(self.name)
 
     def uses(self, setting: str) -> bool:
         """Whether one of the settings above has an effect on this method."""
@@ -156,10 +176,8 @@ class Method(Settings):
                 return self.values != "float32"
             case "sparse_variance" | "structured_share":
                 return self.doped
-            case "free_rows":
-                return self.name.endswith("hmd")
-            case "left_shape" | "terms":
-                return self.name.endswith("kp")
+            case "left_shape" | "terms" | "free_rows":
+                return self.family is not None and setting in dict(self.family.options)
             case _:
                 return True
 

@@ -55,7 +55,6 @@ class IntentClassifier(Task):
     """Tells the label of a text; its metric is the error rate in per cent."""
 
     metric = "error_rate"
-    distills = True
 
     def __init__(
         self,
@@ -76,7 +75,7 @@ class IntentClassifier(Task):
             self.embedding.embedding_dim,
             model.hidden,
             model.layers,
-            dropout=model.dropout,
+            dropout=model.dropout if model.layers > 1 else 0.0,
             bidirectional=True,
             method=method,
         )

@@ -44,8 +44,6 @@ class TextBatch(Protocol):
 class LanguageModel(Task):
     """Predicts the next token; its metric is perplexity, or bits a character."""
 
-    distills = True
-
     def __init__(
         self,
         model: Model,
@@ -62,7 +60,7 @@ class LanguageModel(Task):
             self.embedding.embedding_dim,
             model.hidden,
             model.layers,
-            dropout=model.dropout,
+            dropout=model.dropout if model.layers > 1 else 0.0,
             method=method,
             init_range=model.uniform_init,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from doping.method import Method
 from doping.settings import Settings
@@ -22,6 +22,10 @@ class TaskSettings(Settings, ABC):
     the methods. If ``data`` has a field ``path``, a path that a user gives there is made absolute, and is not part of what
     identifies a trial: the hash says what was in it.
     """
+
+    distills: ClassVar[bool] = False
+    """Whether the model learns from the predictions of a dense one where ``training.start_from`` asks for it: whether its
+    ``training_step`` calls ``distilled``."""
 
     name: str
     """Name of the task in ``tasks.registry``; a ``Literal`` with a default."""

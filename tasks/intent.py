@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class IntentTask(TaskSettings):
     """Intent detection: data, model, training."""
 
+    distills = True
+
     name: Literal["intent"] = "intent"
     """Which task this is."""
     data: LabelledText = LabelledText()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class LanguageModelTask(TaskSettings):
     """Language modelling: data, model, training."""
 
+    distills = True
+
     name: Literal["language_model"] = "language_model"
     """Which task this is."""
     data: Corpus = Corpus()
@@ -41,10 +43,12 @@ class LanguageModelTask(TaskSettings):
         return {f"lstm.{name}": shape for name, shape in shapes.items()}
 
     def data_hash(self) -> str:
-        """Hash of level, vocabulary and tokens."""
-        import data
+        """Hash of level, vocabulary and tokens. Raises ``DataError`` also if they are too few to train on."""
+        from data.text.corpus import check_lengths, load
 
-        return data.data_hash(self.data)
+        corpus = load(self.data)
+        check_lengths(corpus, self.training.batch_size, self.training.sequence_length)
+        return corpus.data_hash
 
     def build(self, method: Method) -> tuple[LanguageModel, TextDataModule]:
         """A model of the corpus's vocabulary."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class TranslationTask(TaskSettings):
     """Translation: data, model, training."""
 
+    distills = True
+
     name: Literal["translation"] = "translation"
     """Which task this is."""
     data: ParallelText = ParallelText()

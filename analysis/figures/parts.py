@@ -15,6 +15,7 @@ from analysis.figures.annealing import course, sparsity_axis
 from analysis.figures.drawing import End
 from analysis.results import Results
 from analysis.section import Row, Section
+from doping.families import is_doped
 
 LEFT, PANEL, BELOW, ABOVE = 0.5, 1.7, 0.42, 0.42
 """Inches: margin with the axis, width of a panel, the room below and above it."""
@@ -61,7 +62,7 @@ _Found = dict[str, list[tuple[Row, pd.DataFrame]]]
 def _cells(section: Section, curves: pd.DataFrame) -> dict[tuple[str, float], _Found]:
     cells: dict[tuple[str, float], _Found] = {}
     for row in section.rows:
-        if row.method.startswith("doped_"):
+        if is_doped(row.method):
             for quantity in QUANTITIES:
                 if (found := course(row, curves, quantity)) is not None:
                     cells.setdefault((row.unit, row.factor), {}).setdefault(quantity, []).append((row, found))

@@ -54,7 +54,7 @@ def main_table(section: Section) -> Table:
     deployed = [name for name in DEPLOYED if section.measured(name)]
     header = [
         f"CF asked, of {unit}" if unit else "CF asked",
-        *("Method", "Validation", "Test", "Loss, %"),
+        *("Method", "Validation", "Test", "Loss, %" if section.losses_in_percent else "Loss"),
         *(labels.metric_name(name) for name in section.measures),
         *("n", "Tuning trials"),
         *("CF of values", "CF of bytes", "Values", "Bytes", "Multiply–adds"),
@@ -73,7 +73,7 @@ def main_table(section: Section) -> Table:
 
 def _cells(row: Row, section: Section) -> list[str]:
     decimals = labels.metric_decimals(section.metric)
-    quality = [text(row.validation, decimals), text(row.test, decimals), text(row.test_loss, 1)]
+    quality = [text(row.validation, decimals), text(row.test, decimals), loss_text(row, section)]
     quality += [text(row.measures.get(name), labels.metric_decimals(name)) for name in section.measures]
     seeds = f"{row.n} of {len(row.trials)}" if row.n < len(row.trials) else str(row.n)
     start = [row.label, *quality, seeds, str(row.tuning)]
@@ -100,12 +100,19 @@ def text(statistic: Statistic | None, decimals: int, sign: bool = False) -> str:
     return mean if statistic.interval is None else f"{mean} ± {labels.fixed(statistic.interval, decimals)}"
 
 
+def loss_text(row: Row, section: Section, sign: bool = False) -> str:
+    """The loss on test as the tables have it: a number of percent, or a difference in the metric."""
+    decimals = 1 if section.losses_in_percent else labels.metric_decimals(section.metric)
+    return text(row.test_loss, decimals, sign)
+
+
 def notes(section: Section) -> list[str]:
     """How to read the table, and what is not in its means."""
     metric = labels.metric_name(section.metric).lower()
     result = [
         f"Validation and test: {metric} (lower is better), mean ± half of the 95 % confidence interval (Student's t) over n "
-        f"seeds; a single seed has no interval. Loss: test against the mean of {section.dense.label}, in percent. Bold: "
+        f"seeds; a single seed has no interval. Loss: test against the mean of {section.dense.label}"
+        f"{', in percent' if section.losses_in_percent else ', the difference: the metric can be zero or negative'}. Bold: "
         "lowest mean validation of those asked for the same compression factor (CF), without a diverged seed.",
         tuning_note(section),
         "Sizes count the weight matrices of the LSTM at the end of training; bytes include indices, 1 kB = 1000 B; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doping.inference.kernels.sparse import PATTERNS
+from doping.inference.families.sparse import PATTERNS
 from doping.method import Method
 
 

@@ -17,6 +17,7 @@ from dataclasses import astuple, dataclass
 from math import ceil
 from typing import Literal, Protocol, TypeVar
 
+from doping.errors import UserError
 from doping.matrices.patterns import geometry
 from doping.method import Pattern, Values
 
@@ -34,8 +35,18 @@ Shape = tuple[int, int]
 """(rows m, columns n)."""
 
 
-class BudgetError(ValueError):
-    """A family cannot have the size that was asked for; the message names the nearest factors it can have."""
+class BudgetError(UserError):
+    """A family cannot have the size that was asked for; the message names the nearest factors it can have.
+
+    ``nearest`` are these factors, exactly.
+    """
+
+    def __init__(self, message: str, nearest: Iterable[float] = ()) -> None:
+        super().__init__(message)
+        self.nearest = tuple(nearest)
+
+    def __reduce__(self) -> tuple[type[BudgetError], tuple[str, tuple[float, ...]]]:
+        return type(self), (str(self), self.nearest)
 
 
 @dataclass(frozen=True)
@@ -156,7 +167,7 @@ class Budget:
         if not self.met_by(reached):
             limit = f"beside a structured part of {spent.values:,} values" if spent.values else "with a sparse matrix"
             limit += {"unstructured": "", "tiles": " in tiles of 64"}.get(pattern, f" in {pattern}")
-            raise BudgetError(self.refusal(shape, limit, [(f"{nonzeros:,} nonzeros", reached)]))
+            raise BudgetError(self.refusal(shape, limit, [(f"{nonzeros:,} nonzeros", reached)]), [reached])
         return nonzeros
 
     def met_by(self, factor: float) -> bool:
@@ -188,7 +199,7 @@ class Budget:
         above = [choice for choice in factors if choice[1] > self.factor]
         nearest = [max(below, key=lambda c: c[1])] if below else []
         nearest += [min(above, key=lambda c: c[1])] if above else []
-        raise BudgetError(self.refusal(shape, family, nearest))
+        raise BudgetError(self.refusal(shape, family, nearest), [reached for _, reached in nearest])
 
 
 def compression_factor(dense: Size, compressed: Size, unit: Literal["values", "bytes"], narrow: Values = "float32") -> float:

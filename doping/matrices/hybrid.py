@@ -16,7 +16,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from doping.matrices.base import Matrix, StructuredPlan, root_mean_square, uniform
+from doping.errors import InferenceError
+from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import Shape, Size, structured_size
 from doping.matrices.patterns import GATES
 from doping.matrices.scaled_gradients import scale_gradients
@@ -59,6 +60,21 @@ class Hybrid(Matrix):
             u_1L, gradient_1L = self.u.mT[column, None], self.u.grad.mT[column, None]
             scale_gradients(u_1L, gradient_1L, v_H[None], gradient_H[None])
 
+    def stored(self) -> Stored:
+        """``a``, ``u`` and ``v``.
+
+        Raises:
+            InferenceError: the free rows are spread over gates, for which a file has no form.
+
+        """
+        if self.gates > 1:
+            raise InferenceError(
+                "a hybrid matrix with free rows in every gate cannot be written to a file yet; "
+                "give Method(free_rows='stacked') to export one whose free rows come first"
+            )
+        arrays = {"a": array(self.a), "u": array(self.u), "v": array(self.v)}
+        return Stored("hybrid", {"free_rows": self.a.shape[0]}, arrays)
+
     def bits_of(self, parameter: str, bits: int) -> int:
         """Those of A; u and v stay float32."""
         return bits if parameter == "a" else 32
@@ -76,16 +92,16 @@ class HybridPlan(StructuredPlan):
     gates: int = GATES
 
     @classmethod
-    def around(cls, shape: Shape, values: float, gates: int = GATES) -> list[Self]:
+    def around(cls, shape: Shape, values: float, free_rows: str | None = None) -> list[Self]:
         """The two numbers of rows next to so many values."""
         rows = cls._rows_within(shape, values)
-        return [cls(shape, r, gates) for r in (rows, rows + 1) if 0 <= r < shape[0]]
+        return [cls(shape, r, _gates(free_rows)) for r in (rows, rows + 1) if 0 <= r < shape[0]]
 
     @classmethod
-    def for_doping(cls, shape: Shape, values: float, share: float | None, gates: int = GATES) -> Self:
+    def for_doping(cls, shape: Shape, values: float, share: float | None, free_rows: str | None = None) -> Self:
         """The largest number of rows within the share, by default half of the values."""
         rows = cls._rows_within(shape, values * (share or 0.5))
-        return cls(shape, min(max(rows, 0), shape[0] - 1), gates)
+        return cls(shape, min(max(rows, 0), shape[0] - 1), _gates(free_rows))
 
     @staticmethod
     def _rows_within(shape: Shape, values: float) -> int:
@@ -123,6 +139,11 @@ class HybridPlan(StructuredPlan):
 
     def __str__(self) -> str:
         return f"{self.rows} free rows"
+
+
+def _gates(free_rows: str | None) -> int:
+    """Over how many gates the free rows are spread, by the setting of a method."""
+    return 1 if free_rows == "stacked" else GATES
 
 
 def _rows(rows: int, free: int, gates: int) -> tuple[Tensor, Tensor]:

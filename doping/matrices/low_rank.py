@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from doping.matrices.base import Matrix, StructuredPlan, root_mean_square, uniform
+from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import Shape, Size, structured_size
 from doping.matrices.scaled_gradients import scale_gradients
 
@@ -39,6 +39,10 @@ class LowRank(Matrix):
         assert self.u.grad is not None
         assert self.v.grad is not None
         scale_gradients(self.u.mT, self.u.grad.mT, self.v, self.v.grad)
+
+    def stored(self) -> Stored:
+        """``u`` and ``v``."""
+        return Stored("low_rank", {"rank": self.v.shape[0]}, {"u": array(self.u), "v": array(self.v)})
 
     def size(self) -> Size:
         """r·(m + n) values and multiply–adds."""

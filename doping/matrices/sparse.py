@@ -10,6 +10,7 @@ Legend of dimensions: as in ``blocks``, and G groups of W columns (of N:M).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,12 +24,17 @@ from doping.method import Pattern
 
 
 class Sparse(Matrix):
-    """A weight and the mask of what is left of it; the mask is a buffer, so it is saved with the weight.
+    """A weight and what is pruned of it; the latter is a buffer, so it is saved with the weight.
 
     ``planned_nonzeros`` is how many values are stored when pruning is over: a multiple of the pattern's step.
+
+    ``pruned`` (m, n) is zero where the weight is left, and a positive number where it is pruned. What is pruned never comes
+    back, so in a model whose buffers are means over the course of a training (``torch.optim.swa_utils.AveragedModel``) an
+    entry is zero only if it was left until the last of them: averaged models end with the final mask. With ones for what
+    is left instead, or with bools, they do not.
     """
 
-    mask: Tensor
+    pruned: Tensor
 
     def __init__(self, weight_MN: Tensor, mask_MN: Tensor, planned_nonzeros: int, pattern: Pattern = "unstructured"):
         super().__init__()
@@ -36,7 +42,12 @@ class Sparse(Matrix):
         self.planned_nonzeros = planned_nonzeros
         self.pattern = pattern
         self.weight = nn.Parameter(weight_MN * mask_MN)
-        self.register_buffer("mask", mask_MN)
+        self.register_buffer("pruned", _pruned(mask_MN))
+
+    @property
+    def mask(self) -> Tensor:
+        """Where the weight is left, bool (m, n); a new tensor each time."""
+        return self.pruned == 0
 
     def dense(self) -> Tensor:
         """The weight with zeros where it was pruned, (m, n); no gradient flows there."""
@@ -48,9 +59,9 @@ class Sparse(Matrix):
 
     def size(self) -> Size:
         """Values that are stored, and their indices."""
-        return sparse_size(self.shape, self.stored(), self.pattern)
+        return sparse_size(self.shape, self.stored_values(), self.pattern)
 
-    def stored(self) -> int:
+    def stored_values(self) -> int:
         """How many values are stored: of the blocks that are left; of N:M, as many in all groups as in the fullest."""
         if width := GROUP_COLUMNS.get(self.pattern):
             kept_MGW = _grouped(self.mask, width, False)
@@ -94,13 +105,23 @@ class Sparse(Matrix):
                 return
             keep_PQ = _largest(norms_PQ, blocks)
         keep_PEQ = keep_PQ[:, None].expand(-1, BLOCK_ENTRIES[self.pattern], -1)
-        self.mask.copy_(unblocked(keep_PEQ, self.pattern, self.shape))
+        self.pruned.copy_(~unblocked(keep_PEQ, self.pattern, self.shape))
         self.apply_mask()
 
     @torch.no_grad()
     def apply_mask(self) -> None:
         """Zero what was pruned: momentum and Adam move pruned weights even where their gradient is zero."""
         self.weight.mul_(self.mask)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Checkpoints had the mask at first.
+        if f"{prefix}mask" in state_dict:
+            state_dict[f"{prefix}pruned"] = _pruned(state_dict.pop(f"{prefix}mask"))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _pruned(mask_MN: Tensor) -> Tensor:
+    return (~mask_MN).to(torch.float16)
 
 
 def _largest(norms: Tensor, count: int) -> Tensor:

@@ -109,7 +109,7 @@ class _CellAgenda:
             trial=trial,
             cell=self.name,
             stage="tuning",
-            values=values,
+            values=dict(values),
             limits=limits(trial, courses),
             latency=self._by_latency,
         )
@@ -132,7 +132,7 @@ class _CellAgenda:
             return False
 
     def _course(self, job: Job) -> list[tuple[float, float]]:
-        epochs = job.trial.task.training.epochs
+        epochs = getattr(job.trial.task.training, "epochs", 1)  # a training of one's own may not count in them
         return [(float(p["epoch"]) / epochs, float(p["validation"])) for p in self._folder.curve(job.trial.id)]
 
     def _finals(self) -> list[Job]:
@@ -183,7 +183,7 @@ def best_of(jobs: Sequence[Job], rows: Mapping[str, Row], tuning: Tuning) -> Job
     lowest = min(validation.values())
     if tuning.objective == "quality":
         return next(job for job in ended if validation[job.trial.id] == lowest)
-    near = [job for job in ended if validation[job.trial.id] <= lowest * (1 + tuning.tolerance)]
+    near = [job for job in ended if validation[job.trial.id] <= lowest + abs(lowest) * tuning.tolerance]
     return min(near, key=lambda job: _known(rows[job.trial.id].latency_us))
 
 

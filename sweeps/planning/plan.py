@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from doping.errors import UserError
 from doping.method import Method
-from sweeps.errors import UserError
 from sweeps.results.dense_start import with_start
 from sweeps.results.files import write_whole
 from sweeps.study.search_space import Space, Together, Values, leaves
@@ -112,8 +113,9 @@ def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) 
         raise UserError(f"--seed {seed}: {tuning.seed} is the seed of the tuning trials of {study.file}; take another")
     try:
         digest = data_hash(task)
-    except ValueError as error:
-        raise UserError(f"{study.place(('presets', preset, 'task', 'data'))}: {error}") from error
+    except (ValueError, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{study.place(('presets', preset, 'task', 'data'))}: {said}") from error
     try:
         task = with_start(task, digest)
     except ValueError as error:
@@ -158,10 +160,13 @@ def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method
     return sizes
 
 
-def save_plan(plan: Plan, jobs: Iterable[Job], folder: Path) -> None:
-    """Write the plan and its jobs so far as ``<study>-<preset>.json`` into the folder of plans."""
+def save_plan(plan: Plan, jobs: Iterable[Job], folder: Path, command: str = "") -> None:
+    """Write the plan and its jobs so far as ``<study>-<preset>.json`` into the folder of plans.
+
+    ``command`` is the one that makes it, without machine and folder: for the reader of the folder.
+    """
     trials = [{"id": job.trial.id, "cell": job.cell, "stage": job.stage} for job in jobs]
-    content = {"study": plan.study, "asked": plan.asked, "data": plan.data, "trials": trials}
+    content = {"study": plan.study, "asked": plan.asked, "data": plan.data, "command": command, "trials": trials}
     write_whole(folder / f"{plan.file}.json", json.dumps(content, indent=1) + "\n")
 
 
@@ -180,7 +185,7 @@ def saved_plans(folder: Path) -> dict[str, tuple[SavedTrial, ...]]:
     for path in sorted(folder.glob("*.json")):
         content = _read(path)
         if content:
-            trials = [SavedTrial(**trial) for trial in content["trials"]]
+            trials = [SavedTrial(trial["id"], trial["cell"], trial["stage"]) for trial in content["trials"]]
             found.setdefault(content["study"], {}).update({trial.id: trial for trial in trials})
     return {study: tuple(trials.values()) for study, trials in found.items()}
 
@@ -191,10 +196,10 @@ def changes(plan: Plan, ids: Iterable[str], finished: Iterable[str], folder: Pat
     ``ids`` are the trials that it asks for now, ``finished`` those which have a result.
     """
     before, now = _read(folder / f"{plan.file}.json"), set(ids)
-    if not before or (before["asked"], before["data"]) == (plan.asked, plan.data):
+    if not before or (before.get("asked"), before["data"]) == (plan.asked, plan.data):
         return None
     old = {trial["id"] for trial in before["trials"]}
-    flat_before, flat_now = dict(_flat(before["asked"])), dict(_flat(plan.asked))
+    flat_before, flat_now = dict(_flat(before.get("asked"))), dict(_flat(plan.asked))
     keys = [key for key in flat_before | flat_now if flat_before.get(key) != flat_now.get(key)]
     what = ", ".join(f"{key}: {_said(flat_before, key)} → {_said(flat_now, key)}" for key in keys[:3])
     more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
@@ -209,9 +214,23 @@ def _read(path: Path) -> dict[str, Any] | None:
     """Content of a plan's file; None if there is none, or none that can be read: the plan is then written anew."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) and {"study", "asked", "data", "trials"} <= content.keys() else None
+    return content if _is_plan(content) else None
+
+
+def _is_plan(content: Any) -> bool:
+    """Whether it has the shape of a plan. Ids become names of folders, so they are nothing but ids."""
+    if not isinstance(content, dict) or not isinstance(content.get("trials"), list):
+        return False
+    return all(isinstance(content.get(key), str) for key in ("study", "data")) and all(
+        isinstance(trial, dict)
+        and isinstance(trial.get("id"), str)
+        and re.fullmatch("[0-9a-f]{12}", trial["id"])
+        and isinstance(trial.get("cell"), str)
+        and trial.get("stage") in get_args(Stage)
+        for trial in content["trials"]
+    )
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,8 +12,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from doping.errors import UserError
 from doping.method import Method
 from sweeps.errors import suggestion
 from tasks.base import TaskSettings
@@ -56,8 +57,11 @@ class Range(BaseModel):
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
-Choices = Annotated[list[Any], Field(min_length=2)]
-Searched = Range | Choices
+Choices = Annotated[list[Any], Field(min_length=2, max_length=1000)]
+Searched = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")],
+    Discriminator(lambda given: "choices" if isinstance(given, list) else "range"),
+]
 """The values that are tried for one setting."""
 
 Values = Mapping[str, Any]
@@ -158,7 +162,7 @@ class Together(Space):
         return (space.method for space in self._spaces.values())
 
 
-class SpaceError(ValueError):
+class SpaceError(UserError):
     """Something wrong with the search of one setting."""
 
     def __init__(self, key: str, message: str) -> None:

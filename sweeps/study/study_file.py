@@ -28,6 +28,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -44,12 +46,13 @@ from pydantic import (
     model_validator,
 )
 
+from doping.errors import UserError
 from doping.method import ByteSize, Method, MethodName, Pattern, Values
 from doping.settings import microseconds
 from sweeps.errors import KeyPath, first_mistake
 from sweeps.study.named_tasks import merged
 from sweeps.study.search_space import Searched, Space, SpaceError
-from tasks.registry import AnyTask
+from tasks.registry import AnyTask, trust
 
 Objective = Literal["quality", "latency"]
 """What the settings of a cell are chosen by."""
@@ -58,11 +61,14 @@ MicroSeconds = Annotated[PositiveFloat, BeforeValidator(microseconds)]
 """May be written with a unit, like ``20us``."""
 
 _AsList = BeforeValidator(lambda given: given if isinstance(given, list) else [given])
-_Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
+MOST_SEEDS, MOST_CELLS = 10_000, 1_000
+"""More than anybody trains: beyond that it is a slip, which would make the program think for minutes, or fill the memory."""
+_Seed = Annotated[int, Field(ge=0, lt=2**32)]
+_Seeds = Annotated[list[_Seed], Field(min_length=1, max_length=MOST_SEEDS)]
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
-class KeyMistake(ValueError):  # noqa: N818 - a mistake, as users call it
+class KeyMistake(UserError):  # noqa: N818 - a mistake, as users call it
     """Something wrong at a key of a study file."""
 
     def __init__(self, path: KeyPath, message: str) -> None:
@@ -79,11 +85,11 @@ class Tuning(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    trials: Annotated[int, Field(ge=2)]
+    trials: Annotated[int, Field(ge=2, le=MOST_CELLS)]
     """Settings that are tried in each cell; a cell whose method has nothing to search is not tuned."""
     search: Annotated[dict[str, Searched], Field(min_length=1)]
     """The values to try, by the key of the setting; a key concerns those methods that it has an effect on."""
-    seed: NonNegativeInt = 0
+    seed: _Seed = 0
     """Seed of all tuning trials: none of ``seeds``, whose results must not be those that were chosen by."""
     early_stopping: bool = True
     """Whether settings that fall behind are stopped early (``sweeps.planning.early_stopping``)."""
@@ -146,12 +152,12 @@ class _Run(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    method: Annotated[list[MethodName], _AsList, Field(min_length=1)]
-    factor: Annotated[list[float], _AsList, Field(min_length=1)] = [1.0]
-    size: Annotated[list[ByteSize | None], _AsList, Field(min_length=1)] = [None]
-    units: Annotated[list[PositiveInt | None], _AsList, Field(min_length=1)] = [None]
-    values: Annotated[list[Values], _AsList, Field(min_length=1)] = ["float32"]
-    pattern: Annotated[list[Pattern], _AsList, Field(min_length=1)] = ["unstructured"]
+    method: Annotated[list[MethodName], _AsList, Field(min_length=1, max_length=100)]
+    factor: Annotated[list[float], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [1.0]
+    size: Annotated[list[ByteSize | None], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [None]
+    units: Annotated[list[PositiveInt | None], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [None]
+    values: Annotated[list[Values], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["float32"]
+    pattern: Annotated[list[Pattern], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["unstructured"]
     seeds: _Seeds | None = None
 
 
@@ -168,7 +174,12 @@ class Cell:
 
 
 def parse(content: Any) -> StudyFile:
-    """Check the content of a study file, all presets and runs included. Raises ``KeyMistake``."""
+    """Check the content of a study file that is to be run, all presets and runs included. Raises ``KeyMistake``."""
+    presets = content.get("presets") if isinstance(content, dict) else None
+    for name, preset in presets.items() if isinstance(presets, dict) else ():
+        if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+            raise KeyMistake(("presets", name), "the name of a preset is letters, digits, _ . and -, 100 at most")
+        trust(preset.get("task") if isinstance(preset, dict) else None)
     parsed = _checked(StudyFile, content, ())
     for name, preset in parsed.presets.items():
         expand(name, preset)
@@ -178,7 +189,7 @@ def parse(content: Any) -> StudyFile:
 def expand(preset_name: str, preset: Preset) -> list[Cell]:
     """Every method at every factor that a preset asks for, in the order of the file. Raises ``KeyMistake``."""
     top: KeyPath = ("presets", preset_name)
-    cells = []
+    cells: list[Cell] = []
     for number, raw in enumerate(preset.runs):
         path = (*top, "runs", number)
         run = _checked(_Run, raw, path)
@@ -189,6 +200,8 @@ def expand(preset_name: str, preset: Preset) -> list[Cell]:
         if preset.size and "size" in run.model_fields_set:
             run = run.model_copy(update={"size": [preset.size]})
         listed = {key: getattr(run, key) for key in _LISTED if key in run.model_fields_set}
+        if len(cells) + len(run.method) * math.prod(map(len, listed.values())) > MOST_CELLS:
+            raise KeyMistake(path, f"more than {MOST_CELLS:,} methods at factors; a study has at most so many")
         for name, *chosen in itertools.product(run.method, *listed.values()):
             settings = {**merged(preset.common, own), "name": name, **dict(zip(listed, chosen, strict=True))}
             try:

@@ -35,6 +35,8 @@ class Progress:
     """What happens now, in a word or two, e.g. ``pruning`` or ``test``."""
     validation: int | None = None
     """Number, from 1, of the validation that has just given ``metric``; None at other times."""
+    notice: str = ""
+    """Something that the user should know, once for all trials that say it."""
 
 
 Report = Callable[[Progress], None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from doping.errors import UserError
 from doping.inference.exportable import not_exportable
 from doping.method import Method
-from sweeps.errors import UserError
 from sweeps.trials.trial import Trial
 
 

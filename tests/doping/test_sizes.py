@@ -98,7 +98,7 @@ def test_the_largest_model_within_a_size_is_what_was_trained(method, values):
         ({"name": "dense", "units": 100, "values": "int8", "size": "20kB"},
          "with 100 units in int8, which weigh 83.2 kB: nearest possible 48 units"),
         ({"name": "pruned", "size": "1kB"}, "biases and what is not compressed weigh 1.6 kB alone"),
-        ({"name": "pruned", "values": "int8", "size": "500kB"}, "cannot be had of pruned at the task's width in int8: nearest "),
+        ({"name": "pruned", "values": "int8", "size": "500kB"}, "cannot be had of pruned at the task's width in int8: near"),
         ({"name": "lmf", "size": "7kB"}, "nearest possible "),
         ({"name": "kp", "values": "int4", "units": 307, "size": "34kB"}, "nearest widths that can: 306 and 308 units"),
     ],

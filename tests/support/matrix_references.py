@@ -58,7 +58,7 @@ def reference(matrix: Matrix) -> np.ndarray:
         written = np.zeros(matrix.shape)
         for i in range(matrix.shape[0]):
             for j in range(matrix.shape[1]):
-                if values["mask"][i, j]:
+                if values["pruned"][i, j] == 0:
                     written[i, j] = values["weight"][i, j]
         return written
     assert isinstance(matrix, Dense)
