@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from analysis.figures import drawing
 from benchmarks.plain_language_model import Course, PlainLanguageModel, Regime, train
 from data.text.datamodule import TextDataModule
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 from lightning_modules.language_model import LanguageModel
 from sweeps.study.named_tasks import written_out

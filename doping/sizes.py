@@ -15,7 +15,7 @@ from doping.matrices.budget import VALUE_BYTES, dense_size
 from doping.method import Method, Values
 
 if TYPE_CHECKING:
-    from doping.lstm import CompressedLSTM
+    from doping.layers.lstm import CompressedLSTM
 
 SMALLEST = 0.8
 """A method that can only have less than this share of a size is said not to reach it."""

@@ -19,7 +19,7 @@ from torchmetrics import MeanMetric
 
 from data.example_batches import ExampleBatches
 from data.task_data import TaskData
-from doping.lstm import CompressedLSTM, weight_shapes
+from doping.layers.lstm import CompressedLSTM, weight_shapes
 from doping.matrices import Shape
 from doping.method import Method
 from doping.settings import Settings

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
-from doping.lstm import CompressedLSTM, State
+from doping.layers.lstm import CompressedLSTM, State
 from doping.method import Method
 from lightning_modules.settings import Model, StreamTraining
 from lightning_modules.task import Task, detached, initialize_uniformly

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from doping.distilling import distillation
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Matrix, Size
 from doping.matrices.budget import dense_size
-from doping.schedules import cooled_rate, decayed_rate
+from doping.training.distilling import distillation
+from doping.training.schedules import cooled_rate, decayed_rate
 from lightning_modules.settings import Training
 
 

@@ -36,7 +36,7 @@ class IntentTask(TaskSettings):
 
     def lstm_shapes(self) -> dict[str, Shape]:
         """Those of a bidirectional LSTM."""
-        from doping.lstm import weight_shapes
+        from doping.layers.lstm import weight_shapes
 
         model = self.model
         shapes = weight_shapes(model.embedding or model.hidden, model.hidden, model.layers, bidirectional=True)

@@ -36,7 +36,7 @@ class LanguageModelTask(TaskSettings):
 
     def lstm_shapes(self) -> dict[str, Shape]:
         """Those of one LSTM."""
-        from doping.lstm import weight_shapes
+        from doping.layers.lstm import weight_shapes
 
         model = self.model
         shapes = weight_shapes(model.embedding or model.hidden, model.hidden, model.layers)

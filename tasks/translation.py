@@ -38,7 +38,7 @@ class TranslationTask(TaskSettings):
 
     def lstm_shapes(self) -> dict[str, Shape]:
         """Those of the bidirectional encoder, and of the decoder."""
-        from doping.lstm import weight_shapes
+        from doping.layers.lstm import weight_shapes
 
         model = self.model
         shapes = {

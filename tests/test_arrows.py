@@ -15,7 +15,7 @@ BELOW = {
     "data": {"doping", "lightning_modules.settings"},
     "tasks": {"doping", "lightning_modules", "data"},
     "sweeps": {"doping", "lightning_modules", "data", "tasks"},
-    "analysis": {"doping.entry", "doping.errors", "doping.families"},
+    "analysis": {"doping.command_line", "doping.entry", "doping.errors", "doping.families"},
 }
 """What each package may import of the others; ``benchmarks``, ``examples`` and ``tests`` may import all."""
 
@@ -43,7 +43,11 @@ def test_the_library_knows_no_lightning():
     assert names.isdisjoint({"pytorch_lightning", "lightning"})
 
 
-KNOWING_PYTORCH = {"doping.inference.from_torch", "doping.inference.kernels.pytorch"}
+KNOWING_PYTORCH = {
+    "doping.inference.from_torch",
+    "doping.inference.kernels.pytorch",
+    "doping.inference.kernels.pytorch_recurrent",
+}
 """The modules of ``doping.inference`` that need PyTorch as soon as they are imported."""
 
 

@@ -17,11 +17,7 @@ from doping.inference.families.dense import DenseParts
 from doping.inference.families.hybrid import HybridParts
 from doping.inference.families.kronecker import KroneckerParts
 from doping.inference.families.low_rank import LowRankParts
-from doping.inference.families.parts import (
-    MatrixParts,
-    SparseParts,
-    StructuredParts,
-)
+from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.sparse import Pattern, Sparse
 
 Random = np.random.Generator

@@ -129,7 +129,7 @@ def bundle_of(units: int, kind: Kind) -> Bundle:
     from torch import nn
 
     from doping.inference.bundle.narrowing import narrow
-    from doping.lstm import CompressedLSTM
+    from doping.layers.lstm import CompressedLSTM
     from doping.method import Method
     from doping.vocabulary import Vocabulary
     from lightning_modules import language_model

@@ -14,7 +14,7 @@ from doping.errors import CompressionError, UnfinishedError
 from doping.inference import from_torch
 from doping.inference.bundle.weights import matrix_of
 from doping.inference.kernels import Dense, Matrix, narrowed
-from doping.layers import CompressedLayer, compressed_layers
+from doping.layers.compressed import CompressedLayer, compressed_layers
 from doping.matrices.base import array
 from doping.matrices.budget import TOLERANCE
 

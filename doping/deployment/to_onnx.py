@@ -14,7 +14,7 @@ from torch import nn
 
 from doping.deployment.deploy import Values, deploy_
 from doping.errors import InferenceError
-from doping.layers import compressed_layers
+from doping.layers.compressed import compressed_layers
 
 OPSET = 18
 """Of the standard operators; ONNX Runtime reads it since 1.14."""

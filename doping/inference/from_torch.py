@@ -26,7 +26,7 @@ from doping.inference.families.parts import MatrixParts, SparseParts, Structured
 from doping.inference.families.sparse import PATTERNS
 from doping.inference.families.sparse import Sparse as Packed
 from doping.inference.families.tiles import Tiles
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.machine import commit, versions
 from doping.matrices import Doped, Matrix, Sparse
 from doping.matrices.base import array

@@ -1,7 +1,7 @@
 """Sparse matrices that start dense and are pruned by magnitude while they train.
 
 The baseline ``pruned`` is such a matrix alone; ``S`` of a doped matrix is one beside a structured matrix. How much is pruned
-when is decided by a schedule elsewhere (``doping.schedules``); here is what pruning does. What is pruned together
+when is decided by a schedule elsewhere (``doping.training.schedules``); here is what pruning does. What is pruned together
 is decided by the pattern (``doping.matrices.blocks``): a block lives or dies as a whole, by its norm.
 
 Legend of dimensions: as in ``blocks``, and G groups of W columns (of N:M).

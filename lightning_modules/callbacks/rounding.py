@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from doping.method import Method
-from doping.rounding import lstm_weights, rounded, row_scales
+from doping.training.rounding import lstm_weights, rounded, row_scales
 
 REFIT_STEPS = 10
 """Optimizer steps between two fits of the scales."""

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from doping.layers import CompressedLayer, compressed_layers
+from doping.layers.compressed import CompressedLayer, compressed_layers
+from doping.layers.merge import merge_
 from doping.matrices import Doped, Size
 from doping.matrices.budget import dense_size
-from doping.merge import merge_
 from lightning_modules.callbacks.curve import CurvePoint, sparsity
 from sweeps.results.curve_files import write_curve
 from sweeps.results.dense_start import trained_weights

@@ -25,8 +25,8 @@ from doping.errors import one_line
 from doping.matrices import Size
 from doping.matrices.budget import dense_size
 from doping.method import Values
-from doping.rounding import deployed, other_bytes
 from doping.sizes import lstm_bytes
+from doping.training.rounding import deployed, other_bytes
 from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint, save_whole
 from lightning_modules.callbacks.curve import Curve, CurvePoint

@@ -11,7 +11,7 @@ from doping import families
 from doping.inference.bundle import file as bundle
 from doping.inference.from_torch import export, to_bundle
 from doping.inference.runtime import load, runnable
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 from sweeps.planning.plan import make_plan
 from sweeps.study import study

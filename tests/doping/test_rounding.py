@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matrix_references import plan_near
 
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Sparse
 from doping.method import Method
-from doping.rounding import deployed, lstm_weights, other_bytes, rounded, row_scales
 from doping.sizes import lstm_bytes
+from doping.training.rounding import deployed, lstm_weights, other_bytes, rounded, row_scales
 
 some = settings(max_examples=25, deadline=None)
 

@@ -10,7 +10,7 @@ from tiny_task import TinyText, model, settings, trainer
 
 from doping.matrices import Doped, Sparse
 from doping.method import Method
-from doping.schedules import cubic_sparsity
+from doping.training.schedules import cubic_sparsity
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint
 from lightning_modules.callbacks.curve import Curve, sparsity
 

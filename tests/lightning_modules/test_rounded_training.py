@@ -6,7 +6,7 @@ import tiny_task
 import torch
 
 from doping.method import Method
-from doping.rounding import lstm_weights, rounded, row_scales
+from doping.training.rounding import lstm_weights, rounded, row_scales
 from lightning_modules.callbacks.rounding import Rounding
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Plan, Shape
 from doping.matrices.dense import DensePlan
 from doping.matrices.doped import DopedPlan

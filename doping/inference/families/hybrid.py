@@ -10,13 +10,7 @@ from pydantic import Field
 
 from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
-from doping.inference.families.layout import (
-    HYBRID,
-    Fields,
-    laid_out,
-    padded,
-    scale_fields,
-)
+from doping.inference.families.layout import HYBRID, Fields, laid_out, padded, scale_fields
 from doping.inference.families.narrow import LARGEST, Bits, wide
 from doping.inference.families.parts import StructuredParts, TensorShape
 from doping.inference.families.sparse import Array, Values

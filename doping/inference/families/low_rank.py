@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
-from doping.inference.families.layout import (
-    LOW_RANK,
-    Fields,
-    laid_out,
-    padded,
-    scale_fields,
-)
+from doping.inference.families.layout import LOW_RANK, Fields, laid_out, padded, scale_fields
 from doping.inference.families.narrow import Bits, wide
 from doping.inference.families.parts import StructuredParts, TensorShape, Width
 from doping.inference.families.sparse import Array, Values

@@ -79,9 +79,7 @@ class Layer:
         elif (engine or default_engine()) == "c":
             self._run = NativeLayer(input, recurrent, bias, reverse, threads).run
         else:
-            from doping.inference.kernels.pytorch import (
-                TorchLayer,  # PyTorch takes seconds to import and is only needed here
-            )
+            from doping.inference.kernels.pytorch import TorchLayer
 
             self._run = TorchLayer(input, recurrent, bias, reverse, threads).run
 

@@ -13,7 +13,7 @@ from analysis.figures import annealing, cmr, parts, patterns
 from analysis.results import AnalysisError, Results, load
 from analysis.section import Section
 from analysis.summary import summarize
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 
 

@@ -13,7 +13,7 @@ from doping.inference.bundle import file as bundle
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.runtime import load, runnable
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 from tasks.bundles import export, to_bundle
 

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.exporters.onnx import to_onnx, write_onnx
 from doping.inference.runtime import runnable
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 from tasks.bundles import to_bundle
 

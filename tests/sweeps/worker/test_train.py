@@ -8,8 +8,8 @@ import torch
 
 from data import DataError, data_hash
 from doping.method import Method
-from doping.rounding import deployed
 from doping.sizes import plan_sizes
+from doping.training.rounding import deployed
 from sweeps.trials.outcome import Stopped
 from sweeps.trials.trial import Trial
 from sweeps.worker.train import train

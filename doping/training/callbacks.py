@@ -10,8 +10,8 @@ import sys
 import warnings
 from typing import Any
 
-from doping.annealing import Annealer
 from doping.errors import CompressionError
+from doping.training.annealing import Annealer
 
 
 class LightningHooks:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from doping.errors import CompressionError
-from doping.layers import CompressedLayer, compressed_layers
+from doping.layers.compressed import CompressedLayer, compressed_layers
 from doping.matrices import Size
 from doping.matrices.budget import compression_factor, dense_size
 

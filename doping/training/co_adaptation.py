@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from doping.layers import CompressedLayer, compressed_layers
+from doping.layers.compressed import CompressedLayer, compressed_layers
 from doping.matrices import Doped
 
 Part = Literal["structured", "sparse"]

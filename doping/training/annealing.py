@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from doping.errors import CompressionError, UnfinishedError
-from doping.layers import compressed_layers
+from doping.layers.compressed import compressed_layers
+from doping.layers.report import report
 from doping.matrices import Doped, Matrix, Sparse
 from doping.method import Method
-from doping.reporting import report
-from doping.schedules import annealed_probability, cubic_sparsity
+from doping.training.schedules import annealed_probability, cubic_sparsity
 
 GRADIENT_STEPS = 100
 """Optimizer steps that the running mean of a squared gradient goes back."""

@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from doping.layers import compressed_layers
-from doping.reporting import report
+from doping.layers.compressed import compressed_layers
+from doping.layers.report import report
 
 Model = TypeVar("Model", bound=nn.Module)
 

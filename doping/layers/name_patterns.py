@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from doping.errors import CompressionError
-from doping.layer_types import LAYERS, SUPPORTED, weight_names
+from doping.layers.kinds import LAYERS, SUPPORTED, weight_names
 
 _OF_REGULAR_EXPRESSIONS = re.compile(r"[\\()|+^${}]")
 

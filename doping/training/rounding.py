@@ -98,7 +98,7 @@ def other_bytes(model: nn.Module, values: Values) -> int:
 
 
 def _others(model: nn.Module) -> Iterator[nn.Parameter]:
-    from doping.lstm import CompressedLSTM
+    from doping.layers.lstm import CompressedLSTM
 
     of_lstms = {id(p) for lstm in model.modules() if isinstance(lstm, CompressedLSTM) for p in lstm.parameters()}
     return (parameter for parameter in model.parameters() if id(parameter) not in of_lstms)

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from doping.errors import CompressionError
-from doping.layer_types import CELLS, initial_bound, parameter_names, weight_names
+from doping.layers.kinds import CELLS, initial_bound, parameter_names, weight_names
+from doping.layers.plan_records import differences, packed
 from doping.matrices import Matrix, Plan, Size
 from doping.matrices.base import uniform
 from doping.matrices.dense import Dense
 from doping.method import Method
 from doping.origin import Origin
-from doping.plan_records import differences, packed
 
 Weights = dict[str, Tensor]
 

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from doping.errors import CompressionError
-from doping.layer_types import weight_names
-from doping.layers import CompressedLayer, compressed_class
+from doping.layers.compressed import CompressedLayer, compressed_class
+from doping.layers.kinds import weight_names
+from doping.layers.plain_weights import read, widened
 from doping.matrices import BudgetError, Matrix, Plan, Shape, plan_matrix
 from doping.matrices.base import uniform
 from doping.method import Method
-from doping.plain_weights import read, widened
 
 State = tuple[Tensor, Tensor]
 """Hidden and cell state, each (layers · directions, B, H)."""

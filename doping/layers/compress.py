@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from doping.errors import CompressionError
-from doping.layer_types import weight_names
-from doping.layers import CompressedLayer, compressed_class
+from doping.layers.compressed import CompressedLayer, compressed_class
+from doping.layers.kinds import weight_names
+from doping.layers.name_patterns import matching, weights_of
+from doping.layers.plain_weights import free_, read, widened
 from doping.matrices import BudgetError, Matrix, Plan, plan_at_least
 from doping.matrices.base import root_mean_square
 from doping.method import Method
-from doping.patterns import matching, weights_of
-from doping.plain_weights import free_, read, widened
 
 Pattern = str | re.Pattern[str]
 Model = TypeVar("Model", bound=nn.Module)
