@@ -176,6 +176,7 @@ def links(request, tmp_path, monkeypatch):
     return tmp_path / "wandb"
 
 
+@pytest.mark.slow
 def test_a_study_has_all_its_runs_in_one_folder_while_they_run(links, tmp_path):
     trials = [tiny(Method()), tiny(), tiny(DOPED, epochs=1)]
     seen = []
@@ -227,6 +228,7 @@ def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
     assert (axis["glob_name"], axis["step_metric"]) == ("by_sparsity/*", "sparsity")
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_stopped_twice_is_one_run_with_every_point_once(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
@@ -304,7 +306,7 @@ def packets_of(code, *arguments):
     """
     count = "; awk '/^Ip:/ && n++ {print $11 + $13}' /proc/self/net/snmp"
     command = ["unshare", "-rn", "sh", "-c", f'"$0" "$@" >&2 || exit 1{count}', sys.executable, "-c", textwrap.dedent(code)]
-    path = os.pathsep.join([str(ROOT), str(Path(__file__).parents[2] / "support")])
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
     done = subprocess.run(
         [*command, *map(str, arguments)],
@@ -318,6 +320,7 @@ def packets_of(code, *arguments):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_offline_nothing_is_sent(tmp_path):
     if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
         pytest.skip("a network of one's own cannot be had here")
