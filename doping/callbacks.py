@@ -116,7 +116,7 @@ def _estimated(trainer: Any) -> int:
     estimated = trainer.estimated_stepping_batches
     if not 0 < estimated < math.inf:
         raise CompressionError(
-            f"the number of steps of this training is unknown (the trainer estimates {estimated}: its data have no length, or "
-            "only the time is limited); give it as total_steps of the annealing callback, or as max_steps of the trainer"
+            f"the number of steps of this training is unknown (the trainer estimates {estimated}: its data have no length, "
+            "or only the time is limited); give it as total_steps of the annealing callback, or as max_steps of the trainer"
         )
     return int(estimated)

@@ -172,8 +172,8 @@ def _check_finished(lstm: CompressedLSTM) -> None:
         for sparse in (part for part in matrix.modules() if isinstance(part, Sparse)):
             if sparse.nonzeros() > sparse.planned_nonzeros:
                 raise InferenceError(
-                    f"{name} has {sparse.nonzeros():,} nonzeros, {sparse.planned_nonzeros:,} are planned: its pruning is not "
-                    "over. Anneal to the end of the schedule, and take a checkpoint from after it; or prune now, at a cost "
+                    f"{name} has {sparse.nonzeros():,} nonzeros, {sparse.planned_nonzeros:,} are planned: its pruning is "
+                    "not over. Anneal to the end of the schedule, and take a checkpoint from after it; or prune now, at a cost "
                     "in quality, with doping.Annealer(model, total_steps=1).finish_(at_once=True)"
                 )
 
