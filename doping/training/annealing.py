@@ -89,6 +89,8 @@ class Annealer:
         for _, _, sparse in self._sparse():
             sparse.apply_mask()
         self._follow()
+        if self._untouched is not None:
+            self._untouched = self._versions()  # as we leave them
 
     def start_at(self, steps: int) -> None:
         """Be where the schedule is after so many steps, in a training that goes on."""
