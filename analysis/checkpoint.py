@@ -1,6 +1,6 @@
 """What a checkpoint says of the weight matrices of a model: where the nonzeros of S fell, and the shapes of the factors.
 
-Read from the names of the tensors alone (``lstm.matrices.weight_ih_l0.sparse.mask``), so that no model has to be built.
+Read from the names of the tensors alone (``lstm.matrices.weight_ih_l0.sparse.pruned``), so that no model has to be built.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def read(path: Path) -> list[WeightMatrix]:
         if match := _TENSOR.search(key):
             name, part, kind = match.groups()
             matrix = found.setdefault(name, WeightMatrix(name))
-            if kind == "mask":
-                found[name] = WeightMatrix(name, tensor.numpy().astype(bool), matrix.factors)
+            if kind in ("mask", "pruned"):  # of older and of newer versions
+                mask = tensor.bool() if kind == "mask" else tensor == 0
+                found[name] = WeightMatrix(name, mask.numpy(), matrix.factors)
             elif part == "structured.":
                 matrix.factors[kind] = tuple(tensor.shape)
     return list(found.values())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.results import AnalysisError, load
+from doping.command_line import Parser, answer, arguments_or, path
 
 if TYPE_CHECKING:
     from analysis.results import Results
@@ -34,26 +33,22 @@ Where the folder holds several studies, each study has a report and figures of i
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, or 2 after one line on stderr for a user's mistake."""
-    parser = argparse.ArgumentParser(
-        prog="make_tables.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return answer(lambda: _command(arguments_or(argv)))
+
+
+def _command(arguments: Sequence[str]) -> None:
+    parser = Parser(prog="make_tables.py", description=DESCRIPTION)
     parser.add_argument(
         "--results",
         metavar="DIR",
-        type=Path,
+        type=path,
         default=Path(DEFAULT_RESULTS),
         help=f"folder of results.csv and curves.csv (default: {DEFAULT_RESULTS})",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder to write to (default: the folder of results)")
+    parser.add_argument("--out", metavar="DIR", type=path, help="folder to write to (default: the folder of results)")
     parser.add_argument("--study", metavar="NAME", help="only this study (default: all of them)")
-    args = parser.parse_args(argv)
-    try:
-        messages = make(args.results, args.out or args.results, args.study)
-    except AnalysisError as error:
-        print(f"make_tables.py: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(messages))
-    return 0
+    options = parser.parse_args(arguments)
+    print("\n".join(make(options.results, options.out or options.results, options.study)))
 
 
 def make(results_folder: Path, out: Path, study: str | None = None) -> list[str]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from doping.errors import UserError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,7 +29,10 @@ CURVE_COLUMNS = ("step", "sparsity", "validation")
 OPTIONAL_TEXT = ("stage", "cell", "started", "host", "measures")
 """``stage``: ``tuning`` for a setting that was tried, ``final`` (also where it is missing) for a trial that counts;
 ``cell``: the method at a factor that a trial belongs to; ``measures``: other qualities on the test split, as JSON."""
-OPTIONAL_NUMBERS = ("latency_us", "bundle_bytes")
+OPTIONAL_NUMBERS = (
+    *("latency_us", "bundle_bytes", "deployed_bytes", "model_bytes"),
+    *(f"{name}_{values}" for values in ("int8", "int4") for name in ("validation", "test", "bytes", "model_bytes")),
+)
 OPTIONAL_CURVES = (
     *("cmr_probability", "training_loss", "energy_structured", "energy_sparse"),
     *("validation_without_sparse", "validation_without_structured", "gradient_structured", "gradient_sparse"),
@@ -35,7 +40,7 @@ OPTIONAL_CURVES = (
 STAGES = ("tuning", "final")
 
 
-class AnalysisError(ValueError):
+class AnalysisError(UserError):
     """A mistake in the files of results or in what was asked of them; the message is one line."""
 
 

@@ -72,26 +72,31 @@ def _section(trials: pd.DataFrame, setting: str) -> Section:
         raise AnalysisError(f"{where} has several metrics ({', '.join(metrics)}); expected one: compare them apart")
     rows = _rows(trials)
     dense = [row for row in rows if row.method == "dense" and row.validation]
+    dense = [row for row in dense if row.whole] or dense
     if not dense:
         raise AnalysisError(f"{where} has no finished dense trial to compare with: run dense in the same study")
     reference = min(dense, key=_mean_validation)
-    return Section(
+    section = Section(
         first["study"],
         first["task"],
         setting,
         variants.task_settings(first["flat"]),
         metrics[0],
-        _with_best([_with_losses(row, reference) for row in rows]),
-        _with_losses(reference, reference),
+        _with_best(rows),
+        reference,
     )
+    rows = [_with_losses(row, reference, section.losses_in_percent) for row in section.rows]
+    return replace(section, rows=rows, dense=_with_losses(reference, reference, section.losses_in_percent))
 
 
 def _rows(trials: pd.DataFrame) -> list[Row]:
     trials = trials.assign(cmr_on=trials["cmr"] > 0)
+    # In a study of several precisions and widths each row says its own, also where its method has only one.
+    always = [path for path in variants.SAID if any(flat.get(path) is not None for flat in trials["flat"])]
     keyed = []
     for _, of_method in trials.groupby(["method", "cmr_on"]):
         cells = [list(cell["flat"]) for _, cell in of_method.groupby(["cf_unit", "cf_requested"])]
-        paths = variants.varying(cells)
+        paths = [*(path for path in variants.varying(cells) if path not in always), *always]
         of_method = of_method.assign(variant=[variants.describe(flat, paths) for flat in of_method["flat"]])
         # Cells that differ only in what was searched are told apart by the rest of their name.
         clashes = of_method.groupby(["cf_unit", "cf_requested", "variant"])["cell"].transform("nunique") > 1
@@ -102,7 +107,13 @@ def _rows(trials: pd.DataFrame) -> list[Row]:
         ]
         for _, group in of_method.groupby(["cf_unit", "cf_requested", "variant"]):
             row = _row(group)
-            order = (row.method != "dense", row.unit == "bytes", row.factor, labels.method_rank(row.method, row.cmr))
+            order = (
+                row.method != "dense",
+                row.unit != "values",
+                row.unit,
+                row.factor,
+                labels.method_rank(row.method, row.cmr),
+            )
             keyed.append(((order, variants.sort_key(group["flat"].iloc[0], paths)), row))
     return [row for _, row in sorted(keyed, key=lambda pair: pair[0])]
 
@@ -134,14 +145,12 @@ def _measures(finished: pd.DataFrame) -> dict[str, Statistic]:
     return {name: known for name in names if (known := Statistic.of(of_trial[name] for of_trial in of_trials))}
 
 
-def _with_losses(row: Row, dense: Row) -> Row:
+def _with_losses(row: Row, dense: Row, in_percent: bool) -> Row:
     if not (row.validation and row.test and dense.validation and dense.test):
         return row
-    return replace(
-        row,
-        validation_loss=row.validation.relative_to(dense.validation.mean),
-        test_loss=row.test.relative_to(dense.test.mean),
-    )
+    loss = Statistic.relative_to if in_percent else Statistic.above
+    validation_loss = loss(row.validation, dense.validation.mean)
+    return replace(row, validation_loss=validation_loss, test_loss=loss(row.test, dense.test.mean))
 
 
 def _with_best(rows: list[Row]) -> list[Row]:
@@ -150,7 +159,7 @@ def _with_best(rows: list[Row]) -> list[Row]:
     for row in rows:
         rivals = [other for other in rows if (other.unit, other.factor) == (row.unit, row.factor)]
         fair = [other for other in rivals if other.validation and not other.count("diverged")]
-        best.append(row.method != "dense" and len(rivals) > 1 and bool(fair) and row is min(fair, key=_mean_validation))
+        best.append(not row.whole and len(rivals) > 1 and bool(fair) and row is min(fair, key=_mean_validation))
     return [replace(row, best=flag) for row, flag in zip(rows, best, strict=True)]
 
 

@@ -19,11 +19,14 @@ import sys
 import time
 from pathlib import Path
 
+from doping.families import is_doped, methods
 from doping.method import Method
 from tasks.language_model import LanguageModelTask
 
 BASELINE = "nn.LSTM"
-METHODS = [BASELINE, "dense", "pruned", "lmf", "hmd", "kp", "doped_lmf", "doped_hmd", "doped_kp"]
+IN_PLACE = "compress_ "
+"""Before the names of methods by which ``doping.compress_`` compresses a plain ``nn.LSTM``, in place and warm."""
+METHODS = [BASELINE, *methods(), *(IN_PLACE + name for name in methods() if name not in ("dense", "hmd", "doped_hmd"))]
 WORDS, BATCH, STEPS = 10_000, 20, 35
 ROUNDS = 3
 
@@ -34,6 +37,7 @@ def measure(name: str, factor: float, repetitions: int) -> dict[str, list[float]
     from torch import nn
 
     from data.text.batches import TextBatch
+    from doping import compress_
     from doping.matrices import Sparse
     from lightning_modules.language_model import LanguageModel
 
@@ -42,9 +46,13 @@ def measure(name: str, factor: float, repetitions: int) -> dict[str, list[float]
     task = LanguageModelTask.model_validate(
         {"data": {"level": "word"}, "model": {"layers": 2, "hidden": 650, "dropout": 0.5, "uniform_init": 0.05}}
     )
-    model = LanguageModel(task.model, task.training, _method(name, factor), WORDS, task.data.level)
-    if name == BASELINE:
+    method = _method(name.removeprefix(IN_PLACE), factor)
+    in_place = name.startswith(IN_PLACE)
+    model = LanguageModel(task.model, task.training, Method() if in_place else method, WORDS, task.data.level)
+    if name == BASELINE or in_place:
         model.lstm = model.lstm.to_lstm()  # type: ignore[assignment]
+    if in_place:
+        compress_(model, {"lstm": method})
     model.to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     tokens_TB = torch.randint(0, WORDS, (STEPS, BATCH), device=device)
@@ -73,7 +81,7 @@ def measure(name: str, factor: float, repetitions: int) -> dict[str, list[float]
 def _method(name: str, factor: float) -> Method:
     if name in (BASELINE, "dense"):
         return Method()
-    cmr = {"probability": 0.3} if name.startswith("doped") else {}
+    cmr = {"probability": 0.3} if is_doped(name) else {}
     return Method.model_validate({"name": name, "factor": factor, "cmr": cmr})
 
 
@@ -83,15 +91,17 @@ def main() -> None:
     parser.add_argument("--factor", type=float, default=20, help="compression factor (default: %(default)s)")
     parser.add_argument("--repetitions", type=int, default=7, help="steps a process and round (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="also write the table as CSV")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="only these, beside nn.LSTM")
     parser.add_argument("--one", choices=METHODS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(options.one, options.factor, options.repetitions)))
         return
-    seconds: dict[str, list[float]] = {name: [] for name in METHODS}
-    peaks: dict[str, list[float]] = {name: [] for name in METHODS}
+    methods = list(dict.fromkeys([BASELINE, *options.methods]))
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    peaks: dict[str, list[float]] = {name: [] for name in methods}
     for _ in range(ROUNDS):
-        for name in METHODS:
+        for name in methods:
             command = [sys.executable, "-m", "benchmarks.step_time", "--one", name, "--factor", str(options.factor)]
             command += ["--repetitions", str(options.repetitions)]
             measured = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -107,13 +117,13 @@ def main() -> None:
             "peak_mb": round(statistics.median(peaks[name])),
             "memory_ratio": round(statistics.median(peaks[name]) / statistics.median(peaks[BASELINE]), 3),
         }
-        for name in METHODS
+        for name in methods
     ]
-    print(f"{'method':10} {'median ms':>10} {'min–max ms':>16} {'time':>6} {'peak MB':>8} {'memory':>7}")
+    print(f"{'method':19} {'median ms':>10} {'min–max ms':>16} {'time':>6} {'peak MB':>8} {'memory':>7}")
     for row in rows:
         spread = f"{row['fastest_ms']}–{row['slowest_ms']}"
         print(
-            f"{row['method']:10} {row['median_ms']:>10} {spread:>16} {row['time_ratio']:>6.2f} "
+            f"{row['method']:19} {row['median_ms']:>10} {spread:>16} {row['time_ratio']:>6.2f} "
             f"{row['peak_mb']:>8} {row['memory_ratio']:>7.2f}"
         )
     if options.out:

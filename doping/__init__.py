@@ -1,4 +1,68 @@
 """Compressed weights for recurrent networks: structured matrices, sparse ones, their sums, and what runs them fast.
 
-This package is the library. It imports nothing of the rest of the project, and no Lightning.
+    import doping
+    from doping import Method
+
+    doping.compress_(model, {"encoder.rnn": Method(name="doped_kp", factor=20)})
+    annealer = doping.Annealer(model, total_steps=10_000)      # annealer.step() after each optimizer.step()
+
+This package is the library. It imports nothing of the rest of the project, and no Lightning. What is named here is loaded
+when it is first used, so that ``doping.inference`` runs without PyTorch.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from doping.annealing import Annealer
+    from doping.compress import compress_
+    from doping.deployment.deploy import deploy_
+    from doping.deployment.to_onnx import to_onnx
+    from doping.distilling import distillation
+    from doping.errors import CompressionError, UnfinishedError
+    from doping.matrices import BudgetError
+    from doping.merge import merge_
+    from doping.method import Method
+    from doping.reporting import report
+
+_PLACES = {
+    "Annealer": "doping.annealing",
+    "BudgetError": "doping.matrices",
+    "CompressionError": "doping.errors",
+    "Method": "doping.method",
+    "UnfinishedError": "doping.errors",
+    "compress_": "doping.compress",
+    "deploy_": "doping.deployment.deploy",
+    "distillation": "doping.distilling",
+    "merge_": "doping.merge",
+    "report": "doping.reporting",
+    "to_onnx": "doping.deployment.to_onnx",
+}
+
+__all__ = [
+    "Annealer",
+    "BudgetError",
+    "CompressionError",
+    "Method",
+    "UnfinishedError",
+    "compress_",
+    "deploy_",
+    "distillation",
+    "merge_",
+    "report",
+    "to_onnx",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'doping' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

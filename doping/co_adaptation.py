@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from doping.lstm import CompressedLSTM
+from doping.layers import CompressedLayer, compressed_layers
 from doping.matrices import Doped
-from lightning_modules.task import Task
 
 Part = Literal["structured", "sparse"]
 
@@ -69,30 +68,30 @@ def energy(matrix: Doped, x: Tensor) -> Energy:
 
 
 @contextmanager
-def only(task: Task, part: Part) -> Iterator[None]:
-    """Within the context every doped matrix of a task consists of one of its parts, the other one is off."""
-    kept = doped_matrices(task)
-    for lstm, name, matrix in kept:
-        lstm.matrices[name] = matrix.structured if part == "structured" else matrix.sparse
+def only(model: nn.Module, part: Part) -> Iterator[None]:
+    """Within the context every doped matrix of a model consists of one of its parts, the other one is off."""
+    kept = doped_matrices(model)
+    for layer, name, matrix in kept:
+        layer.matrices[name] = matrix.structured if part == "structured" else matrix.sparse
     try:
         yield
     finally:
-        for lstm, name, matrix in kept:
-            lstm.matrices[name] = matrix
+        for layer, name, matrix in kept:
+            layer.matrices[name] = matrix
 
 
-def doped_matrices(task: Task) -> list[tuple[CompressedLSTM, str, Doped]]:
-    """Every doped matrix, the LSTM that it is in, and its name there."""
+def doped_matrices(model: nn.Module) -> list[tuple[CompressedLayer, str, Doped]]:
+    """Every doped matrix, the layer that it is in, and its name there."""
     return [
-        (lstm, name, matrix)
-        for _, lstm in task.lstms()
-        for name, matrix in lstm.matrices.items()
+        (layer, name, matrix)
+        for _, layer in compressed_layers(model)
+        for name, matrix in layer.named_matrices()
         if isinstance(matrix, Doped)
     ]
 
 
-def gradient_norm(task: Task, part: Part) -> float:
+def gradient_norm(model: nn.Module, part: Part) -> float:
     """Euclidean norm of the gradient with respect to all parameters of one part of every doped matrix."""
-    parts = [matrix.structured if part == "structured" else matrix.sparse for _, _, matrix in doped_matrices(task)]
+    parts = [matrix.structured if part == "structured" else matrix.sparse for _, _, matrix in doped_matrices(model)]
     gradients = [p.grad for matrix in parts for p in matrix.parameters() if p.grad is not None]
     return float(torch.nn.utils.get_total_norm(gradients))

@@ -1,7 +1,7 @@
-"""An ``nn.LSTM`` whose weight matrices are compressed.
+"""An ``nn.LSTM`` that is compressed from the start, as the tasks of this project have it.
 
-The weights are composed once a forward pass and handed to PyTorch's fused LSTM. ``torch.nn.utils.parametrize`` and ``prune``
-do not work on ``nn.LSTM``, which keeps flat copies of its weights (pytorch#65688, #33618).
+For a layer of a model of one's own there is :func:`doping.compress_`; here weights are drawn at random, or the nearest to a
+trained LSTM, pruned at once.
 
 Legend: T steps, B batch, H hidden units, I inputs, M = 4·H rows of a weight (the gates input, forget, cell, output stacked).
 """
@@ -14,9 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from doping.matrices import Matrix, Shape, Size, plan_matrix
-from doping.matrices.base import Plan, uniform
+from doping.errors import CompressionError
+from doping.layer_types import weight_names
+from doping.layers import CompressedLayer, compressed_class
+from doping.matrices import BudgetError, Matrix, Plan, Shape, plan_matrix
+from doping.matrices.base import uniform
 from doping.method import Method
+from doping.plain_weights import read, widened
 
 State = tuple[Tensor, Tensor]
 """Hidden and cell state, each (layers · directions, B, H)."""
@@ -24,26 +28,30 @@ State = tuple[Tensor, Tensor]
 
 def weight_shapes(input_size: int, hidden_size: int, num_layers: int = 1, bidirectional: bool = False) -> dict[str, Shape]:
     """Shapes (4·H, inputs) of the weight matrices of an LSTM, by the names that ``nn.LSTM`` gives them, in its order."""
-    directions = 2 if bidirectional else 1
-    shapes = {}
-    for layer in range(num_layers):
-        inputs = input_size if layer == 0 else directions * hidden_size
-        for suffix in ("", "_reverse")[:directions]:
-            shapes[f"weight_ih_l{layer}{suffix}"] = (4 * hidden_size, inputs)
-            shapes[f"weight_hh_l{layer}{suffix}"] = (4 * hidden_size, hidden_size)
-    return shapes
+    return _shapes(nn.LSTM(input_size, hidden_size, num_layers, bidirectional=bidirectional, device="meta"))
 
 
-class CompressedLSTM(nn.Module):
-    """Long short-term memory with compressed weights: arguments, inputs and outputs are those of ``nn.LSTM``.
+def _shapes(lstm: nn.LSTM) -> dict[str, Shape]:
+    weights = {name: lstm.get_parameter(name) for name in weight_names(lstm)}
+    return {name: (weight.shape[0], weight.shape[1]) for name, weight in weights.items()}
 
-    ``method`` says what every weight matrix is, but for those named in ``keep_dense``, such as ``weight_ih_l0`` of an LSTM
-    with few inputs (``proj_size`` of ``nn.LSTM`` is not offered). ``init_range`` replaces the range ± 1 / √H in which
-    ``nn.LSTM`` draws weights and biases; compressed weights get the same variance.
+
+class CompressedLSTM(CompressedLayer, nn.LSTM):
+    """Long short-term memory with compressed weights: an ``nn.LSTM`` in all else.
+
+    Its biases are in ``biases`` and its weights in ``matrices``, by the names of ``nn.LSTM``; they are read by these too.
+
+    Args:
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype: as
+            ``nn.LSTM`` has them.
+        method: what every weight matrix is ...
+        keep_dense: ... but for those of these names, such as ``weight_ih_l0`` of an LSTM with few inputs.
+        init_range: replaces the range ± 1 / √H in which ``nn.LSTM`` draws weights and biases; compressed weights get the
+            same variance.
 
     Raises:
-        ValueError: if there is no weight of a name in ``keep_dense``.
-        BudgetError: if a weight cannot be compressed by the method's factor.
+        ValueError: there is no weight of a name in ``keep_dense``, or ``nn.LSTM`` refuses an argument.
+        BudgetError: a weight cannot be compressed by the method's factor.
 
     """
 
@@ -56,57 +64,65 @@ class CompressedLSTM(nn.Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
         method: Method,
         init_range: float | None = None,
         keep_dense: Collection[str] = (),
     ):
-        super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bias = bias
-        self.batch_first = batch_first
-        self.dropout = dropout
-        self.bidirectional = bidirectional
+        # On the device meta, PyTorch draws no numbers for weights that are thrown away.
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device="meta"
+        )
         self.method = method
-        self.keep_dense = frozenset(keep_dense)
-        bound = init_range or hidden_size**-0.5
-        shapes = weight_shapes(input_size, hidden_size, num_layers, bidirectional)
+        shapes = _shapes(self)
         if unknown := sorted(set(keep_dense) - set(shapes)):
             raise ValueError(f"keep_dense names {', '.join(unknown)}; the weights are {', '.join(shapes)}")
-        self.matrices = nn.ModuleDict()
-        self.biases = nn.ParameterDict()
+        bound = init_range or hidden_size**-0.5
+        plans, matrices, biases = {}, {}, nn.ParameterDict()
+        methods = {name: Method() if name in keep_dense else method for name in shapes}
         for name, shape in shapes.items():
-            self.matrices[name] = self._plan(name, shape).initialized(std=bound / 3**0.5)
-            if bias:
-                self.biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
+            plans[name] = _plan(methods[name], name, shape)
+            matrices[name] = plans[name].initialized(std=bound / 3**0.5)
+            if bias and not name.startswith("weight_hr"):
+                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
+        self._parameters.clear()
+        self.__class__ = compressed_class(type(self), (*shapes, *biases))  # type: ignore[assignment]
+        self.compress(matrices, plans, methods, {})
+        self.biases = biases
+        self.to(device, dtype)
 
     @classmethod
-    def from_lstm(cls, lstm: nn.LSTM, method: Method) -> CompressedLSTM:
-        """The nearest compressed LSTM to a trained one, at the method's factor (biases are copied).
+    def from_lstm(cls, lstm: nn.LSTM, method: Method, keep_dense: Collection[str] = ()) -> CompressedLSTM:
+        """The nearest compressed LSTM to a trained one, at the method's factor: pruned at once, for use without training.
+
+        Weights that PyTorch's pruning, ``weight_norm`` or others make are taken as the tensors that they are.
 
         Raises:
-            ValueError: if the LSTM has projections.
-            BudgetError: if a weight cannot be compressed by the method's factor.
+            ValueError: there is no weight of a name in ``keep_dense``, or a weight cannot be read.
+            BudgetError: a weight cannot be compressed by the method's factor.
 
         """
-        if lstm.proj_size:
-            raise ValueError(f"the LSTM has proj_size={lstm.proj_size}; only LSTMs without projections can be compressed")
-        shape_only = Method(name="dense")
-        compressed = cls(
+        if not isinstance(lstm, nn.LSTM):
+            raise CompressionError(f"{type(lstm).__name__} is no nn.LSTM; compress such a layer with doping.compress_")
+        made = cls(
             lstm.input_size, lstm.hidden_size, lstm.num_layers, lstm.bias, lstm.batch_first, lstm.dropout,
-            lstm.bidirectional, method=shape_only,
+            lstm.bidirectional, lstm.proj_size, method=Method(), keep_dense=keep_dense,
         )  # fmt: skip
-        compressed.method = method
-        for name, dense in compressed._named_matrices():
-            compressed.matrices[name] = plan_matrix(method, dense.shape).fitted(getattr(lstm, name))
-        weight = lstm.get_parameter("weight_ih_l0")
-        compressed.to(weight.device, weight.dtype)
+        weights = {name: read(lstm, name, name) for name in made.matrices}
+        methods = {name: Method() if name in keep_dense else method for name in weights}
+        plans = {name: _plan(methods[name], name, made.plans[name].shape) for name in weights}
+        matrices = {name: plan.fitted(widened(weights[name])).to(weights[name].dtype) for name, plan in plans.items()}
+        made.method = method
+        made.compress(matrices, plans, methods, {})
+        first = next(iter(weights.values()))
+        made.to(first.device, first.dtype)
         with torch.no_grad():
-            for name, bias in compressed.biases.items():
+            for name, bias in made.biases.items():
                 bias.copy_(getattr(lstm, name))
-        return compressed.train(lstm.training)
+        return made.train(lstm.training)
 
     @torch.no_grad()
     def start_from(self, dense: CompressedLSTM) -> None:
@@ -117,156 +133,72 @@ class CompressedLSTM(nn.Module):
 
         """
         self.biases.load_state_dict(dense.biases.state_dict())
-        for name, matrix in self._named_matrices():
-            matrix.load_state_dict(self._plan(name, matrix.shape).started(dense._matrix(name).dense()).state_dict())
-
-    def _plan(self, name: str, shape: Shape) -> Plan:
-        return plan_matrix(Method() if name in self.keep_dense else self.method, shape)
+        for name, matrix in self.named_matrices():
+            matrix.load_state_dict(self.plans[name].started(dense.matrix(name).dense()).state_dict())
 
     @torch.no_grad()
     def to_lstm(self) -> nn.LSTM:
         """A plain ``nn.LSTM`` with the composed weights."""
+        parameters = {name: getattr(self, name).detach() for name in self._composed}
+        first = next(iter(parameters.values()))
         lstm = nn.LSTM(
-            self.input_size, self.hidden_size, self.num_layers, self.bias, self.batch_first, self._dropout_in_force,
-            self.bidirectional,
+            self.input_size, self.hidden_size, self.num_layers, self.bias, self.batch_first, self.dropout,
+            self.bidirectional, self.proj_size, first.device, first.dtype,
         )  # fmt: skip
-        weights = {name: matrix.dense() for name, matrix in self._named_matrices()} | dict(self.biases.items())
-        first = next(iter(weights.values()))
-        lstm.to(first.device, first.dtype).load_state_dict(weights)
+        lstm.load_state_dict(parameters)
         return lstm.train(self.training)
 
-    def size(self) -> Size:
-        """Size of all weight matrices at this moment; biases are not counted."""
-        return sum((matrix.size() for matrix in self.weight_matrices()), Size(0, 0, 0))
+    def composed(self, name: str) -> Tensor:
+        """A weight or a bias by its name in ``nn.LSTM``."""
+        return self.biases[name] if name.startswith("bias") else super().composed(name)
+
+    def _plain_parameter(self, name: str) -> nn.Parameter:
+        return self.biases[name] if name.startswith("bias") else super()._plain_parameter(name)
 
     def weight_matrices(self) -> Iterator[Matrix]:
         """The weight matrices, in the order of ``nn.LSTM``."""
-        return (matrix for _, matrix in self._named_matrices())
+        return (matrix for _, matrix in self.named_matrices())
 
     @torch.no_grad()
-    def matrix_inputs(self, x: Tensor | PackedSequence, state: State | None = None) -> dict[str, Tensor]:
+    def matrix_inputs(self, input: Tensor | PackedSequence, hx: State | None = None) -> dict[str, Tensor]:
         """The vectors that each weight matrix is multiplied with while it reads a batch, by the name of the matrix.
 
-        There is no dropout between layers. For ``x`` and ``state`` as in ``forward``, with a batch, all are
-        (T, B, columns), in the order in which they are read: from the end in the reverse direction. For a packed batch they
-        are (steps of all sequences together, columns).
+        There is no dropout between layers. For arguments as ``nn.LSTM`` takes them, with a batch, all are (T, B, columns),
+        in the order in which they are read: from the end in the reverse direction. For a packed batch they are (steps of all
+        sequences together, columns).
         """
-        if isinstance(x, PackedSequence):
-            x_TBI, lengths_B = pad_packed_sequence(x)
+        if self.proj_size:
+            raise NotImplementedError(f"an LSTM with proj_size={self.proj_size} does not tell what its projection reads")
+        if isinstance(input, PackedSequence):
+            x_TBI, lengths_B = pad_packed_sequence(input)
         else:
-            x_TBI = x.transpose(0, 1) if self.batch_first else x
+            x_TBI = input.transpose(0, 1) if self.batch_first else input
             lengths_B = torch.full((x_TBI.shape[1],), x_TBI.shape[0])
         steps_TB, batch = torch.arange(x_TBI.shape[0])[:, None].expand(x_TBI.shape[:2]), torch.arange(x_TBI.shape[1])
         read_TB = steps_TB < lengths_B
         # The steps of each sequence from its end; what is behind the end stays there, read last, and is left out below.
         backwards_TB = torch.where(read_TB, lengths_B - 1 - steps_TB, steps_TB)
-        flat, inputs = self._compose(), {}
-        first = zip(*(state or self._zeros(x_TBI, x_TBI.shape[1])), strict=True)  # of each layer and direction
+        names, inputs = iter(self._all_weights), {}
+        zeros = x_TBI.new_zeros(self.get_expected_hidden_size(x_TBI.transpose(0, 1) if self.batch_first else x_TBI, None))
+        first = zip(*(hx or (zeros, zeros)), strict=True)  # of each layer and direction
         for layer in range(self.num_layers):
             outputs = []
             for suffix in ("", "_reverse") if self.bidirectional else ("",):
                 read_TBI = x_TBI[backwards_TB, batch] if suffix else x_TBI
-                weights, flat = flat[: 4 if self.bias else 2], flat[4 if self.bias else 2 :]
                 h_1BH, c_1BH = (part[None] for part in next(first))
+                weights = [getattr(self, name) for name in next(names)]
                 h_TBH, *_ = torch.lstm(read_TBI, (h_1BH, c_1BH), weights, self.bias, 1, 0.0, False, False, False)
                 inputs[f"weight_ih_l{layer}{suffix}"] = read_TBI
                 inputs[f"weight_hh_l{layer}{suffix}"] = torch.cat([h_1BH, h_TBH[:-1]])
                 outputs.append(h_TBH[backwards_TB, batch] if suffix else h_TBH)
             x_TBI = torch.cat(outputs, dim=-1)
-        if isinstance(x, PackedSequence):
+        if isinstance(input, PackedSequence):
             return {name: vectors_TBN[read_TB] for name, vectors_TBN in inputs.items()}
         return inputs
 
-    def forward(self, x: Tensor | PackedSequence, state: State | None = None) -> tuple[Tensor | PackedSequence, State]:
-        """Run over a batch of sequences.
 
-        Args:
-            x: (T, B, I), (B, T, I) if ``batch_first``, (T, I) without a batch, or a packed batch.
-            state: hidden and cell state to start with, (layers · directions, B, H) or without a batch
-                (layers · directions, H); zeros by default.
-
-        Returns:
-            The outputs of the last layer, in the form of the input, and the last state.
-
-        Raises:
-            ValueError: if the input or the state has the wrong number of dimensions or features.
-
-        """
-        if isinstance(x, PackedSequence):
-            return self._forward_packed(x, state)
-        if x.dim() not in (2, 3):
-            raise ValueError(f"the input has {x.dim()} dimensions; expected 3, or 2 without a batch")
-        if x.dim() == 2:
-            batch_dim = 0 if self.batch_first else 1
-            if state is not None:
-                state = (state[0].unsqueeze(1), state[1].unsqueeze(1))
-            output, (h, c) = self._run(x.unsqueeze(batch_dim), state)
-            return output.squeeze(batch_dim), (h.squeeze(1), c.squeeze(1))
-        return self._run(x, state)
-
-    def _run(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        self._check_features(x)
-        batch = x.shape[0 if self.batch_first else 1]
-        state = self._zeros(x, batch) if state is None else state
-        self._check_state_shape(state, batch)
-        output, h, c = torch.lstm(
-            x, state, self._compose(), self.bias, self.num_layers, self._dropout_in_force, self.training,
-            self.bidirectional, self.batch_first,
-        )  # fmt: skip
-        return output, (h, c)
-
-    def _forward_packed(self, x: PackedSequence, state: State | None) -> tuple[PackedSequence, State]:
-        self._check_features(x.data)
-        batch = int(x.batch_sizes[0])
-        if state is None:
-            state = self._zeros(x.data, batch)
-        elif x.sorted_indices is not None:
-            state = (state[0].index_select(1, x.sorted_indices), state[1].index_select(1, x.sorted_indices))
-        self._check_state_shape(state, batch)
-        output, h, c = torch.lstm(
-            x.data, x.batch_sizes, state, self._compose(), self.bias, self.num_layers, self._dropout_in_force,
-            self.training, self.bidirectional,
-        )  # fmt: skip
-        if x.unsorted_indices is not None:
-            h, c = h.index_select(1, x.unsorted_indices), c.index_select(1, x.unsorted_indices)
-        return PackedSequence(output, x.batch_sizes, x.sorted_indices, x.unsorted_indices), (h, c)
-
-    def _compose(self) -> list[Tensor]:
-        """The weights and biases of this pass in the order of ``nn.LSTM``; noise is drawn here, once."""
-        flat: list[Tensor] = []
-        names = list(self.matrices)
-        for first, second in zip(names[::2], names[1::2], strict=True):
-            flat += [self._matrix(first).sample(), self._matrix(second).sample()]
-            if self.bias:
-                flat += [self.biases[first.replace("weight", "bias")], self.biases[second.replace("weight", "bias")]]
-        return flat
-
-    @property
-    def _dropout_in_force(self) -> float:
-        return self.dropout if self.num_layers > 1 else 0.0
-
-    def _zeros(self, x: Tensor, batch: int) -> State:
-        zeros = x.new_zeros(self.num_layers * (2 if self.bidirectional else 1), batch, self.hidden_size)
-        return zeros, zeros
-
-    def _check_features(self, x: Tensor) -> None:
-        if x.shape[-1] != self.input_size:
-            raise ValueError(f"the input has {x.shape[-1]} features; expected input_size={self.input_size}")
-
-    def _check_state_shape(self, state: State, batch: int) -> None:
-        expected = (self.num_layers * (2 if self.bidirectional else 1), batch, self.hidden_size)
-        for part in state:
-            if part.shape != expected:
-                raise ValueError(f"the state has shape {tuple(part.shape)}; expected {expected}")
-
-    def _matrix(self, name: str) -> Matrix:
-        matrix = self.matrices[name]
-        assert isinstance(matrix, Matrix)
-        return matrix
-
-    def _named_matrices(self) -> Iterator[tuple[str, Matrix]]:
-        return ((name, self._matrix(name)) for name in list(self.matrices))
-
-    def extra_repr(self) -> str:
-        """Sizes, for ``print(model)``."""
-        return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, method={self.method.label}"
+def _plan(method: Method, name: str, shape: Shape) -> Plan:
+    try:
+        return plan_matrix(method, shape)
+    except BudgetError as error:
+        raise BudgetError(f"{error}; or leave it dense: keep_dense=[{name!r}]", error.nearest) from None

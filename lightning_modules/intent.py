@@ -55,7 +55,6 @@ class IntentClassifier(Task):
     """Tells the label of a text; its metric is the error rate in per cent."""
 
     metric = "error_rate"
-    distills = True
 
     def __init__(
         self,
@@ -71,9 +70,14 @@ class IntentClassifier(Task):
         super().__init__(training)
         self.unknown = unknown
         self.word_dropout = model.word_dropout
-        self.embedding = nn.Embedding(vocabulary_size, model.hidden)
+        self.embedding = nn.Embedding(vocabulary_size, model.embedding or model.hidden)
         self.lstm = CompressedLSTM(
-            model.hidden, model.hidden, model.layers, dropout=model.dropout, bidirectional=True, method=method
+            self.embedding.embedding_dim,
+            model.hidden,
+            model.layers,
+            dropout=model.dropout if model.layers > 1 else 0.0,
+            bidirectional=True,
+            method=method,
         )
         self.attention = nn.Linear(2 * model.hidden, 1, bias=False)
         self.softmax = nn.Linear(2 * model.hidden, classes)

@@ -44,8 +44,6 @@ class TextBatch(Protocol):
 class LanguageModel(Task):
     """Predicts the next token; its metric is perplexity, or bits a character."""
 
-    distills = True
-
     def __init__(
         self,
         model: Model,
@@ -57,12 +55,12 @@ class LanguageModel(Task):
         super().__init__(training)
         self.characters = level == "character"
         self.metric = "bits_per_character" if self.characters else "perplexity"
-        self.embedding = nn.Embedding(vocabulary_size, model.hidden)
+        self.embedding = nn.Embedding(vocabulary_size, model.embedding or model.hidden)
         self.lstm = CompressedLSTM(
-            model.hidden,
+            self.embedding.embedding_dim,
             model.hidden,
             model.layers,
-            dropout=model.dropout,
+            dropout=model.dropout if model.layers > 1 else 0.0,
             method=method,
             init_range=model.uniform_init,
         )

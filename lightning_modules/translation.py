@@ -107,7 +107,6 @@ class Translator(Task):
     """Translates sentences; its metric is the perplexity of a subword of the target, given those before it."""
 
     metric = "perplexity"
-    distills = True
 
     def __init__(
         self,
@@ -128,7 +127,7 @@ class Translator(Task):
             model.embedding,
             model.hidden // 2,
             model.layers,
-            dropout=model.dropout,
+            dropout=model.dropout if model.layers > 1 else 0.0,
             bidirectional=True,
             method=dense if model.compressed == "decoder" else method,
         )
@@ -136,7 +135,7 @@ class Translator(Task):
             model.embedding,
             model.hidden,
             model.layers,
-            dropout=model.dropout,
+            dropout=model.dropout if model.layers > 1 else 0.0,
             method=dense if model.compressed == "encoder" else method,
         )
         self.attention = GlobalAttention(model.hidden, model.embedding, model.attention)

@@ -114,7 +114,7 @@ def _limits(section: Section, panels: Sequence[Panel]) -> tuple[float, float]:
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     section, decimals = panel.section, labels.metric_decimals(panel.section.metric)
-    title = f"{section.title}, {labels.factor(panel.factor)} fewer {panel.unit}"
+    title = f"{section.title}, {labels.asked_of(panel.factor, panel.unit, ' fewer ')}"
     axes.set_title(title, loc="left", weight="bold", pad=TITLE_PAD)
     if panel.column == 0:
         axes.set_ylabel(f"{labels.metric_name(section.metric)}, validation")

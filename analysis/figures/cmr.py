@@ -14,6 +14,7 @@ from analysis.figures import drawing
 from analysis.figures.drawing import End, Look
 from analysis.results import Results
 from analysis.section import Row, Section
+from doping.families import is_doped
 
 LEFT, PANEL, BELOW, ABOVE = 0.55, 2.2, 0.42, 0.3
 """Inches: margin with the axis, width of a panel, the room below and above it."""
@@ -58,7 +59,7 @@ def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
         for index, (section, (unit, factor), found) in enumerate(panels):
             bottom = height - (index + 1) * (panel + BELOW + ABOVE) + BELOW
             axes = figure.add_axes((LEFT / width, bottom / height, PANEL / width, panel / height))
-            axes.set_title(f"{section.title}, {labels.factor(factor)} fewer {unit}", loc="left", weight="bold")
+            axes.set_title(f"{section.title}, {labels.asked_of(factor, unit, ' fewer ')}", loc="left", weight="bold")
             _panel(axes, section, found)
         return drawing.save(figure, stem)
 
@@ -67,7 +68,7 @@ def lines(section: Section) -> dict[tuple[str, float], list[Line]]:
     """The lines at each (unit, factor) of a section where at least one has FEWEST probabilities."""
     cells: dict[tuple[str, float], dict[str, list[Row]]] = {}
     for row in section.rows:
-        if row.method.startswith("doped_") and row.validation:
+        if is_doped(row.method) and row.validation:
             cells.setdefault((row.unit, row.factor), {}).setdefault(row.method, []).append(row)
     result = {}
     for cell, by_method in cells.items():

@@ -87,9 +87,9 @@ class End(NamedTuple):
 
 
 def looks(rows: Sequence[Row]) -> dict[Key, Look]:
-    """The look of each line of a study, dense excepted, in the order of the tables."""
+    """The look of each line of a study, the task's own dense model excepted, in the order of the tables."""
     result: dict[Key, Look] = {}
-    ordered = sorted((row for row in rows if row.method != "dense"), key=lambda r: labels.method_rank(r.method, r.cmr))
+    ordered = sorted((row for row in rows if not row.whole), key=lambda r: labels.method_rank(r.method, r.cmr))
     for row in ordered:
         if row.key not in result:
             earlier = sum(other.method == row.method for other in result)

@@ -20,6 +20,7 @@ from analysis.section import Row, Section
 SIZES = {
     "values": "LSTM weights: remaining values",
     "bytes": "LSTM weights: bytes, indices included",
+    "deployed_bytes": "LSTM as deployed: bytes, scales and biases too",
     "latency_us": "Latency: microseconds a time step",
 }
 RATIOS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100)
@@ -61,7 +62,8 @@ def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
 
 def _sizes(section: Section) -> list[str]:
     """The panels; last, where the labels are, one that has all lines: some may lack a latency."""
-    sizes = [size for size in SIZES if size != "latency_us" or section.measured(size)]
+    kept = {"deployed_bytes"} if section.narrow else {"values", "bytes"}
+    sizes = [size for size in SIZES if size in kept or (size == "latency_us" and section.measured(size))]
     return sorted(sizes, key=lambda size: sum(math.isfinite(row.sizes[size]) for row in section.rows))
 
 
@@ -87,7 +89,13 @@ def _panel(axes: Axes, section: Section, size: str) -> list[End]:
     measured = {key: [row for row in rows if math.isfinite(row.sizes[size])] for key, rows in section.lines().items()}
     lines = {key: rows for key, rows in measured.items() if rows}
     shown = [row for rows in lines.values() for row in rows]
-    _size_axis(axes, size, [row.sizes[size] for row in shown], dense.sizes[size], sorted({row.factor for row in shown}))
+    _size_axis(
+        axes,
+        size,
+        [row.sizes[size] for row in shown],
+        dense.sizes[size],
+        sorted({row.factor for row in shown if row.unit != "size"}),
+    )
     axes.axhline(dense.test.mean, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
     ends = [End(axes.get_xlim()[1], dense.test.mean, drawing.DENSE, "Dense")]
     looks = drawing.looks(section.rows)
@@ -125,7 +133,7 @@ def _size_axis(axes: Axes, size: str, sizes: Sequence[float], dense: float, fact
         return
     least, most = dense / high / margin, dense / low * margin
     # Factors are of values: where no point has few enough indices to reach one of them in bytes, round numbers are shown.
-    of_study = size != "latency_us" and any(least <= factor <= most for factor in factors)
+    of_study = size not in ("latency_us", "deployed_bytes") and any(least <= factor <= most for factor in factors)
     top = axes.secondary_xaxis("top", functions=(lambda x: dense / np.maximum(x, 1e-9),) * 2)
     top.xaxis.set_major_locator(FixedLocator(_apart(factors if of_study else RATIOS, least, most)))
     top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.factor(value)))

@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis import checkpoint, labels
+from analysis import checkpoint
 from analysis.checkpoint import GATES, WeightMatrix
 from analysis.figures import drawing
 from analysis.results import Results
@@ -38,7 +38,7 @@ class Trained:
     @property
     def label(self) -> str:
         """Name for readers, with the factor."""
-        return f"{self.row.label}, {labels.factor(self.row.factor)}"
+        return f"{self.row.label}, {self.row.asked}"
 
 
 def draw_patterns(sections: Sequence[Section], results: Results, stem: Path) -> list[Path]:

@@ -81,7 +81,7 @@ def seeds(section: Section) -> list[float]:
 
 def at(row: Row) -> str:
     """The factor of a row as readers choose it, e.g. ``20× values``."""
-    return f"{labels.factor(row.factor)} {row.unit}"
+    return labels.asked_of(row.factor, row.unit, " ")
 
 
 def quality(metric: str) -> str:

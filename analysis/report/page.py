@@ -162,10 +162,9 @@ def _trial_lines(rows: pd.DataFrame, lines: dict[str, str]) -> list[TrialLine]:
     result = []
     for trial in rows.to_dict("records"):
         decimals = labels.metric_decimals(trial["metric"])
-        unit = "" if trial["cf_unit"] == "values" else f" of {trial['cf_unit']}"
         cells: list[tuple[str, float | None]] = [
             (lines[trial["trial_id"]], None),
-            (labels.factor(trial["cf_requested"]) + unit, None),
+            (labels.asked(trial["cf_requested"], trial["cf_unit"]), None),
             (f"{trial['seed']:.0f}", None),
             (trial["status"], None),
             _cell(trial["validation"], partial(labels.fixed, decimals=decimals)),

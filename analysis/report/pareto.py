@@ -64,5 +64,5 @@ def pareto(section: Section) -> Chart:
 
 def _spoken(section: Section) -> str:
     decimals = labels.metric_decimals(section.metric)
-    said = [f"{row.label} at {labels.factor(row.factor)} {row.test.mean:.{decimals}f}" for row in section.rows if row.test]
+    said = [f"{row.label} at {row.asked} {row.test.mean:.{decimals}f}" for row in section.rows if row.test]
     return "Means: " + ", ".join(said) + "."

@@ -10,6 +10,7 @@ from analysis.stats import equal_quality, significance
 from analysis.stats.equal_quality import EqualQuality
 from analysis.stats.significance import Difference
 from analysis.tables import content
+from doping.families import is_doped
 
 CLOSE = 10.0
 """Percent: a model within so much of dense counts as close to it."""
@@ -33,17 +34,25 @@ def facts(section: Section) -> list[Fact]:
     on_test = f"{spread}{labels.metric_name(section.metric).lower()} on test{_seeds(section.dense)}"
     result = [Fact("Dense", labels.fixed(dense.mean, decimals), on_test)]
     result += [
-        Fact(f"Best at {_factor(row)}", f"{labels.signed(row.test_loss.mean, 1)} %", f"{row.label}{_seeds(row)}")
+        Fact(f"Best at {_factor(row)}", _mean_loss(section, row), f"{row.label}{_seeds(row)}")
         for row in section.rows
         if row.best and row.test_loss
     ]
-    close = [row for row in section.rows if row.method != "dense" and row.test_loss and row.test_loss.mean <= CLOSE]
-    if close:
+    compressed = [row for row in section.rows if row.method != "dense"]
+    close = [row for row in compressed if row.test_loss and row.test_loss.mean <= CLOSE]
+    if close and section.losses_in_percent:
         smallest = min(close, key=lambda row: row.sizes["bytes"])
         assert smallest.test_loss
         detail = f"{smallest.label}, {labels.achieved(smallest.sizes['cf_bytes'])} fewer bytes than Dense"
         result.append(Fact(f"Smallest within {CLOSE:g} % of Dense", labels.scaled(smallest.sizes["bytes"], "B"), detail))
     return result
+
+
+def _mean_loss(section: Section, row: Row) -> str:
+    assert row.test_loss
+    if section.losses_in_percent:
+        return f"{labels.signed(row.test_loss.mean, 1)} %"
+    return labels.signed(row.test_loss.mean, labels.metric_decimals(section.metric))
 
 
 def sentences(section: Section) -> list[str]:
@@ -64,9 +73,10 @@ def _order(section: Section, best: Row, decimals: int, differences: dict[int, si
     assert best.test_loss
     rivals = [row for row in section.rows if (row.unit, row.factor) == (best.unit, best.factor) and row is not best]
     finished = [row for row in rivals if row.validation and row.test]
+    percent = " %" if section.losses_in_percent else ""
     start = (
         f"At {_factor(best)} {best.label} is ahead: {content.text(best.test, decimals)} on test, "
-        f"{content.text(best.test_loss, 1, sign=True)} % against Dense{_seeds(best)}."
+        f"{content.loss_text(best, section, sign=True)}{percent} against Dense{_seeds(best)}."
     )
     if not finished:
         return start
@@ -104,7 +114,7 @@ def _dropout(section: Section, decimals: int, differences: dict[int, significanc
             proof = "one seed" if difference.p is None else "significant" if difference.significant else "not significant"
             setting = f"; {row.variant}" if row.variant else ""
             change = labels.signed(difference.statistic.mean, decimals)
-            changes.append(f"{change} at {labels.factor(row.factor)} ({proof}{setting})")
+            changes.append(f"{change} at {row.asked} ({proof}{setting})")
         result.append(f"Row dropout changes the test of {labels.method_name(method, False)} by {', '.join(changes)}.")
     return result
 
@@ -115,7 +125,7 @@ def _at_equal_quality(section: Section) -> list[str]:
         size: {known.row.key: known for known in equal_quality.compare(section, size) if known.baseline == "pruned"}
         for size in ("values", "bytes")
     }
-    doped = [known for key, known in found["values"].items() if key.method.startswith("doped_")]
+    doped = [known for key, known in found["values"].items() if is_doped(key.method)]
     if not doped:
         return []
     best = max(doped, key=lambda known: known.mean)
@@ -132,7 +142,7 @@ def _times(known: EqualQuality) -> str:
 
 
 def _factor(row: Row) -> str:
-    return f"{labels.factor(row.factor)} fewer {row.unit}"
+    return labels.asked_of(row.factor, row.unit, " fewer ")
 
 
 def _seeds(row: Row) -> str:

@@ -68,7 +68,7 @@ def _difference(of_row: Differences, kind: str, decimals: int) -> str:
 
 
 def _asked(row: Row) -> str:
-    return labels.factor(row.factor) + ("" if row.unit == "values" else f" of {row.unit}")
+    return row.asked
 
 
 def compared_sizes(section: Section) -> dict[str, str]:
@@ -113,7 +113,7 @@ def paper_table(section: Section) -> Table | None:
         for row in ours:
             # Several settings of a method stand beside the same published number.
             cf = f"{labels.achieved(row.sizes['cf_values'])}" if row.n else MISSING
-            loss = text(row.test_loss, 1)
+            loss = text(row.test_loss, 1) if section.losses_in_percent else MISSING
             lines.append(Line([row.label, *start[1:], cf, loss, str(row.n), number.source]))
     return Table(header, lines, left=(0, 6))
 

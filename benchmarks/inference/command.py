@@ -9,6 +9,7 @@ import argparse
 import csv
 import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -18,20 +19,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from doping.method import MethodName
+from doping.command_line import Parser, answer, arguments_or
+from doping.command_line import path as a_path
+from doping.errors import UserError
+from doping.families import has_sparse_part, methods
 
 BATCHES = (1, 16)
 STEPS = {"generating": 1, "scoring": 35}
 SECONDS_PER_TIMING = 0.003
 SECONDS_PER_STRETCH = 0.0001
-METHODS: tuple[MethodName, ...] = ("pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd")
+METHODS = [name for name in methods() if name != "dense"]
 PATTERNS = ("unstructured", "gates", "rows")
 Row = dict[str, Any]
 
 
-def main() -> None:
-    """Measure what the folder does not have yet, print, draw."""
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what the folder does not have yet, print, draw; returns the exit code."""
+    return answer(lambda: _command(arguments_or(arguments)))
+
+
+def _command(arguments: Sequence[str]) -> None:
+    options = _options(arguments)
     if options.one:
         print(
             json.dumps(
@@ -43,7 +51,10 @@ def main() -> None:
         return
     from doping.machine import commit, cores, hardware, versions
 
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {options.out}: {error.strerror}; give another with --out") from error
     path = options.out / ("inference_benchmark_int8.csv" if options.int8 else "inference_benchmark.csv")
     settings = [f"--hidden {' '.join(map(str, options.hidden))}", f"--factors {' '.join(f'{f:g}' for f in options.factors)}"]
     settings += [f"--rounds {options.rounds}", *["--quick"] * options.quick, *["--int8"] * options.int8]
@@ -90,26 +101,27 @@ def _known(path: Path, command: str) -> list[Row]:
         rows: list[Row] = list(csv.DictReader(file))
     for row in rows:
         if row["command"] != command:
-            sys.exit(f"{path} has rows of another benchmark ({row['command']}); give another folder with --out")
+            raise UserError(f"{path} has rows of another benchmark ({row['command']}); give another folder with --out")
         row |= {name: int(row[name]) for name in ("hidden", "batch", "threads")}
         row |= {name: float(row[name]) for name in ("factor", "median_us", "speedup", "speedup_over_fastest")}
     return rows
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Time of a compressed LSTM layer against the fastest dense engine, on this processor."
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="benchmarks.inference",
+        description="Time of a compressed LSTM layer against the fastest dense engine, on this processor.",
     )
     parser.add_argument("--hidden", type=int, nargs="+", default=[200, 650, 1500], help="widths (default: %(default)s)")
     parser.add_argument("--factors", type=float, nargs="+", default=[5, 10, 20, 25, 40], help="compression factors")
     parser.add_argument("--rounds", type=int, default=7, help="timings of each engine (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="only doped_kp, pruned and kp, batch 1")
     parser.add_argument("--int8", action="store_true", help="only dense engines and int8 arithmetic, one thread, batch 1")
-    parser.add_argument("--out", type=Path, default=Path("runs/inference_benchmark"), help="folder (default: %(default)s)")
+    parser.add_argument("--out", type=a_path, default=Path("runs/inference_benchmark"), help="folder (default: %(default)s)")
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if min(*options.hidden, options.rounds) < 1 or min(options.factors) < 1:
-        parser.error("widths, rounds and factors must be at least 1")
+    options = parser.parse_args(arguments)
+    if not all(1 <= number < math.inf for number in (*options.hidden, options.rounds, *options.factors)):
+        raise UserError("--hidden, --factors and --rounds are numbers from 1 on; --help says more")
     return options
 
 
@@ -131,7 +143,7 @@ def _in_process(hidden: int, cell: Cell, options: argparse.Namespace) -> list[Ro
     command += ["--quick"] * options.quick + ["--int8"] * options.int8
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f"the benchmark of {hidden} hidden units failed (exit code {done.returncode}); see above")
+        raise UserError(f"the benchmark of {hidden} hidden units failed (exit code {done.returncode}); see above")
     rows: list[Row] = json.loads(done.stdout.splitlines()[-1])
     return rows
 
@@ -196,7 +208,7 @@ def _float32_engines(
 ) -> Iterator[Timed]:
     """In float32 arithmetic, values narrow or not."""
     from benchmarks.inference.engines import compressed, dense_engines
-    from doping.inference.kernels.layout import stored_bytes
+    from doping.inference.families.layout import stored_bytes
 
     threads, _, mode = cell
     for name, run in dense_engines(weight_MN, bias_M, x_TBH, threads).items():
@@ -211,7 +223,7 @@ def _int8_engines(
 ) -> Iterator[Timed]:
     """In int8 arithmetic, which runs on one thread, and the dense engines of others with narrow values."""
     from benchmarks.inference import int8_engines
-    from doping.inference.kernels.int8.layout import stored_bytes
+    from doping.inference.families.int8_layout import stored_bytes
 
     threads, batch, mode = cell
     for (name, values), run in int8_engines.dense_engines(weight_MN, bias_M, x_TBH, threads).items():
@@ -235,7 +247,7 @@ def _matrices(weight_MN: Any, factors: list[float], quick: bool) -> Iterator[tup
 
     yield "dense", "", "int8", 1.0, narrowed(Dense(weight_MN))
     for name in ("kp", "pruned", "doped_kp") if quick else METHODS:
-        sparse = name == "pruned" or name.startswith("doped")
+        sparse = has_sparse_part(name)
         for pattern, factor in itertools.product(PATTERNS if sparse else PATTERNS[:1], factors):
             try:
                 matrix = random_matrix(name, factor, pattern, weight_MN.shape, seed=len(pattern))

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from doping.inference.families.sparse import ROWS_OF_BLOCK
 from doping.inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Pattern, Sparse, Sum, Tiles
-from doping.inference.kernels.sparse import ROWS_OF_BLOCK
 from doping.matrices import plan_matrix
 from doping.matrices.base import Plan
 from doping.matrices.doped import DopedPlan
@@ -38,6 +38,8 @@ def random_matrix(name: MethodName, factor: float, pattern: Pattern, shape: tupl
     """
     generator = np.random.default_rng(seed)
     options: dict[str, Any] = {} if pattern == "unstructured" else {"pattern": pattern}
+    if name.endswith("hmd"):
+        options["free_rows"] = "stacked"  # as files and kernels have them
     plan = plan_matrix(Method(name=name, factor=factor, **options), shape)
     return _matrix(plan, pattern, generator)
 

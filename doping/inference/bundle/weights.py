@@ -12,14 +12,13 @@ import numpy.typing as npt
 from doping.errors import InferenceError
 from doping.inference.bundle.description import Lstm
 from doping.inference.bundle.file import Bundle, Tensors
-from doping.inference.bundle.matrix_parts import MatrixParts, SparseParts, StructuredParts
-from doping.inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum, Tiles
+from doping.inference.families import class_of
+from doping.inference.families.base import StructuredMatrix
+from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
+from doping.inference.kernels import Dense, Matrix, Sparse, Sum, Tiles
 
 LARGEST_SCALE = np.finfo(np.float32).max / 128
 """Of a row of narrow values: one beyond that has values that are no float32."""
-
-FAMILIES: dict[str, type[Structured]] = {"dense": Dense, "low_rank": LowRank, "hybrid": Hybrid, "kronecker": Kronecker}
-"""The class of each ``kind``; its fields are the tensors that the description demands."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def matrix(lstm: Lstm, tensors: Tensors, name: str) -> Matrix:
     """
     within = f"lstm.{name}."
     own = {key.removeprefix(within): tensor for key, tensor in tensors.items() if key.startswith(within)}
-    return _matrix(lstm.matrices[name], lstm.shapes()[name], own)
+    return matrix_of(lstm.matrices[name], own, lstm.shapes()[name])
 
 
 def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
@@ -88,7 +87,8 @@ def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
         )
 
 
-def _matrix(parts: MatrixParts, shape: tuple[int, int], tensors: Tensors) -> Matrix:
+def matrix_of(parts: MatrixParts, tensors: Tensors, shape: tuple[int, int]) -> Matrix:
+    """The matrix of these parts and tensors. Raises ``ValueError`` if the indices of a sparse one are not those of one."""
     structured = _structured(parts.structured, tensors) if parts.structured else None
     if not parts.sparse:
         assert structured
@@ -110,9 +110,9 @@ def _sparse(parts: SparseParts, shape: tuple[int, int], arrays: dict[str, npt.ND
     return sparse
 
 
-def _structured(parts: StructuredParts, tensors: Tensors) -> Structured:
+def _structured(parts: StructuredParts, tensors: Tensors) -> StructuredMatrix:
     names = (name for name in tensors if not name.startswith("sparse."))
-    return FAMILIES[parts.kind](**{name: tensors[name] for name in names})
+    return class_of(parts.kind)(**{name: tensors[name] for name in names})
 
 
 def _check_canonical(sparse: Sparse) -> None:

@@ -18,14 +18,18 @@ Legend: M rows, N columns, R rank or terms, I J rows and columns of a left Krone
 B batch, H hidden units (M = 4 H).
 """
 
+from doping.inference.families.base import StructuredMatrix
+from doping.inference.families.dense import Dense
+from doping.inference.families.hybrid import Hybrid
+from doping.inference.families.kronecker import Kronecker
+from doping.inference.families.low_rank import LowRank
+from doping.inference.families.matrix import Matrix, Sum, narrowed, widened
+from doping.inference.families.sparse import PATTERNS, Pattern, Sparse
+from doping.inference.families.tiles import Tiles
 from doping.inference.kernels.build import KernelError
 from doping.inference.kernels.layer import Engine, Layer, multiply
-from doping.inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum, widened
-from doping.inference.kernels.narrow import narrowed
-from doping.inference.kernels.sparse import PATTERNS, Pattern, Sparse
-from doping.inference.kernels.tiles import Tiles
 
 __all__ = [
     "PATTERNS", "Dense", "Engine", "Hybrid", "KernelError", "Kronecker", "Layer", "LowRank", "Matrix", "Pattern", "Sparse",
-    "Structured", "Sum", "Tiles", "multiply", "narrowed", "widened",
+    "StructuredMatrix", "Sum", "Tiles", "multiply", "narrowed", "widened",
 ]  # fmt: skip

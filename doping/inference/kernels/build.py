@@ -19,8 +19,13 @@ from typing import NamedTuple
 
 import platformdirs
 
-SOURCE = Path(__file__).with_name("doped_lstm.c")
-HEADER = Path(__file__).with_name("doped_lstm.h")
+from doping.errors import UserError
+
+FOLDER = Path(__file__).parent
+HEADER = FOLDER / "doped_lstm.h"
+NAMES = FOLDER / "names.h"
+SOURCES = tuple(sorted(FOLDER.glob("float32/*.c")))
+HEADERS = (HEADER, NAMES, *sorted(FOLDER.glob("float32/*.h")))
 
 COMMON_FLAGS = ("-std=c99", "-O3", "-ffp-contract=fast", "-fPIC", "-shared")
 CHOICES = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
@@ -38,10 +43,10 @@ class Library(NamedTuple):
     """Further flags to try, the best first."""
 
 
-FLOAT32 = Library("doped_lstm", (SOURCE,), (HEADER,), COMMON_FLAGS, CHOICES)
+FLOAT32 = Library("doped_lstm", SOURCES, HEADERS, COMMON_FLAGS, CHOICES)
 
 
-class KernelError(RuntimeError):
+class KernelError(UserError, RuntimeError):
     """The kernels cannot be compiled here; the message says why."""
 
 

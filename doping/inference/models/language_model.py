@@ -18,7 +18,7 @@ from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells, rows, table
 from doping.inference.kernels import Dense
 from doping.inference.kernels.int8 import Int8Layer, Int8Model, Int8Steps, narrow
-from doping.inference.models.lstm import Arithmetic, Floats, Lstm, State
+from doping.inference.models.lstm import Arithmetic, Floats, FromBundle, Lstm, State
 from doping.vocabulary import END_OF_LINE, Vocabulary, tokenize
 
 CHUNK = 256
@@ -49,7 +49,7 @@ class Score:
         return math.exp(self.nats) if self.nats < 700 else math.inf
 
 
-class LanguageModel:
+class LanguageModel(FromBundle):
     """Embedding, LSTM, softmax; as it was trained, dropout off.
 
     Attributes:
@@ -62,7 +62,7 @@ class LanguageModel:
     def __init__(self, bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> None:
         described = bundle.description.model
         assert isinstance(described, description.LanguageModel)
-        self.bundle = bundle
+        super().__init__(bundle, threads, arithmetic)
         self.vocabulary = Vocabulary(described.level, described.tokens)
         self.lstm = Lstm(bundle, threads, arithmetic)
         self._embedding = table(bundle.tensors, "embedding")
@@ -78,12 +78,15 @@ class LanguageModel:
         assert isinstance(softmax, Dense)
         return Int8Model(Int8Steps(layers), embedding, softmax, self._bias_V)
 
-    def forward(self, tokens_TB: npt.ArrayLike, state: State | None = None) -> tuple[Floats, State]:
+    def forward(
+        self, tokens_TB: npt.ArrayLike, state: State | None = None, lengths_B: npt.ArrayLike | None = None
+    ) -> tuple[Floats, State]:
         """Logits of the next token after each one.
 
         Args:
             tokens_TB: ids of the tokens to read, (T, B).
             state: the state before them, each part (layers, B, H); zeros by default. It is not changed.
+            lengths_B: tokens of each sequence where they differ, (B,), from 1 to T; behind them the logits mean nothing.
 
         Returns:
             Logits (T, B, V), and the state after the last token.
@@ -92,7 +95,7 @@ class LanguageModel:
             InferenceError: if an array has another shape, or an id is not in the vocabulary.
 
         """
-        outputs_TBH, state = self.lstm.forward(self._embedded(tokens_TB), state)
+        outputs_TBH, state = self.lstm.forward(self._embedded(tokens_TB), state, lengths_B)
         return outputs_TBH @ self._softmax_VH.T + self._bias_V, state
 
     def score(self, text: str) -> Score:

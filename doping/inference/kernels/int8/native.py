@@ -15,12 +15,12 @@ import cffi
 import numpy as np
 import numpy.typing as npt
 
+from doping.inference.families.int8_layout import Fields, fields, in_gate_order
+from doping.inference.families.matrix import Matrix, Sum, narrowed
+from doping.inference.families.narrow import Bits
+from doping.inference.families.sparse import Array
 from doping.inference.kernels.build import KernelError, Library, library
-from doping.inference.kernels.int8.layout import Fields, fields, in_gate_order
-from doping.inference.kernels.matrices import Matrix, Sum
-from doping.inference.kernels.narrow import Bits, narrowed
 from doping.inference.kernels.native import aligned
-from doping.inference.kernels.sparse import Array
 
 FOLDER = Path(__file__).parent
 HEADER = FOLDER / "int8.h"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from doping.inference.families.dense import Dense
+from doping.inference.families.sparse import Array
 from doping.inference.kernels.int8.native import Int8Layer, Int8Matrix, instructions, kernels, workspace
-from doping.inference.kernels.matrices import Dense
 from doping.inference.kernels.native import aligned
-from doping.inference.kernels.sparse import Array
 
 TokenIds = npt.NDArray[np.int64]
 

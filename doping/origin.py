@@ -1,0 +1,49 @@
+"""Whether what was computed from the tensors of modules is still what they give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Origin:
+    """All tensors of a module and of those in it, as they are when this is made.
+
+    In-place operations are seen by the versions of the tensors, replaced tensors by their identity, moved ones by their
+    place. What is written through ``tensor.data`` PyTorch does not count, and it is not seen here.
+    """
+
+    def __init__(self, module: nn.Module):
+        # Everything is held, so that nothing new gets the identity of something old.
+        self._entries: list[tuple[dict[str, Any], str, Any]] = []
+        self._states: list[tuple[Tensor, int, int]] = []
+        self._lasting = True
+        for part in module.modules():
+            self._entries += [(part._modules, name, inner) for name, inner in part._modules.items()]
+            for tensors in (part._parameters, part._buffers):
+                for name, tensor in tensors.items():
+                    self._entries.append((tensors, name, tensor))
+                    if tensor is not None:
+                        self._note(tensor)
+        self._autocast = _autocast()
+
+    def _note(self, tensor: Tensor) -> None:
+        try:
+            self._states.append((tensor, tensor._version, tensor.data_ptr()))
+        except RuntimeError:  # tensors of inference mode have no version, those of function transforms no place
+            self._lasting = False
+
+    def holds(self) -> bool:
+        """Whether nothing has changed since, and types of numbers are chosen as then."""
+        return (
+            self._lasting
+            and self._autocast == _autocast()
+            and all(holder.get(name) is thing for holder, name, thing in self._entries)
+            and all(t._version == version and t.data_ptr() == place for t, version, place in self._states)
+        )
+
+
+def _autocast() -> tuple[Any, ...]:
+    return torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
