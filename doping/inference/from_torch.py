@@ -173,8 +173,8 @@ def _check_finished(lstm: CompressedLSTM) -> None:
             if sparse.nonzeros() > sparse.planned_nonzeros:
                 raise InferenceError(
                     f"{name} has {sparse.nonzeros():,} nonzeros, {sparse.planned_nonzeros:,} are planned: its pruning is "
-                    "not over. Anneal to the end of the schedule, and take a checkpoint from after it; or prune now, at a cost "
-                    "in quality, with doping.Annealer(model, total_steps=1).finish_(at_once=True)"
+                    "not over. Anneal to the end of the schedule, and take a checkpoint from after it; or prune now, at a "
+                    "cost in quality, with doping.Annealer(model, total_steps=1).finish_(at_once=True)"
                 )
 
 
