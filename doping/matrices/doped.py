@@ -28,13 +28,27 @@ class Doped(Matrix):
     sets it. It is no part of the state.
     """
 
+    _p: Tensor
+
     def __init__(self, structured: Matrix, sparse: Sparse, cmr: RowDropout):
         super().__init__()
         self.shape = structured.shape
         self.structured = structured
         self.sparse = sparse
         self.cmr = cmr
+        # Compiled code takes p from a tensor: a number would be compiled anew at each of its values.
+        self.register_buffer("_p", torch.tensor(0.0), persistent=False)
         self.cmr_probability = cmr.probability
+
+    @property
+    def cmr_probability(self) -> float:
+        """The p in force."""
+        return self._cmr_probability
+
+    @cmr_probability.setter
+    def cmr_probability(self, p: float) -> None:
+        self._cmr_probability = p
+        self._p.fill_(p)
 
     def dense(self) -> Tensor:
         """M + S, (m, n)."""
@@ -42,8 +56,10 @@ class Doped(Matrix):
 
     def sample(self) -> Tensor:
         """diag(b₁) M + diag(b₂) S with fresh b in training mode, M + S in evaluation mode; (m, n)."""
-        p = self.cmr_probability
-        if not self.training or p == 0:
+        if not self.training or self.cmr.probability == 0:
+            return self.dense()
+        p = self._p if torch.compiler.is_compiling() else self.cmr_probability
+        if isinstance(p, float) and p == 0:
             return self.dense()
         structured, sparse = self.structured.dense(), self.sparse.dense()
         if self.cmr.on == "both":
@@ -63,8 +79,10 @@ class Doped(Matrix):
         return self.structured.size() + self.sparse.size()
 
 
-def _kept_rows(matrix_MN: Tensor, p: float) -> Tensor:
+def _kept_rows(matrix_MN: Tensor, p: float | Tensor) -> Tensor:
     """A column (m, 1) of zeros with probability p and of 1 / (1 − p) otherwise."""
+    if isinstance(p, Tensor):
+        return (torch.rand_like(matrix_MN[:, :1]) >= p) / (1 - p)
     return torch.empty_like(matrix_MN[:, :1]).bernoulli_(1 - p).div_(1 - p)
 
 
