@@ -22,7 +22,7 @@ def summarize(results: Results) -> list[Section]:
     """The sections of ``results``, by study and task in order of appearance; of the final trials alone.
 
     Tasks with the same label but other data or another model are sections of their own. Raises ``AnalysisError`` where
-    a section has several metrics or no finished dense trial, or where all trials are tuning.
+    a section has several metrics or no finished trial, or where all trials are tuning.
     """
     rows = results.final.copy()
     if rows.empty:
@@ -73,9 +73,9 @@ def _section(trials: pd.DataFrame, setting: str) -> Section:
     rows = _rows(trials)
     dense = [row for row in rows if row.method == "dense" and row.validation]
     dense = [row for row in dense if row.whole] or dense
-    if not dense:
-        raise AnalysisError(f"{where} has no finished dense trial to compare with: run dense in the same study")
-    reference = min(dense, key=_mean_validation)
+    if not any(row.n for row in rows):
+        raise AnalysisError(f"{where} has no finished trial: {_statuses(trials)}; see log.txt in the folders of its trials")
+    reference = min(dense, key=_mean_validation, default=None)
     section = Section(
         first["study"],
         first["task"],
@@ -85,8 +85,14 @@ def _section(trials: pd.DataFrame, setting: str) -> Section:
         _with_best(rows),
         reference,
     )
+    if reference is None:
+        return section
     rows = [_with_losses(row, reference, section.losses_in_percent) for row in section.rows]
     return replace(section, rows=rows, dense=_with_losses(reference, reference, section.losses_in_percent))
+
+
+def _statuses(trials: pd.DataFrame) -> str:
+    return ", ".join(f"{count} {status}" for status, count in trials["status"].value_counts().sort_index().items())
 
 
 def _rows(trials: pd.DataFrame) -> list[Row]:

@@ -18,8 +18,9 @@ from markupsafe import Markup
 
 from analysis import labels
 from analysis.figures.gallery import KINDS
-from analysis.report import chart, charts, rerun, words
+from analysis.report import chart, charts, rerun, take, words
 from analysis.report.chart import Chart
+from analysis.report.take import Take
 from analysis.report.words import Fact
 from analysis.results import Results
 from analysis.section import Section
@@ -51,6 +52,7 @@ class Part:
 
     number: int
     heading: str
+    takes: list[Take]
     facts: list[Fact]
     sentences: list[str]
     charts: list[Chart]
@@ -126,6 +128,7 @@ def _part(number: int, section: Section, results: Results) -> Part:
     return Part(
         number,
         content.heading(section),
+        take.takes(section),
         words.facts(section),
         words.sentences(section),
         charts.charts(section, results),
