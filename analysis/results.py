@@ -38,6 +38,8 @@ OPTIONAL_CURVES = (
     *("validation_without_sparse", "validation_without_structured", "gradient_structured", "gradient_sparse"),
 )
 STAGES = ("tuning", "final")
+MARK = "@"
+"""Between the id of a trial and the name of its folder, where two folders hold other results of the same trial."""
 MODEL, LAYERS, WEIGHTS = "model_bytes", "deployed_bytes", "bytes"
 """Columns of sizes in bytes: all weights of the model as deployed, the LSTM's layers, their matrices and indices alone."""
 

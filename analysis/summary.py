@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis import labels, variants
+from analysis import folders, labels, variants
 from analysis.results import SIZE_COLUMNS, AnalysisError
 from analysis.section import DEPLOYED, Row, Section
 from analysis.stats.statistic import Statistic
@@ -27,8 +27,8 @@ def summarize(results: Results) -> list[Section]:
     rows = results.final.copy()
     if rows.empty:
         raise AnalysisError(f"{results.folder} holds {len(results.tuning)} trials, all of them tuning: no final one yet")
-    budgets = results.tuning.groupby(["study", "cell"]).size().to_dict()
-    rows["tuning"] = [budgets.get(cell, 0) for cell in zip(rows["study"], rows["cell"], strict=True)]
+    budgets = results.tuning.groupby(["study", "folder", "cell"]).size().to_dict()
+    rows["tuning"] = [budgets.get(cell, 0) for cell in zip(rows["study"], rows["folder"], rows["cell"], strict=True)]
     tuned = _tuned(results.tuning)
     flats = [
         {path: value for path, value in _flat(text).items() if path not in tuned.get(study, ())}
@@ -111,6 +111,12 @@ def _rows(trials: pd.DataFrame) -> list[Row]:
             ", ".join(filter(None, (variant, more if clash else "")))
             for variant, more, clash in zip(of_method["variant"], telling, clashes, strict=True)
         ]
+        # The same settings in two folders were trained with other code, or elsewhere: not seeds of one setting.
+        if (of_method.groupby(["cf_unit", "cf_requested", "variant"])["folder"].nunique() > 1).any():
+            of_method["variant"] = [
+                ", ".join(filter(None, (variant, f"in {folders.name(folder)}")))
+                for variant, folder in zip(of_method["variant"], of_method["folder"], strict=True)
+            ]
         for _, group in of_method.groupby(["cf_unit", "cf_requested", "variant"]):
             row = _row(group)
             order = (

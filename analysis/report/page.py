@@ -17,7 +17,7 @@ import vl_convert
 from markupsafe import Markup
 
 from analysis import labels
-from analysis.figures.gallery import KINDS
+from analysis.figures.gallery import KINDS, STILL
 from analysis.report import chart, charts, rerun, take, words
 from analysis.report.chart import Chart
 from analysis.report.take import Take
@@ -27,8 +27,6 @@ from analysis.section import Section
 from analysis.tables import comparisons, content
 from analysis.tables.content import Table
 
-STILL = ("equal_quality", "parts", "patterns", "gates")
-"""The kinds of figures that the page shows as they are on paper; of the others it has its own, to explore."""
 TRIAL_HEADER = (
     *(("Method", True), ("CF asked", False), ("Seed", False), ("Status", True), ("Validation", False), ("Test", False)),
     *(("Values", False), ("Bytes", False), ("Time", False)),

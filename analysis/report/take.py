@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis import labels
-from analysis.results import LAYERS, MODEL, WEIGHTS
+from analysis import checkpoint, labels
+from analysis.results import LAYERS, MARK, MODEL, WEIGHTS
 from analysis.section import Row, Section
 from doping.families import methods
 from doping.inference.exportable import not_exportable
@@ -153,7 +153,8 @@ def _export(known: Candidate) -> tuple[str, str]:
     here = [trial for trial in of_row if _has_model(trial)]
     trial = (here or of_row)[0]
     values = " --values int8" if known.precision else ""
-    command = f"python -m sweeps.export --from {_folder(trial)}/trials/{trial['trial_id']} --out model.lstm{values}"
+    source = f"{_folder(trial)}/trials/{trial['trial_id'].partition(MARK)[0]}"
+    command = f"python -m sweeps.export --from {source} --out model.lstm{values}"
     if here:
         return command, ""
     return (
@@ -175,7 +176,7 @@ def _missing_models(section: Section) -> str:
 
 
 def _has_model(trial: dict[Any, Any]) -> bool:
-    return (Path(trial["folder"]) / "trials" / trial["trial_id"] / "model.ckpt").is_file()
+    return checkpoint.path_of(Path(trial["folder"]), trial["trial_id"]).is_file()
 
 
 def _folder(trial: dict[Any, Any]) -> str:

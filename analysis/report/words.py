@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis import labels
+from analysis import folders, labels
 from analysis.section import Row, Section
 from analysis.stats import equal_quality, significance
 from analysis.stats.equal_quality import EqualQuality
@@ -67,6 +67,7 @@ def sentences(section: Section) -> list[str]:
     differences = dict(zip((id(row) for row in section.rows), significance.compare(section), strict=True))
     for best in (row for row in section.rows if row.best):
         result.append(_order(section, best, decimals, differences))
+    result += filter(None, [folders.differences(section.trials)])
     result += _dropout(section, decimals, differences)
     result += _at_equal_quality(section)
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from analysis import labels
+from analysis import folders, labels
 from analysis.labels import MISSING
 from analysis.paper import published_for
 from analysis.section import Row, Section
@@ -118,6 +118,7 @@ def notes(section: Section) -> list[str]:
         f"Validation and test: {metric} (lower is better), mean ± half of the 95 % confidence interval (Student's t) over n "
         f"seeds; a single seed has no interval. {_loss_note(section)}. Bold: "
         "lowest mean validation of those asked for the same compression factor (CF), without a diverged seed.",
+        *filter(None, [folders.differences(section.trials)]),
         tuning_note(section),
         "Sizes count the weight matrices of the LSTM at the end of training; bytes include indices, 1 kB = 1000 B; "
         "multiply–adds are for one time step."
