@@ -92,6 +92,7 @@ def _tables(results: Results, sections: list[Section], out: Path) -> list[str]:
 
 
 def _figures_and_reports(results: Results, sections: list[Section], out: Path, only: Sequence[str]) -> list[str]:
+    from analysis.figures.fewer import fewer
     from analysis.figures.gallery import KINDS, STILL
 
     if "report" in only:
@@ -100,10 +101,12 @@ def _figures_and_reports(results: Results, sections: list[Section], out: Path, o
     messages = []
     for study, of_study, suffix in _studies(sections):
         drawn: dict[str, list[Path]] = {}
+        # The lines of cmr are few, and each is made of many settings.
+        few = [fewer(section) for section in of_study]
         for kind in KINDS:
             if "figures" not in only and kind.name not in STILL:
                 continue
-            drawn[kind.name] = kind.draw(of_study, results, out / f"{kind.name}{suffix}")
+            drawn[kind.name] = kind.draw(of_study if kind.name == "cmr" else few, results, out / f"{kind.name}{suffix}")
             if not drawn[kind.name]:
                 messages.append(f"no {kind.name} figure for {study}: {kind.needs}")
         files = [path for paths in drawn.values() for path in paths]

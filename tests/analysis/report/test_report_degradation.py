@@ -32,8 +32,8 @@ def test_a_hump_and_who_carries(tmp_path: Path):
     (text,) = said(tmp_path, trial("doped_kp", 20, validation=2.65), course(2.8, 2.6, 2.7, 2.75, **watched))
     assert text == (
         "Doped KP at 20×: its validation falls to 2.600 at a sparsity of 50.0 % and then rises by 0.150 until 95.0 %: "
-        "values of S go on which M has leaned. It ends with 2.650, 0.050 above that lowest point: that is what pruning cost. "
-        "S x carries 90.0 % of the energy at the end of the annealing; on the monitored batch validation is 5.000 with S "
+        "values of S go on which M has leaned. It ends with 2.650, 0.050 above that lowest point: that is what pruning cost."
+        " S x carries 90.0 % of the energy at the end of the annealing; on the monitored batch validation is 5.000 with S "
         "switched off and 3.000 with M off, so S does more of the work."
     )
 
