@@ -38,6 +38,10 @@ OPTIONAL_CURVES = (
     *("validation_without_sparse", "validation_without_structured", "gradient_structured", "gradient_sparse"),
 )
 STAGES = ("tuning", "final")
+MARK = "@"
+"""Between the id of a trial and the name of its folder, where two folders hold other results of the same trial."""
+MODEL, LAYERS, WEIGHTS = "model_bytes", "deployed_bytes", "bytes"
+"""Columns of sizes in bytes: all weights of the model as deployed, the LSTM's layers, their matrices and indices alone."""
 
 
 class AnalysisError(UserError):
@@ -74,6 +78,7 @@ def load(folder: Path, study: str | None = None) -> Results:
         raise AnalysisError(f"no folder {folder}: run a study first, or give its folder of results with --results")
     rows = _read(folder / "results.csv", TEXT_COLUMNS, NUMBER_COLUMNS, OPTIONAL_TEXT, OPTIONAL_NUMBERS)
     rows["stage"] = rows["stage"].replace("", "final")
+    rows["folder"] = str(folder)
     curves = _read(folder / "curves.csv", ("trial_id",), CURVE_COLUMNS, (), OPTIONAL_CURVES)
     if rows.empty:
         raise AnalysisError(f"{folder / 'results.csv'} has no rows: no trial has finished yet")

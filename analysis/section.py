@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -119,8 +119,14 @@ class Section:
     metric: str
     rows: list[Row]
     """In the order of the tables, dense first."""
-    dense: Row
-    """The row that losses refer to: the task's own dense model, of several that with the lowest mean validation."""
+    dense: Row | None
+    """The row that losses refer to: the task's own dense model, of several that with the lowest mean validation. None
+    where none has finished: then nothing has a loss."""
+
+    def dense_mean(self, split: Literal["validation", "test"]) -> float | None:
+        """Mean of ``dense`` on a split."""
+        statistic = getattr(self.dense, split, None)
+        return statistic.mean if statistic else None
 
     @property
     def losses_in_percent(self) -> bool:

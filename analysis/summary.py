@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis import labels, variants
+from analysis import folders, labels, variants
 from analysis.results import SIZE_COLUMNS, AnalysisError
 from analysis.section import DEPLOYED, Row, Section
 from analysis.stats.statistic import Statistic
@@ -22,13 +22,13 @@ def summarize(results: Results) -> list[Section]:
     """The sections of ``results``, by study and task in order of appearance; of the final trials alone.
 
     Tasks with the same label but other data or another model are sections of their own. Raises ``AnalysisError`` where
-    a section has several metrics or no finished dense trial, or where all trials are tuning.
+    a section has several metrics or no finished trial, or where all trials are tuning.
     """
     rows = results.final.copy()
     if rows.empty:
         raise AnalysisError(f"{results.folder} holds {len(results.tuning)} trials, all of them tuning: no final one yet")
-    budgets = results.tuning.groupby(["study", "cell"]).size().to_dict()
-    rows["tuning"] = [budgets.get(cell, 0) for cell in zip(rows["study"], rows["cell"], strict=True)]
+    budgets = results.tuning.groupby(["study", "folder", "cell"]).size().to_dict()
+    rows["tuning"] = [budgets.get(cell, 0) for cell in zip(rows["study"], rows["folder"], rows["cell"], strict=True)]
     tuned = _tuned(results.tuning)
     flats = [
         {path: value for path, value in _flat(text).items() if path not in tuned.get(study, ())}
@@ -73,9 +73,9 @@ def _section(trials: pd.DataFrame, setting: str) -> Section:
     rows = _rows(trials)
     dense = [row for row in rows if row.method == "dense" and row.validation]
     dense = [row for row in dense if row.whole] or dense
-    if not dense:
-        raise AnalysisError(f"{where} has no finished dense trial to compare with: run dense in the same study")
-    reference = min(dense, key=_mean_validation)
+    if not any(row.n for row in rows):
+        raise AnalysisError(f"{where} has no finished trial: {_statuses(trials)}; see log.txt in the folders of its trials")
+    reference = min(dense, key=_mean_validation, default=None)
     section = Section(
         first["study"],
         first["task"],
@@ -85,8 +85,14 @@ def _section(trials: pd.DataFrame, setting: str) -> Section:
         _with_best(rows),
         reference,
     )
+    if reference is None:
+        return section
     rows = [_with_losses(row, reference, section.losses_in_percent) for row in section.rows]
     return replace(section, rows=rows, dense=_with_losses(reference, reference, section.losses_in_percent))
+
+
+def _statuses(trials: pd.DataFrame) -> str:
+    return ", ".join(f"{count} {status}" for status, count in trials["status"].value_counts().sort_index().items())
 
 
 def _rows(trials: pd.DataFrame) -> list[Row]:
@@ -105,6 +111,12 @@ def _rows(trials: pd.DataFrame) -> list[Row]:
             ", ".join(filter(None, (variant, more if clash else "")))
             for variant, more, clash in zip(of_method["variant"], telling, clashes, strict=True)
         ]
+        # The same settings in two folders were trained with other code, or elsewhere: not seeds of one setting.
+        if (of_method.groupby(["cf_unit", "cf_requested", "variant"])["folder"].nunique() > 1).any():
+            of_method["variant"] = [
+                ", ".join(filter(None, (variant, f"in {folders.name(folder)}")))
+                for variant, folder in zip(of_method["variant"], of_method["folder"], strict=True)
+            ]
         for _, group in of_method.groupby(["cf_unit", "cf_requested", "variant"]):
             row = _row(group)
             order = (

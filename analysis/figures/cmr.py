@@ -93,19 +93,15 @@ def _lines(method: str, rows: Sequence[Row]) -> list[Line]:
 
 
 def _panel(axes: Axes, section: Section, found: Sequence[Line]) -> None:
-    assert section.dense.validation
-    dense = section.dense.validation.mean
+    dense = section.dense_mean("validation")
     values = [float(value) for line in found for row in line.rows for value in row.finished["validation"]]
-    low, high = min(dense, *values), drawing.upper_limit(values, dense)
-    margin = 0.06 * (high - low) or 0.06 * abs(high)
-    axes.set_ylim(low - margin, high + margin)
+    axes.set_ylim(*drawing.limits(values, values, dense))
     probabilities = sorted({row.probability for line in found for row in line.rows})
     axes.set_xlim(-0.03 * probabilities[-1], 1.03 * probabilities[-1])
     axes.set_xticks(probabilities)
     axes.set_xlabel("Probability p of co-matrix row dropout")
     axes.set_ylabel(f"{labels.metric_name(section.metric)}, validation")
-    axes.axhline(dense, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
-    ends = [End(axes.get_xlim()[1], dense, drawing.DENSE, "Dense")]
+    ends = drawing.dense_line(axes, dense)
     for index, line in enumerate(found):
         look = drawing.look_of(
             line.method, hollow=False, earlier=sum(other.method == line.method for other in found[:index])

@@ -114,6 +114,22 @@ def upper_limit(values: Sequence[float], floor: float) -> float:
     return max(near) if near and far > floor else max(values)
 
 
+def limits(lows: Sequence[float], highs: Sequence[float], dense: float | None) -> tuple[float, float]:
+    """Both ends of an axis of a quality, with a margin, see ``upper_limit``; ``dense``: its mean, where there is one."""
+    low = min(lows) if dense is None else min(dense, *lows)
+    high = upper_limit(highs, low if dense is None else dense)
+    margin = 0.06 * (high - low) or 0.06 * abs(high)
+    return low - margin, high + margin
+
+
+def dense_line(axes: Axes, dense: float | None) -> list[End]:
+    """Draw the line of Dense, where there is one; returns its end."""
+    if dense is None:
+        return []
+    axes.axhline(dense, linewidth=0.8, zorder=1, **DENSE.stroke())
+    return [End(axes.get_xlim()[1], dense, DENSE, "Dense")]
+
+
 def spread(positions: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
     """Centres of things of these ``sizes``, so that none overlap, in the same order and as little moved as can be.
 

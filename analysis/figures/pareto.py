@@ -68,14 +68,11 @@ def _sizes(section: Section) -> list[str]:
 
 
 def _limit(axes: Axes, section: Section) -> None:
-    dense = section.dense.test
-    assert dense
     shown = [row for rows in section.lines().values() for row in rows]
-    tops = [float(row.finished["test"].max()) for row in shown or [section.dense]]
-    low = min(dense.mean, *(float(row.finished["test"].min()) for row in [*shown, section.dense]))
-    high = drawing.upper_limit(tops, dense.mean)
-    margin = 0.06 * (high - low) or 0.06 * abs(high)
-    axes.set_ylim(low - margin, high + margin)
+    dense = [section.dense] if section.dense else []
+    tops = [float(row.finished["test"].max()) for row in shown or dense]
+    bottoms = [float(row.finished["test"].min()) for row in [*shown, *dense]]
+    axes.set_ylim(*drawing.limits(bottoms, tops, section.dense_mean("test")))
 
 
 def _labels(section: Section) -> list[str]:
@@ -83,8 +80,6 @@ def _labels(section: Section) -> list[str]:
 
 
 def _panel(axes: Axes, section: Section, size: str) -> list[End]:
-    dense = section.dense
-    assert dense.test
     # A method may lack a latency at some of its factors, or at all.
     measured = {key: [row for row in rows if math.isfinite(row.sizes[size])] for key, rows in section.lines().items()}
     lines = {key: rows for key, rows in measured.items() if rows}
@@ -93,11 +88,10 @@ def _panel(axes: Axes, section: Section, size: str) -> list[End]:
         axes,
         size,
         [row.sizes[size] for row in shown],
-        dense.sizes[size],
+        section.dense.sizes[size] if section.dense else math.nan,
         sorted({row.factor for row in shown if row.unit != "size"}),
     )
-    axes.axhline(dense.test.mean, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
-    ends = [End(axes.get_xlim()[1], dense.test.mean, drawing.DENSE, "Dense")]
+    ends = drawing.dense_line(axes, section.dense_mean("test"))
     looks = drawing.looks(section.rows)
     for key, of_key in lines.items():
         rows = sorted(of_key, key=lambda row: -row.sizes[size])

@@ -17,17 +17,16 @@ import vl_convert
 from markupsafe import Markup
 
 from analysis import labels
-from analysis.figures.gallery import KINDS
-from analysis.report import chart, charts, rerun, words
+from analysis.figures.gallery import KINDS, STILL
+from analysis.report import chart, charts, rerun, take, words
 from analysis.report.chart import Chart
+from analysis.report.take import Take
 from analysis.report.words import Fact
 from analysis.results import Results
 from analysis.section import Section
 from analysis.tables import comparisons, content
 from analysis.tables.content import Table
 
-STILL = ("equal_quality", "parts", "patterns", "gates")
-"""The kinds of figures that the page shows as they are on paper; of the others it has its own, to explore."""
 TRIAL_HEADER = (
     *(("Method", True), ("CF asked", False), ("Seed", False), ("Status", True), ("Validation", False), ("Test", False)),
     *(("Values", False), ("Bytes", False), ("Time", False)),
@@ -51,6 +50,7 @@ class Part:
 
     number: int
     heading: str
+    takes: list[Take]
     facts: list[Fact]
     sentences: list[str]
     charts: list[Chart]
@@ -126,6 +126,7 @@ def _part(number: int, section: Section, results: Results) -> Part:
     return Part(
         number,
         content.heading(section),
+        take.takes(section),
         words.facts(section),
         words.sentences(section),
         charts.charts(section, results),

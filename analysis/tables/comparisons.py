@@ -121,10 +121,11 @@ def paper_table(section: Section) -> Table | None:
 def _paper_dense(section: Section, entry: PublishedTask) -> Line:
     published = " / ".join(f"{entry.dense[split]:g}" for split in ("validation", "test"))
     decimals = labels.metric_decimals(section.metric)
-    ours = " / ".join(text(statistic, decimals) for statistic in (section.dense.validation, section.dense.test))
+    dense = section.dense
+    ours = " / ".join(text(statistic, decimals) for statistic in (dense.validation, dense.test)) if dense else MISSING
     metric = labels.metric_name(section.metric).lower()
     name = f"Dense: {metric}, validation / test"
-    return Line([name, "1×", published, "1×", ours, str(section.dense.n), entry.dense["source"]])
+    return Line([name, "1×", published, "1×", ours, str(dense.n if dense else 0), entry.dense["source"]])
 
 
 def significance_note(section: Section) -> str:

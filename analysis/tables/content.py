@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from analysis import labels
+from analysis import folders, labels
 from analysis.labels import MISSING
 from analysis.paper import published_for
 from analysis.section import Row, Section
@@ -54,7 +54,8 @@ def main_table(section: Section) -> Table:
     deployed = [name for name in DEPLOYED if section.measured(name)]
     header = [
         f"CF asked, of {unit}" if unit else "CF asked",
-        *("Method", "Validation", "Test", "Loss, %" if section.losses_in_percent else "Loss"),
+        *("Method", "Validation", "Test"),
+        *(["Loss, %" if section.losses_in_percent else "Loss"] if section.dense else []),
         *(labels.metric_name(name) for name in section.measures),
         *("n", "Tuning trials"),
         *("CF of values", "CF of bytes", "Values", "Bytes", "Multiply–adds"),
@@ -68,12 +69,16 @@ def main_table(section: Section) -> Table:
         cells = [asked, *_cells(row, section), *(_deployed(row, name) for name in deployed)]
         lines.append(Line(cells, row.best, previous not in (None, group)))
         previous = group
-    return Table(header, lines, left=(1,), emphasis=(1, 2, 3, 4))
+    return Table(header, lines, left=(1,), emphasis=(1, 2, 3, *([4] if section.dense else [])))
 
 
 def _cells(row: Row, section: Section) -> list[str]:
     decimals = labels.metric_decimals(section.metric)
-    quality = [text(row.validation, decimals), text(row.test, decimals), loss_text(row, section)]
+    quality = [
+        text(row.validation, decimals),
+        text(row.test, decimals),
+        *([loss_text(row, section)] if section.dense else []),
+    ]
     quality += [text(row.measures.get(name), labels.metric_decimals(name)) for name in section.measures]
     seeds = f"{row.n} of {len(row.trials)}" if row.n < len(row.trials) else str(row.n)
     start = [row.label, *quality, seeds, str(row.tuning)]
@@ -111,9 +116,9 @@ def notes(section: Section) -> list[str]:
     metric = labels.metric_name(section.metric).lower()
     result = [
         f"Validation and test: {metric} (lower is better), mean ± half of the 95 % confidence interval (Student's t) over n "
-        f"seeds; a single seed has no interval. Loss: test against the mean of {section.dense.label}"
-        f"{', in percent' if section.losses_in_percent else ', the difference: the metric can be zero or negative'}. Bold: "
+        f"seeds; a single seed has no interval. {_loss_note(section)}. Bold: "
         "lowest mean validation of those asked for the same compression factor (CF), without a diverged seed.",
+        *filter(None, [folders.differences(section.trials)]),
         tuning_note(section),
         "Sizes count the weight matrices of the LSTM at the end of training; bytes include indices, 1 kB = 1000 B; "
         "multiply–adds are for one time step."
@@ -131,6 +136,13 @@ def notes(section: Section) -> list[str]:
         counts = ", ".join(f"{count} {status}" for status, count in _status_counts(section) if status != "finished")
         result.append(f"Not in the means ({counts}): " + "; ".join(_left_out(section)) + ".")
     return result
+
+
+def _loss_note(section: Section) -> str:
+    if section.dense is None:
+        return "Loss: none, as no dense trial of this task has finished; run dense in the same study"
+    percent = ", in percent" if section.losses_in_percent else ", the difference: the metric can be zero or negative"
+    return f"Loss: test against the mean of {section.dense.label}{percent}"
 
 
 def tuning_note(section: Section) -> str:

@@ -44,12 +44,11 @@ def render_equal_quality(sections: list[Section]) -> str:
     """The whole of ``equal_quality.csv``: the points of the figure, a line for each."""
     lines = []
     for section in sections:
-        assert section.dense.test
-        dense = section.dense.test.mean
+        dense = section.dense_mean("test")
         for size in comparisons.compared_sizes(section):
             for known in equal_quality.compare(section, size):
                 for quality, ratio in zip(known.qualities, known.ratios, strict=True):
-                    loss = 100 * (quality / dense - 1) if section.losses_in_percent else None
+                    loss = 100 * (quality / dense - 1) if dense and section.losses_in_percent else None
                     numbers = {"test": quality, "loss_percent": loss, "times_smaller": ratio}
                     of_point = {name: _number(value) for name, value in numbers.items()}
                     lines.append(_setting(section, known.row) | {"baseline": known.baseline, "size": size} | of_point)

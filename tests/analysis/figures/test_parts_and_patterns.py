@@ -72,7 +72,7 @@ def test_patterns_and_gates_are_drawn_of_the_models_that_are_there(tmp_path: Pat
         if row["method"] != "dense" and row["seed"] == 2:
             saved(checkpoint.path_of(tmp_path, row["trial_id"]), Method(name=row["method"], factor=4))
     section, results = read(tmp_path, rows)
-    trained = patterns._trained(section, results, highest=True)
+    trained = patterns._trained(section, highest=True)
     assert [one.label for one in trained] == ["Pruned, 4×", "Doped KP + CMR, 4×"]
     assert len(patterns.draw_patterns([section], results, tmp_path / "patterns")) == 2
     assert len(patterns.draw_gates([section], results, tmp_path / "gates")) == 2

@@ -169,7 +169,7 @@ def test_each_published_number_has_a_source_and_one_factor():
         for number in entry.methods:
             assert number.source
             assert (number.factor is None) != (number.at_least is None)
-            assert number.method in labels.METHODS
+            assert number.method in labels.methods()
 
 
 def test_other_qualities_have_a_column_each(tmp_path: Path):
