@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from typing import Any
 
 import yaml
