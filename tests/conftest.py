@@ -33,6 +33,7 @@ SLOW = (
     "sweeps/results",
     "sweeps/running",
     "sweeps/worker",
+    "test_bad_inputs.py",
     "test_readers_that_leave.py",
 )
 """Files and folders whose tests train, compile, or start processes: more than some four seconds of processor time each."""

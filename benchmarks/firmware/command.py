@@ -64,6 +64,8 @@ def _command(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", metavar="CSV", type=Path, default=ROWS, help="rows to write (default: %(default)s)")
     parser.add_argument("--page", metavar="MD", type=Path, default=PAGE, help="page with the table (default: %(default)s)")
     options: argparse.Namespace = parser.parse_args(arguments)
+    if min(options.units) < 1:
+        raise InferenceError(f"--units {min(options.units)} was given, expected whole numbers from 1 on")
     if lacking := image.missing():
         raise InferenceError(
             f"{' and '.join(lacking)} not found; install a cross compiler for Cortex-M and qemu (on Debian: apt-get install "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from typing import Any
 
 import yaml
@@ -68,7 +67,7 @@ def parse(text: str, source: str) -> Any:
     except RecursionError as error:
         raise UserError(f"{source}: it is nested too deeply, or an alias contains itself") from error
     except Exception as error:  # what a tag such as !!bool makes of a text that is none
-        raise UserError(f"{source}: not YAML: {reprlib.repr(str(error))}") from error
+        raise UserError(f"{source}: a tag (!!…) and the text behind it do not fit; leave tags out") from error
 
 
 def _values(node: yaml.Node, known: dict[int, int]) -> int:
