@@ -35,7 +35,8 @@ def join(parts: Sequence[Results]) -> Results:
     if len(set(names)) < len(names):
         raise AnalysisError(f"folders of results are told apart by their names, and these are {', '.join(names)}")
     known: dict[str, tuple[str, ...]] = {}
-    rows, curves = [], []
+    rows: list[pd.DataFrame] = []
+    curves: list[pd.DataFrame] = []
     for own, part in zip(names, parts, strict=True):
         results = {
             trial["trial_id"]: tuple(str(trial[column]) for column in ("status", "validation", "test", "seconds"))

@@ -9,6 +9,8 @@ TESTS = Path(__file__).parent
 SLOW = (
     "analysis/report/test_report_browser.py",
     "analysis/report/test_report_page.py",
+    "analysis/figures/test_fewer_lines.py",
+    "analysis/test_compared_folders.py",
     "analysis/test_make_tables_command.py",
     "benchmarks",
     "doping/inference/test_bundles.py",
@@ -25,6 +27,7 @@ SLOW = (
     "sweeps/commands/test_export_and_run.py",
     "sweeps/commands/test_export_study.py",
     "sweeps/commands/test_measure.py",
+    "sweeps/commands/test_recommended_lines.py",
     "sweeps/commands/test_status.py",
     "sweeps/engines",
     "sweeps/optuna_view",

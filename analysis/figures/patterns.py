@@ -101,8 +101,9 @@ def _trained(section: Section, highest: bool) -> list[Trained]:
         rows = [row for row in rows if row.factor == most]
     found = []
     for row in rows:
-        trials = row.finished.sort_values("seed")[["folder", "trial_id"]].itertuples(index=False)
-        paths = [path for trial in trials if (path := checkpoint.path_of(Path(trial.folder), trial.trial_id)).is_file()]
+        trials = row.finished.sort_values("seed").to_dict("records")
+        of_trials = [checkpoint.path_of(Path(trial["folder"]), trial["trial_id"]) for trial in trials]
+        paths = [path for path in of_trials if path.is_file()]
         if paths and (matrices := [matrix for matrix in checkpoint.read(paths[0]) if matrix.mask is not None]):
             found.append(Trained(section, row, matrices))
     return found

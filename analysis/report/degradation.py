@@ -37,14 +37,14 @@ def _sentences(section: Section, row: Row, curves: pd.DataFrame) -> list[str]:
     if points is None or row.validation is None:
         return []
     decimals = labels.metric_decimals(section.metric)
-    lowest = points.loc[points["mean"].idxmin()]
+    lowest = points.iloc[int(points["mean"].argmin())]
     after = points[points["sparsity"] > lowest["sparsity"]]
     start = f"{row.label} at {row.asked}: its validation falls to {labels.fixed(lowest['mean'], decimals)}"
     at = f"at a sparsity of {_percent(lowest['sparsity'])}"
     if after.empty:
         turn = f"{start} {at}, the last of the annealing, and never rises: no co-matrix adaptation is to be seen."
     else:
-        top = after.loc[after["mean"].idxmax()]
+        top = after.iloc[int(after["mean"].argmax())]
         rise = labels.fixed(top["mean"] - lowest["mean"], decimals)
         cause = "values of S go on which M has leaned" if is_doped(row.method) else "values go that the others lean on"
         turn = f"{start} {at} and then rises by {rise} until {_percent(top['sparsity'])}: {cause}."
