@@ -28,10 +28,10 @@ def write_study(path: Path, seeds: int) -> Path:
     return path
 
 
-def command(study: Path, out: Path, *flags: str) -> list[str]:
-    """The command line of ``sweeps/run.py`` with trainings that only wait."""
+def command(study: Path, out: Path, *flags: str, train: str = "slow") -> list[str]:
+    """The command line of ``sweeps/run.py`` with trainings that only wait, or with ``instant`` ones."""
     fixed = ["--wandb", "off", "--retries", "100"]
-    return [sys.executable, "-m", "fake_training", "slow", "--study", str(study), "--out", str(out), *fixed, *flags]
+    return [sys.executable, "-m", "fake_training", train, "--study", str(study), "--out", str(out), *fixed, *flags]
 
 
 def environment(tick_seconds: float) -> dict[str, str]:
