@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from doping.errors import CompressionError, UnfinishedError
@@ -61,7 +62,7 @@ class Annealer:
             raise CompressionError(f"no layer of the {type(model).__name__} is compressed; call doping.compress_ first")
         self._reached = dict.fromkeys((name for name, _, _ in self._matrices), 0.0)
         self._noted = False
-        self._untouched = self._versions()
+        self._untouched = self._values()
         self._follow()
 
     def step(self) -> None:
@@ -90,7 +91,7 @@ class Annealer:
             sparse.apply_mask()
         self._follow()
         if self._untouched is not None:
-            self._untouched = self._versions()  # as we leave them
+            self._untouched = self._values()  # as we leave them
 
     def start_at(self, steps: int) -> None:
         """Be where the schedule is after so many steps, in a training that goes on."""
@@ -209,15 +210,20 @@ class Annealer:
                 found.append((name if sparse is matrix else f"{name}.sparse", method, sparse))
         return found
 
-    def _versions(self) -> list[tuple[int, int]] | None:
-        """Changes when any compressed weight does."""
+    def _values(self) -> list[Tensor] | None:
+        """Copies of all compressed weights. Not their version counters, which fused optimizers leave as they are."""
         trained = [p for _, matrix, _ in self._matrices for p in matrix.parameters() if p.requires_grad]
-        return [(p._version, p.data_ptr()) for p in trained] or None
+        return [p.detach().clone() for p in trained] or None
+
+    def _changed(self, before: list[Tensor]) -> bool:
+        now = self._values() or []
+        pairs = zip(before, now, strict=False)
+        return len(now) != len(before) or not all(torch.equal(old.to(new.device), new) for old, new in pairs)
 
     def _check_that_weights_change(self, steps: int) -> None:
         if self._untouched is None:
             return
-        if self._versions() != self._untouched:
+        if self._changed(self._untouched):
             self._untouched = None
         elif steps > PATIENCE:
             raise CompressionError(
