@@ -50,7 +50,8 @@ def _sentences(section: Section, row: Row, curves: pd.DataFrame) -> list[str]:
         cause = "values of S go on which M has leaned" if is_doped(row.method) else "values go that the others lean on"
         turn = f"{start} {at} and then rises by {rise} until {_percent(top['sparsity'])}: {cause}."
         if within:
-            turn = f"{start} {at} and then rises by {rise}, no more than its seeds differ: no co-matrix adaptation is to be seen."
+            verdict = "no more than its seeds differ: no co-matrix adaptation is to be seen"
+            turn = f"{start} {at} and then rises by {rise}, {verdict}."
     lost = row.validation.mean - float(lowest["mean"])
     end = f"It ends with {labels.fixed(row.validation.mean, decimals)}, {labels.fixed(abs(lost), decimals)}"
     end += (
