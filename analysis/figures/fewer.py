@@ -37,7 +37,7 @@ def _ranks(section: Section) -> dict[int, float]:
     for row in section.rows:
         if row.validation:
             cells.setdefault((row.unit, row.factor), []).append(row)
-    result = {}
+    result: dict[int, float] = {}
     for rows in cells.values():
         ordered = sorted(rows, key=lambda row: row.validation.mean if row.validation else 0.0)
         result |= {id(row): rank / len(rows) for rank, row in enumerate(ordered)}

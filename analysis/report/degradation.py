@@ -46,8 +46,12 @@ def _sentences(section: Section, row: Row, curves: pd.DataFrame) -> list[str]:
     else:
         top = after.iloc[int(after["mean"].argmax())]
         rise = labels.fixed(top["mean"] - lowest["mean"], decimals)
+        within = row.n > 1 and top["mean"] - lowest["mean"] <= max(top["high"] - top["low"], lowest["high"] - lowest["low"])
         cause = "values of S go on which M has leaned" if is_doped(row.method) else "values go that the others lean on"
         turn = f"{start} {at} and then rises by {rise} until {_percent(top['sparsity'])}: {cause}."
+        if within:
+            verdict = "no more than its seeds differ: no co-matrix adaptation is to be seen"
+            turn = f"{start} {at} and then rises by {rise}, {verdict}."
     lost = row.validation.mean - float(lowest["mean"])
     end = f"It ends with {labels.fixed(row.validation.mean, decimals)}, {labels.fixed(abs(lost), decimals)}"
     end += (

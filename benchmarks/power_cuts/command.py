@@ -82,7 +82,11 @@ def _command(arguments: Sequence[str]) -> int:
         calls = record(run, environment(0), top, here / "trace")
         different = list(cuts(calls))
         chosen = different[:: options.every]
-        print(f"{len(calls)} calls, {len(different)} different folders, {len(chosen)} of them tried", flush=True)
+        lacking = sum(any(_of(cut.tree).get(trial) != row for trial, row in cut.done.items()) for cut in different)
+        print(
+            f"{len(calls)} calls, {len(different)} different folders, {lacking} lack what was reported as done", flush=True
+        )
+        print(f"{len(chosen)} of them are tried", flush=True)
         expected = quality(top / "out")
         findings = []
         for finding in pool.map(lambda each: examine(each[1], here / f"cut{each[0]}", study, expected), enumerate(chosen)):
@@ -97,7 +101,7 @@ def _command(arguments: Sequence[str]) -> int:
         rows.writerows(map(asdict, findings))
     harm = sum(map(harmful, findings))
     print(f"{len(findings)} folders, {harm} with harm; wrote {options.out}")
-    return int(harm > 0)
+    return int(lacking + harm > 0)
 
 
 def harmful(finding: Finding) -> bool:

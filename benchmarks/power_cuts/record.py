@@ -1,4 +1,7 @@
-"""Records with ``strace`` what processes do to the files of a folder, in order."""
+"""Records with ``strace`` what processes do to the files of a folder, in order.
+
+Names are to be absolute, as those of a folder of results are: a relative one is taken to lie outside of it.
+"""
 
 from __future__ import annotations
 

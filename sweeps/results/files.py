@@ -42,6 +42,18 @@ def write_whole(path: Path, text: str, durable: bool = False) -> None:
         sync_folder(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, so that their names outlast a power cut. Raises ``OSError``.
+
+    A file that is synced does not outlast one if the name of its folder does not. The name of ``path`` is synced also where
+    it is there: whoever made it may have been killed before it could sync.
+    """
+    missing = [parent for parent in path.parents if not parent.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for made in (path, *missing):
+        sync_folder(made.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder outlast a power cut, where its file system can."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from doping.errors import UserError
-from sweeps.results.files import FolderError, shown, trouble, try_lock, write_whole
+from sweeps.results.files import FolderError, make_folder, shown, sync_folder, trouble, try_lock, write_whole
 from sweeps.results.rows import ROW, Row, TornRow, read_row
 from sweeps.trials.job import Job
 from sweeps.trials.trial import Trial
@@ -40,7 +40,7 @@ class ResultsFolder:
             )
         try:
             for folder in (self.trials, self.studies):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 write_whole(folder / ".probe", "")
                 (folder / ".probe").unlink()
         except OSError as error:
@@ -115,7 +115,8 @@ class ResultsFolder:
     def claim(self, trial: Trial) -> FileLock | None:
         """Lock a trial for this process, or None if another process has it. The lock ends with the process."""
         folder = self.of(trial.id)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)  # not what is above it: somebody may have deleted the results
+        sync_folder(self.trials)
         return try_lock(folder / "lock")
 
     def is_claimed(self, trial_id: str) -> bool:

@@ -54,3 +54,17 @@ def test_pruning_has_no_parts(tmp_path: Path):
 @pytest.mark.parametrize("method", ["kp", "dense"])
 def test_nothing_is_said_where_nothing_is_pruned(tmp_path: Path, method: str):
     assert said(tmp_path, trial(method, 20, 7), course(2.8, 2.6, 2.7, 2.75)) == []
+
+
+def test_a_rise_within_the_spread_of_the_seeds_is_no_hump(tmp_path: Path):
+    rows = [trial("doped_kp", 20, seed, validation=2.65) for seed in (1, 2)]
+    write(tmp_path, [trial("dense"), *rows])
+    lines = [",".join(CURVE_COLUMNS)]
+    for row, offset in zip(rows, (0.0, 0.1), strict=True):
+        for i, point in enumerate(course(2.8, 2.6, 2.62, 2.65)):
+            lines.append(f"{row['trial_id']},{10 * i},,{point['sparsity']},,,{point['validation'] + offset}")
+    (tmp_path / "curves.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    results = load(tmp_path)
+    (section,) = summarize(results)
+    (text,) = reading(section, results.curves)
+    assert "rises by 0.050, no more than its seeds differ" in text
