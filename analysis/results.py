@@ -1,4 +1,4 @@
-"""Reads and checks a folder of results: ``results.csv``, a row a trial, and ``curves.csv``, a line a validation.
+"""Reads and checks a folder of results: ``results.csv``, one row per trial, and ``curves.csv``, one line per validation.
 
 Each mistake in the files is an ``AnalysisError`` of one line. The columns are documented where they are written, with
 the sweeps; here are those that the tables need, and those that they use where they are there. More columns do no harm.

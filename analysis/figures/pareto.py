@@ -1,4 +1,4 @@
-"""Figure: test quality against the size of the LSTM in values and in bytes, and against its latency; a line a method."""
+"""Figure: test quality against the size of the LSTM in values and in bytes, and against its latency; one line per method."""
 
 from __future__ import annotations
 

@@ -20,4 +20,4 @@ class IntentModel(Settings):
     dropout: float = Field(default=0.3, ge=0, lt=1)
     """Dropout on the embeddings, between layers, and before the softmax."""
     word_dropout: float = Field(default=0.05, ge=0, lt=1)
-    """Probability that a word is replaced by ``<unk>`` while training, so that unknown words are known how to be read."""
+    """Probability that a word is replaced by ``<unk>`` while training, so that the model learns to read unknown words."""

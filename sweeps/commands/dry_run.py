@@ -9,7 +9,7 @@ from doping.errors import UserError
 from doping.machine import cores
 from doping.method import Method
 from sweeps.planning.due_trials import Agenda
-from sweeps.planning.plan import Plan, make_plan, task_of
+from sweeps.planning.plan import StudyPlan, make_plan, task_of
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.running.standing import Tally, duration
@@ -88,7 +88,7 @@ def describe(
     )
 
 
-def _cells(plan: Plan, agenda: Agenda, sizes: Mapping[Method, PlannedSizes]) -> Iterator[str]:
+def _cells(plan: StudyPlan, agenda: Agenda, sizes: Mapping[Method, PlannedSizes]) -> Iterator[str]:
     rows = agenda.rows()
     wide = max(len(cell.name) for cell in plan.cells)
     tried = f" {'tried':>8}" if plan.tuning else ""

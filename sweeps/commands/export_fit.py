@@ -6,14 +6,14 @@ from collections import defaultdict
 from statistics import fmean
 
 from sweeps.planning.due_trials import Agenda
-from sweeps.planning.plan import Plan
+from sweeps.planning.plan import StudyPlan
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
 from sweeps.trials.trial import Trial
 
 
-def export_fit(plan: Plan, folder: ResultsFolder) -> str:
+def export_fit(plan: StudyPlan, folder: ResultsFolder) -> str:
     """Export the best setting's best seed next to the results; one line on what it is, and where, or why not."""
     from doping.errors import InferenceError
     from doping.inference.bundle import file

@@ -9,14 +9,14 @@ from pathlib import Path
 import yaml
 
 from doping.errors import UserError
-from sweeps.planning.plan import Plan
+from sweeps.planning.plan import StudyPlan
 from sweeps.results.files import shown, write_whole
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.views import write_views
 from sweeps.trials.trial import for_others, without_home
 
 
-def export(plan: Plan, folder: ResultsFolder, out: Path, command: str) -> str:
+def export(plan: StudyPlan, folder: ResultsFolder, out: Path, command: str) -> str:
     """Write ``results.csv``, ``curves.csv``, ``study.yaml`` and ``about.json`` to ``out``; returns a line on it.
 
     Raises ``UserError`` if there is nothing to export or ``out`` holds something else, ``OSError`` if it cannot be written.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sweeps.planning.early_stopping import Course, limits
-from sweeps.planning.plan import Plan, PlannedCell
+from sweeps.planning.plan import PlannedCell, StudyPlan
 from sweeps.planning.search import Tried, propose
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
@@ -26,7 +26,7 @@ PROPOSALS = 50
 class Agenda:
     """The jobs of a plan; more follow as results come in."""
 
-    def __init__(self, plan: Plan, folder: ResultsFolder) -> None:
+    def __init__(self, plan: StudyPlan, folder: ResultsFolder) -> None:
         self.jobs: dict[str, Job] = {}
         """All jobs so far by the ids of their trials, in order; a trial that several cells ask for is the first one's."""
         self._folder = folder

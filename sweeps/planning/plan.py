@@ -55,7 +55,7 @@ class PlannedCell:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """All cells of a study and preset, in order; ``sweeps.planning.due_trials`` has the trials that follow."""
 
     study: str
@@ -105,7 +105,7 @@ def task_of(study: Study, preset: str) -> TaskSettings:
     return task.model_copy(update={"data": task.data.model_copy(update={"path": path})})
 
 
-def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) -> Plan:
+def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) -> StudyPlan:
     """Plan a preset of a study. Raises ``UserError`` if its data, or the model it starts from, cannot be had."""
     task, tuning = task_of(study, preset), study.preset(preset).tuning
     cells = cells_of(study, preset, seed)
@@ -130,7 +130,7 @@ def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) 
     name = f"{study.name}-{preset}"
     asked = study.content["presets"][preset]
     file = name if seed is None else f"{name}-seed{seed}"
-    return Plan(name, file, asked, f"{digest}:{RESULT_FORMAT}", planned, tuning, study.preset(preset).latency)
+    return StudyPlan(name, file, asked, f"{digest}:{RESULT_FORMAT}", planned, tuning, study.preset(preset).latency)
 
 
 def _fit(task: TaskSettings, cells: Sequence[Cell], tuning: Tuning, digest: str) -> PlannedCell:
@@ -160,7 +160,7 @@ def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method
     return sizes
 
 
-def save_plan(plan: Plan, jobs: Iterable[Job], folder: Path, command: str = "") -> None:
+def save_plan(plan: StudyPlan, jobs: Iterable[Job], folder: Path, command: str = "") -> None:
     """Write the plan and its jobs so far as ``<study>-<preset>.json`` into the folder of plans.
 
     ``command`` is the one that makes it, without machine and folder: for the reader of the folder.
@@ -190,7 +190,7 @@ def saved_plans(folder: Path) -> dict[str, tuple[SavedTrial, ...]]:
     return {study: tuple(trials.values()) for study, trials in found.items()}
 
 
-def changes(plan: Plan, ids: Iterable[str], finished: Iterable[str], folder: Path) -> str | None:
+def changes(plan: StudyPlan, ids: Iterable[str], finished: Iterable[str], folder: Path) -> str | None:
     """One line on how the plan differs from the one saved before, and what that means; None if it does not.
 
     ``ids`` are the trials that it asks for now, ``finished`` those which have a result.

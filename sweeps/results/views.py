@@ -21,7 +21,7 @@ from sweeps.results.kept_models import thin
 from sweeps.results.rows import COLUMNS, Row
 
 RESULT_COLUMNS = ("study", "cell", "stage", *COLUMNS)
-"""Columns of results.csv; a row a study and trial. ``stage`` is ``tuning`` for a setting that was only tried."""
+"""Columns of results.csv; one row per study and trial. ``stage`` is ``tuning`` for a setting that was only tried."""
 
 CURVE_COLUMNS = (
     *("trial_id", "step", "epoch", "sparsity", "cmr_probability", "training_loss", "validation", "values", "bytes"),

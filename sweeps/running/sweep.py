@@ -10,7 +10,7 @@ from typing import Self
 from sweeps.engines.launch import GRACE_SECONDS, Launch
 from sweeps.optuna_view.backends import open_storage, study_name, troubles_of
 from sweeps.planning.due_trials import Agenda
-from sweeps.planning.plan import Plan, changes, save_plan
+from sweeps.planning.plan import StudyPlan, changes, save_plan
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.kept_models import thin
@@ -25,7 +25,7 @@ class Sweep:
     """Runs what a plan still lacks in a folder, and tells what came out."""
 
     def __init__(
-        self, plan: Plan, folder: ResultsFolder, quiet: bool = False, verbose: bool = False, command: str = ""
+        self, plan: StudyPlan, folder: ResultsFolder, quiet: bool = False, verbose: bool = False, command: str = ""
     ) -> None:
         """``command`` is the one that makes the plan, for the readers of the folder."""
         self._command = command

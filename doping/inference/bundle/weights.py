@@ -22,7 +22,7 @@ LARGEST_SCALE = np.finfo(np.float32).max / 128
 
 
 @dataclass(frozen=True)
-class Cell:
+class LayerWeights:
     """Weights of one layer in one direction, the gates in PyTorch's order."""
 
     name: str
@@ -35,7 +35,7 @@ class Cell:
     """Whether it runs from the last step to the first."""
 
 
-def cells(bundle: Bundle) -> list[Cell]:
+def cells(bundle: Bundle) -> list[LayerWeights]:
     """The layers and directions of a bundle's LSTM, in the order of ``nn.LSTM``.
 
     Raises:
@@ -76,9 +76,9 @@ def matrix(lstm: Lstm, tensors: Tensors, name: str) -> Matrix:
     return matrix_of(lstm.matrices[name], own, lstm.shapes()[name])
 
 
-def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
+def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[LayerWeights]:
     for suffix, _ in lstm.cells():
-        yield Cell(
+        yield LayerWeights(
             suffix,
             matrix(lstm, tensors, f"weight_ih_{suffix}"),
             matrix(lstm, tensors, f"weight_hh_{suffix}"),

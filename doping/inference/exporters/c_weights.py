@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import Cell, cells, table
+from doping.inference.bundle.weights import LayerWeights, cells, table
 from doping.inference.families.layout import Fields, fields
 from doping.inference.kernels import Matrix
 from doping.inference.kernels.native import declarations
@@ -67,7 +67,7 @@ class Weights:
                 initializers.append("0")
         return f"{{{', '.join(initializers)}}}"
 
-    def layer(self, cell: Cell) -> str:
+    def layer(self, cell: LayerWeights) -> str:
         """Declare a layer's arrays; gives the initializer of its structure."""
         matrices = self.matrix(cell.input, f"input_{cell.name}"), self.matrix(cell.recurrent, f"recurrent_{cell.name}")
         bias = "0"

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import Cell, cells
+from doping.inference.bundle.weights import LayerWeights, cells
 from doping.inference.exporters.onnx_graph import Ends, Graph, value, written_out
 from doping.inference.kernels import Matrix, widened
 
@@ -44,7 +44,7 @@ def sequence(graph: Graph, bundle: Bundle) -> Ends:
     return inputs, outputs + [value(name, TensorProto.FLOAT, shape) for name in ("last_h", "last_c")]
 
 
-def layer(graph: Graph, both: list[Cell], hidden: int, x_TBI: str, lengths_B: str = "") -> tuple[str, str, str]:
+def layer(graph: Graph, both: list[LayerWeights], hidden: int, x_TBI: str, lengths_B: str = "") -> tuple[str, str, str]:
     """Outputs of a layer in its directions, (T, B, D·H), and its last state, twice (D, B, H); lengths as int32, or none."""
     inputs = [_stacked(graph, [cell.input for cell in both]), _stacked(graph, [cell.recurrent for cell in both])]
     biases = [np.zeros(4 * hidden, np.float32) if cell.bias is None else cell.bias for cell in both]

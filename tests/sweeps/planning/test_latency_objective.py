@@ -20,7 +20,7 @@ from sweeps.optuna_view.entries import Ledger
 from sweeps.optuna_view.journal import open_journal
 from sweeps.planning.due_trials import Agenda
 from sweeps.planning.plan import make_plan
-from sweeps.planning.search import Tried, propose, verdict
+from sweeps.planning.search import Tried, optuna_result, propose
 from sweeps.results.folder import ResultsFolder
 from sweeps.study.study import load, with_settings
 from sweeps.trials.outcome import Outcome, Progress, Report
@@ -117,9 +117,9 @@ def test_a_result_without_a_latency_will_not_do(tmp_path: Path) -> None:
 def test_what_has_no_latency_counts_as_failed(tmp_path: Path) -> None:
     agenda, _ = run(study(tmp_path), tmp_path / "out")
     row = next(iter(agenda.rows().values()))
-    assert verdict(row, "latency")[1] == [row.validation, row.latency_us]
+    assert optuna_result(row, "latency")[1] == [row.validation, row.latency_us]
     for status in ("stopped", "diverged", "failed"):
-        state, values = verdict(row.model_copy(update={"status": status, "latency_us": None}), "latency")
+        state, values = optuna_result(row.model_copy(update={"status": status, "latency_us": None}), "latency")
         assert (state.name, values) == ("FAIL", None)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.planning.search import Tried, propose, verdict
+from sweeps.planning.search import Tried, optuna_result, propose
 from sweeps.results.rows import Row
 from sweeps.study.search_space import Range
 
@@ -84,4 +84,4 @@ def test_whatever_became_of_the_others_there_is_a_proposal(fates):
     ],
 )
 def test_a_divergence_is_a_result_and_a_failure_is_none(result, state, value):
-    assert (verdict(result)[0].name, verdict(result)[1]) == (state, value)
+    assert (optuna_result(result)[0].name, optuna_result(result)[1]) == (state, value)
