@@ -5,9 +5,10 @@ The weights themselves, and all that is known about them, are those of the libra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol
 
-from doping.method import Method, MethodName
+from doping.families import methods
+from doping.method import Method
 
 if TYPE_CHECKING:
     from lightning_modules.task import Task
@@ -46,4 +47,4 @@ def build(task: Buildable, method: Method) -> Task:
 
 
 if build.__doc__:  # Without documentation strings, as under ``python -OO``, there is none.
-    build.__doc__ = build.__doc__.format(methods=", ".join(f"``{name}``" for name in get_args(MethodName)))
+    build.__doc__ = build.__doc__.format(methods=", ".join(f"``{name}``" for name in methods()))
