@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import pytorch_lightning as pl
@@ -11,13 +10,14 @@ import toy_translation
 from labelled_texts import write_folder
 
 import lightning_modules
-from doping.method import Method, MethodName
+from doping.families import methods
+from doping.method import Method
 from tasks.intent import IntentTask
 from tasks.language_model import LanguageModelTask
 from tasks.translation import TranslationTask
 
 ROOT = Path(__file__).parents[2]
-METHODS = get_args(MethodName)
+METHODS = methods()
 
 
 @pytest.fixture(scope="module")
