@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
 from doping.families import DOPED, FAMILIES, Family, has_sparse_part, is_doped, methods
@@ -20,6 +20,11 @@ def _known(name: str) -> str:
         expected = f"{', '.join(known[:-1])} or {known[-1]}"
         raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
     return name
+
+
+def _as_tuple(given: Any) -> Any:
+    """A list as JSON and YAML have it, also where types are strict."""
+    return tuple(given) if isinstance(given, list) else given
 
 
 MethodName = Annotated[str, AfterValidator(_known)]
@@ -97,7 +102,7 @@ class Method(Settings):
     and half of the budget for low rank and hybrid."""
     sparse_variance: float = Field(default=0.5, ge=0, lt=1)
     """Share of the initial variance of M + S that S starts with."""
-    left_shape: Annotated[tuple[PositiveInt, PositiveInt], Strict(False)] | None = None
+    left_shape: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_tuple)] | None = None
     """Shape of the left Kronecker factor B, in place of the automatic choice."""
     terms: PositiveInt | None = None
     """Number of Kronecker products that are summed, in place of the automatic choice."""

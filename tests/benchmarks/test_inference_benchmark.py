@@ -92,7 +92,7 @@ def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_stoppe
     assert again[: 1 + first] == whole[: 1 + first]
     assert len(again) == len(whole)
     other = subprocess.run([*command, "--rounds", "2"], cwd=ROOT, check=False, capture_output=True, text=True)
-    assert other.returncode == 1
+    assert other.returncode == 2
     assert "has rows of another benchmark (python -m benchmarks.inference --hidden 24 --factors 3" in other.stderr
     assert {row["mode"] for row in rows} == {"generating", "generating in C", "scoring"}
     assert all(row["hardware"] and row["commit"] and row["versions"] and row["command"] for row in rows)
@@ -109,4 +109,4 @@ def test_a_mistake_gets_one_line(tmp_path):
         check=False,
     )
     assert done.returncode == 2
-    assert "must be at least 1" in done.stderr
+    assert "are numbers from 1 on" in done.stderr

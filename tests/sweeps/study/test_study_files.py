@@ -66,6 +66,8 @@ def test_every_shipped_preset_can_be_planned(name, preset):
     loaded = study.load(name)
     sizes = check_sizes(loaded, preset, plan_sizes)
     for method, planned in sizes.items():
+        if method.size or method.units:  # whose sizes tests/doping/test_sizes.py holds
+            continue
         dense, compressed = (getattr(size, method.unit) for size in (planned.dense, planned.compressed))
         assert dense / compressed == pytest.approx(method.factor, rel=0.01)
     plan = make_plan(loaded, preset, None, lambda corpus: "0" * 64)
