@@ -42,9 +42,14 @@ def environment(tick_seconds: float) -> dict[str, str]:
 
 def start(study: Path, out: Path, tick_seconds: float, *flags: str) -> subprocess.Popen[str]:
     """Start the command."""
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
-        command(study, out, *flags), cwd=ROOT, env=environment(tick_seconds), text=True, errors="replace", **streams
+        command(study, out, *flags),
+        cwd=ROOT,
+        env=environment(tick_seconds),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
     )
 
 
