@@ -23,6 +23,7 @@ COMMANDS = [
     "-m sweeps.export --from {out} --out {out}.lstm",
     "-m benchmarks.bundle_fuzz --count 1",
     "-m benchmarks.firmware --units 100 --out {out}",
+    "-m benchmarks.power_cuts --every 1000 --out {out}",
     "-m sweeps.measure --results {out}",
     "-m doping.run {out}.lstm",
 ]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from doping.command_line import Parser, answer, arguments_or
 from doping.command_line import path as a_path
 from doping.errors import UserError
 from doping.machine import ROOT, commit
+from sweeps.optuna_view.journal import open_journal
 
 
 @dataclass(frozen=True)
@@ -170,13 +170,7 @@ def _doubles(out: Path, found: dict[str, tuple[str, ...]]) -> int:
 
 def _told_twice(out: Path) -> int:
     """Trials that are in Optuna's journal more than once, as finished."""
-    from sweeps.optuna_view.journal import open_journal
-
     storage = open_journal(out, lambda line: None)
     (study,) = storage.get_all_studies()
     finished = [trial for trial in storage.get_all_trials(study._study_id, deepcopy=False) if trial.state.name == "COMPLETE"]
     return abs(len(finished) - len(table(out)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
