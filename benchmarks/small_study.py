@@ -46,17 +46,10 @@ def start(study: Path, out: Path, tick_seconds: float, *flags: str) -> subproces
         command(study, out, *flags),
         cwd=ROOT,
         env=environment(tick_seconds),
-<<<<<<< HEAD
-        text=True,
-        errors="replace",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-=======
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
->>>>>>> reliability
     )
 
 
