@@ -6,13 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 
 class Origin:
     """All tensors of a module and of those in it, as they are when this is made.
 
     In-place operations are seen by the versions of the tensors, replaced tensors by their identity, moved ones by their
-    place. What is written through ``tensor.data`` PyTorch does not count, and it is not seen here.
+    place. Fused optimizers change no version, so every step of any optimizer counts as a change. What is written through
+    ``tensor.data`` PyTorch does not count, and it is not seen here.
     """
 
     def __init__(self, module: nn.Module):
@@ -27,7 +29,7 @@ class Origin:
                     self._entries.append((tensors, name, tensor))
                     if tensor is not None:
                         self._note(tensor)
-        self._autocast = _autocast()
+        self._circumstances = _circumstances()
 
     def _note(self, tensor: Tensor) -> None:
         try:
@@ -39,11 +41,22 @@ class Origin:
         """Whether nothing has changed since, and types of numbers are chosen as then."""
         return (
             self._lasting
-            and self._autocast == _autocast()
+            and self._circumstances == _circumstances()
             and all(holder.get(name) is thing for holder, name, thing in self._entries)
             and all(t._version == version and t.data_ptr() == place for t, version, place in self._states)
         )
 
 
-def _autocast() -> tuple[Any, ...]:
-    return torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
+_optimizer_steps = 0
+
+
+def _count(*_: Any) -> None:
+    global _optimizer_steps
+    _optimizer_steps += 1
+
+
+register_optimizer_step_post_hook(_count)
+
+
+def _circumstances() -> tuple[int, bool, bool]:
+    return _optimizer_steps, torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")

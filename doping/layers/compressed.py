@@ -219,8 +219,7 @@ class CompressedLayer(nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        self._forget()
-        state = self.__dict__.copy()
+        state = self.__dict__ | {"_given": None, "_kept": None, "_drawn": None}
         state.pop("_flat_weight_refs", None)
         return state
 

@@ -119,8 +119,15 @@ def test_an_optimizer_that_does_not_know_the_compressed_weights_is_noticed():
     model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 1))
     optimizer = torch.optim.Adam(model.parameters())
     doping.compress_(model, {"0": METHOD})
-    with pytest.raises(CompressionError, match="the optimizer does not know them; make the optimizer after compress_"):
-        train(model, doping.Annealer(model, total_steps=1000), 100, optimizer)
+    with pytest.warns(UserWarning, match=r"no compressed weight has changed in 50 steps, .* make it after compress_"):
+        train(model, doping.Annealer(model, total_steps=1000), 60, optimizer)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.filterwarnings("error")
+def test_an_optimizer_that_knows_them_is_not_warned_of(fused):
+    model = net()
+    train(model, doping.Annealer(model, total_steps=1000), 60, torch.optim.AdamW(model.parameters(), fused=fused))
 
 
 def test_more_steps_than_told_are_warned_of():
