@@ -19,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from doping.command_line import Parser, answer, arguments_or
 from doping.command_line import path as a_path
 from doping.errors import UserError
@@ -173,8 +175,6 @@ def measure(
     hidden: int, factors: list[float], rounds: int, quick: bool, cell: Sequence[Any], int8_only: bool = False
 ) -> list[Row]:
     """All engines of one cell; or dense ones and those in int8 arithmetic."""
-    import numpy as np
-
     threads, batch, mode = cell
     generator = np.random.default_rng(0)
     shape = (4 * hidden, hidden)
@@ -283,8 +283,6 @@ def _alternating(engines: list[Any], steps: list[int], rounds: int) -> list[list
 
 def _bandwidth() -> float:
     """10⁹ bytes a second that one thread reads from memory: the maximum of an array larger than the caches."""
-    import numpy as np
-
     array = np.ones(50_000_000, np.float32)
     seconds = []
     for _ in range(5):
