@@ -103,11 +103,3 @@ def asked_of(factor_or_size: float, unit: str, of: str = " of ") -> str:
 def achieved(value: float) -> str:
     """A compression factor as reached, e.g. ``19.9×`` or ``338×``."""
     return f"{value:.{1 if value < 99.95 else 0}f}×"
-
-
-def duration(seconds: float) -> str:
-    """Compute time, e.g. ``1 h 23 min``, ``4 min 10 s`` or ``12 s``."""
-    total = round(seconds)
-    if total >= 3600:
-        return f"{total // 3600} h {total % 3600 // 60} min"
-    return f"{total // 60} min {total % 60} s" if total >= 60 else f"{total} s"

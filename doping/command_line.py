@@ -91,3 +91,15 @@ class _Interrupt:
 
 
 _interrupt = _Interrupt()
+
+
+def duration(seconds: float | None) -> str:
+    """A time as one reads it: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds is None:
+        return "unknown time"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -18,6 +18,7 @@ from torchmetrics import MeanMetric
 
 from doping.layers.lstm import CompressedLSTM, State
 from doping.method import Method
+from doping.perplexity import perplexity
 from lightning_modules.settings import Model, StreamTraining
 from lightning_modules.task import Task, detached, initialize_uniformly
 
@@ -121,7 +122,7 @@ class LanguageModel(Task):
     def _in_metric(self, nats: float) -> float:
         if self.characters:
             return nats / math.log(2)
-        return math.exp(nats) if nats < 700 else math.inf
+        return perplexity(nats)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the recurrent state too: a resumed training reads on in mid-text."""

@@ -12,7 +12,6 @@ V vocabulary, K hypotheses of the beam search.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -24,6 +23,7 @@ from torchmetrics import MeanMetric
 
 from doping.layers.lstm import CompressedLSTM, State
 from doping.method import Method
+from doping.perplexity import perplexity
 from lightning_modules.attention import GlobalAttention, Memory
 from lightning_modules.beam_search import beam_search
 from lightning_modules.settings import TranslationModel, TranslationTraining
@@ -194,12 +194,12 @@ class Translator(Task):
         """Perplexity over all batches since the last call."""
         nats = float(self._nats.compute())
         self._nats.reset()
-        return _perplexity(nats)
+        return perplexity(nats)
 
     def metric_on(self, batch: PairBatch) -> float:
         """Perplexity of one batch."""
         log_probabilities_NV, targets_N = self(batch)
-        return _perplexity(float(F.nll_loss(log_probabilities_NV, targets_N)))
+        return perplexity(float(F.nll_loss(log_probabilities_NV, targets_N)))
 
     def further_measures(self) -> dict[str, float | str]:
         """BLEU and chrF of the translations of the test split, by sacreBLEU, each with the signature that says how."""
@@ -260,7 +260,3 @@ class Translator(Task):
 def _joined(state_LBH: Tensor) -> Tensor:
     """Last states of both directions side by side: (layers · 2, B, H / 2) → (layers, B, H)."""
     return torch.cat([state_LBH[::2], state_LBH[1::2]], dim=-1)
-
-
-def _perplexity(nats: float) -> float:
-    return math.exp(nats) if nats < 700 else math.inf

@@ -26,6 +26,7 @@ from analysis.results import Results
 from analysis.section import Section
 from analysis.tables import comparisons, content
 from analysis.tables.content import Table
+from doping.command_line import duration
 
 TRIAL_HEADER = (
     *(("Method", True), ("CF asked", False), ("Seed", False), ("Status", True), ("Validation", False), ("Test", False)),
@@ -172,7 +173,7 @@ def _trial_lines(rows: pd.DataFrame, lines: dict[str, str]) -> list[TrialLine]:
             _cell(trial["test"], partial(labels.fixed, decimals=decimals)),
             _cell(trial["values"], "{:,.0f}".format),
             _cell(trial["bytes"], partial(labels.scaled, unit="B")),
-            _cell(trial["seconds"], labels.duration),
+            _cell(trial["seconds"], duration),
         ]
         result.append(TrialLine(trial["trial_id"], trial["stage"], lines[trial["trial_id"]], trial["seed"], cells))
     return result
@@ -208,7 +209,7 @@ def _environment(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
     started = sorted(set(rows["started"]) - {""})
     if started:
         pairs.append(("First and last trial started", list(dict.fromkeys([started[0], started[-1]]))))
-    pairs.append(("Compute time", [f"{labels.duration(rows['seconds'].sum())}, all {len(rows)} trials together"]))
+    pairs.append(("Compute time", [f"{duration(rows['seconds'].sum())}, all {len(rows)} trials together"]))
     return [(name, values or ["not recorded"]) for name, values in pairs]
 
 

@@ -10,6 +10,7 @@ from analysis.labels import MISSING
 from analysis.paper import published_for
 from analysis.section import Row, Section
 from analysis.stats.statistic import Statistic
+from doping.command_line import duration
 
 MAX_ERROR_LENGTH = 160
 _AS_DEPLOYED = (
@@ -192,7 +193,7 @@ def provenance(section: Section) -> list[tuple[str, str]]:
     return [
         *((name, "; ".join(sorted(set(trials[column]) - {""})) or "not recorded") for name, column in pairs),
         ("Trials", f"{len(trials)} ({counts})"),
-        ("Compute time", f"{labels.duration(trials['seconds'].sum())}, all these trials together"),
+        ("Compute time", f"{duration(trials['seconds'].sum())}, all these trials together"),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from doping.command_line import duration
 from doping.errors import UserError
 from doping.machine import cores
 from doping.method import Method
@@ -12,7 +13,7 @@ from sweeps.planning.due_trials import Agenda
 from sweeps.planning.plan import StudyPlan, make_plan, task_of
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
-from sweeps.running.standing import Tally, duration
+from sweeps.running.standing import Tally
 from sweeps.study import named_tasks
 from sweeps.study import study as studies
 from sweeps.study.study import Study

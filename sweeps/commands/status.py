@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from doping.command_line import duration
 from doping.errors import UserError
 from sweeps.errors import suggestion
 from sweeps.planning.plan import SavedTrial, saved_plans
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
-from sweeps.running.standing import best_per_method, duration, outlook, seconds_by_method, time_left
+from sweeps.running.standing import best_per_method, outlook, seconds_by_method, time_left
 from sweeps.trials.job import satisfies
 from sweeps.trials.trial import Trial, label_of
 from sweeps.worker.execute import Kept, read_clock

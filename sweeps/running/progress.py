@@ -9,8 +9,9 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from doping.command_line import duration
 from sweeps.results.rows import Row
-from sweeps.running.standing import Tally, best_per_method, duration, outlook
+from sweeps.running.standing import Tally, best_per_method, outlook
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from doping.command_line import duration
 from sweeps.planning.due_trials import Agenda
 from sweeps.results.rows import Row
 from sweeps.trials.outcome import Progress
@@ -126,15 +127,3 @@ def best_per_method(rows: Iterable[Row]) -> list[str]:
 def outlook(seconds: float | None) -> str:
     """An estimate of the time left as one reads it: ``about 3 min 20 s left``."""
     return "time left unknown" if seconds is None else f"about {duration(seconds)} left"
-
-
-def duration(seconds: float | None) -> str:
-    """A time as one reads it: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds is None:
-        return "unknown time"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -7,6 +7,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Self
 
+from doping.command_line import duration
 from sweeps.engines.launch import GRACE_SECONDS, Launch
 from sweeps.optuna_view.backends import open_storage, study_name, troubles_of
 from sweeps.planning.due_trials import Agenda
@@ -18,7 +19,7 @@ from sweeps.results.study_readme import write_readme
 from sweeps.results.views import write_views
 from sweeps.running.progress import display
 from sweeps.running.schedule import Schedule
-from sweeps.running.standing import Tally, best_per_method, duration
+from sweeps.running.standing import Tally, best_per_method
 
 
 class Sweep:

@@ -22,6 +22,7 @@ from typing import Any, Self
 from doping import machine
 from doping.matrices import Size
 from doping.method import Method
+from doping.perplexity import perplexity
 from lightning_modules.callbacks.curve import CurvePoint
 from sweeps.trials.outcome import Outcome, Progress, Report
 from sweeps.trials.trial import WHERE, Trial
@@ -198,7 +199,7 @@ def _loss_and_perplexity(metric: str, validation: float) -> dict[str, float]:
     """Loss of a token in nats and perplexity, where the metric is one of them in another form."""
     if metric == "bits_per_character":
         loss = validation * math.log(2)
-        return {"loss": loss, "perplexity": math.exp(loss) if loss < 700 else math.inf}
+        return {"loss": loss, "perplexity": perplexity(loss)}
     if metric == "perplexity":
         return {"loss": math.log(validation), "perplexity": validation}
     return {}

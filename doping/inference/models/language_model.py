@@ -19,6 +19,7 @@ from doping.inference.bundle.weights import cells, rows, table
 from doping.inference.kernels import Dense
 from doping.inference.kernels.int8 import Int8Layer, Int8Model, Int8Steps, narrow
 from doping.inference.models.lstm import Arithmetic, Floats, FromBundle, Lstm, State
+from doping.perplexity import perplexity
 from doping.vocabulary import END_OF_LINE, Vocabulary, tokenize
 
 CHUNK = 256
@@ -46,7 +47,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """Perplexity a token."""
-        return math.exp(self.nats) if self.nats < 700 else math.inf
+        return perplexity(self.nats)
 
 
 class LanguageModel(FromBundle):

@@ -16,6 +16,7 @@ from analysis.results import AnalysisError, load
 from analysis.section import Section
 from analysis.summary import summarize
 from analysis.tables import csv_table, latex, markdown
+from doping.command_line import duration
 
 MEDIUM: dict[str, Any] = {"task": "ptb-word", "metric": "perplexity", "base": 86.2}
 MEDIUM |= {"task__model__layers": 2, "task__model__hidden": 650}
@@ -45,7 +46,7 @@ def test_fixed(value: float, text: str):
     ("seconds", "text"), [(0.4, "0 s"), (59.7, "1 min 0 s"), (3599.6, "1 h 0 min"), (4980, "1 h 23 min")]
 )
 def test_duration(seconds: float, text: str):
-    assert labels.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_an_unknown_method_or_metric_goes_by_its_own_name():
