@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.results import AnalysisError
+from analysis.results import MARK, AnalysisError
 
 GATES = ("input", "forget", "cell", "output")
 """In the order of the rows of a weight matrix of an LSTM, a quarter each."""
@@ -38,7 +38,7 @@ class WeightMatrix:
 
 def path_of(results_folder: Path, trial_id: str) -> Path:
     """Where a sweep leaves the trained model of a trial."""
-    return results_folder / "trials" / trial_id / "model.ckpt"
+    return results_folder / "trials" / trial_id.partition(MARK)[0] / "model.ckpt"
 
 
 def read(path: Path) -> list[WeightMatrix]:

@@ -5,17 +5,7 @@ Texts are plain Unicode (×, ±, −); each format of a table translates them to
 
 from __future__ import annotations
 
-METHODS = {
-    "dense": "Dense",
-    "pruned": "Pruned",
-    "lmf": "LMF",
-    "hmd": "HMD",
-    "kp": "KP",
-    "doped_lmf": "Doped LMF",
-    "doped_hmd": "Doped HMD",
-    "doped_kp": "Doped KP",
-}
-"""Names for readers, in the order of the tables."""
+from doping.families import method_label, methods
 
 METRICS = {
     "bits_per_character": ("Bits per character", 3),
@@ -39,13 +29,12 @@ MISSING = "–"
 
 def method_name(method: str, cmr: bool, variant: str = "") -> str:
     """Name of a method, e.g. ``Doped KP + CMR, p = 0.3``; an unknown one goes by its own name."""
-    name = METHODS.get(method, method.replace("_", " "))
-    return name + (" + CMR" if cmr else "") + (f", {variant}" if variant else "")
+    return method_label(method) + (" + CMR" if cmr else "") + (f", {variant}" if variant else "")
 
 
 def method_rank(method: str, cmr: bool) -> tuple[int, str, bool]:
-    """Sort key: the order of METHODS, unknown ones last, each without CMR before with it."""
-    order = list(METHODS)
+    """Sort key: the order of ``doping.families.methods``, unknown ones last, each without CMR before with it."""
+    order = methods()
     return (order.index(method) if method in order else len(order), method, cmr)
 
 
@@ -99,6 +88,16 @@ def round_number(value: float) -> str:
 def factor(value: float) -> str:
     """A compression factor as asked for, e.g. ``20×``."""
     return f"{value:g}×"
+
+
+def asked(factor_or_size: float, unit: str) -> str:
+    """What was asked for, e.g. ``20×``, ``20× of bytes``, or a size like ``64 kB``."""
+    return asked_of(factor_or_size, unit) if unit != "values" else factor(factor_or_size)
+
+
+def asked_of(factor_or_size: float, unit: str, of: str = " of ") -> str:
+    """The same, always with what a factor counts, e.g. ``20× of values``."""
+    return f"{factor_or_size / 1000:g} kB" if unit == "size" else factor(factor_or_size) + of + unit
 
 
 def achieved(value: float) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.folders import join
 from analysis.results import AnalysisError, load
+from doping.command_line import Parser, answer, arguments_or, path
 
 if TYPE_CHECKING:
     from analysis.results import Results
     from analysis.section import Section
 
 DEFAULT_RESULTS = "runs/kp_vs_pruning-quick"
+PRODUCTS = ("tables", "figures", "report")
+"""What is made; the report alone comes with the figures that it shows as they are on paper."""
 DESCRIPTION = """\
 Write the tables, the figures and the report of a folder of results:
   report.html                         all of it in one page: in words, to explore, with every trial; opens without a network
@@ -34,40 +36,43 @@ Where the folder holds several studies, each study has a report and figures of i
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, or 2 after one line on stderr for a user's mistake."""
-    parser = argparse.ArgumentParser(
-        prog="make_tables.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return answer(lambda: _command(arguments_or(argv)))
+
+
+def _command(arguments: Sequence[str]) -> None:
+    parser = Parser(prog="make_tables.py", description=DESCRIPTION)
     parser.add_argument(
         "--results",
         metavar="DIR",
-        type=Path,
-        default=Path(DEFAULT_RESULTS),
-        help=f"folder of results.csv and curves.csv (default: {DEFAULT_RESULTS})",
+        type=path,
+        nargs="+",
+        default=[Path(DEFAULT_RESULTS)],
+        help=f"folder of results.csv and curves.csv; of several, one comparison is made (default: {DEFAULT_RESULTS})",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder to write to (default: the folder of results)")
+    parser.add_argument("--out", metavar="DIR", type=path, help="folder to write to (default: the folder of results)")
     parser.add_argument("--study", metavar="NAME", help="only this study (default: all of them)")
-    args = parser.parse_args(argv)
-    try:
-        messages = make(args.results, args.out or args.results, args.study)
-    except AnalysisError as error:
-        print(f"make_tables.py: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(messages))
-    return 0
+    parser.add_argument(
+        "--only", nargs="+", choices=PRODUCTS, default=PRODUCTS, help="only these of them; tables are made in about a second"
+    )
+    options = parser.parse_args(arguments)
+    if options.out is None and len(options.results) > 1:
+        raise AnalysisError("several folders are compared: say with --out where to write their tables, figures and report")
+    print("\n".join(make(options.results, options.out or options.results[0], options.study, options.only)))
 
 
-def make(results_folder: Path, out: Path, study: str | None = None) -> list[str]:
-    """Write all tables, figures and reports of ``results_folder`` to ``out``; returns a line for each thing written.
+def make(results_folders: Sequence[Path], out: Path, study: str | None = None, only: Sequence[str] = PRODUCTS) -> list[str]:
+    """Write tables, figures and reports of these folders to ``out``; returns a line for each thing written.
 
     Raises ``AnalysisError`` where the results cannot be read or hold no such study, or ``out`` cannot be written.
     """
-    results = load(results_folder, study)
+    results = join([load(folder, study) for folder in results_folders])
     from analysis.summary import summarize
 
     sections = summarize(results)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return [*_tables(results, sections, out), *_figures_and_reports(results, sections, out)]
+        written = _tables(results, sections, out) if "tables" in only else []
+        return written + (_figures_and_reports(results, sections, out, only) if {"figures", "report"} & {*only} else [])
     except OSError as error:
         raise AnalysisError(f"cannot write to {out}: {error.strerror}. Give a folder you can write to with --out") from error
 
@@ -86,20 +91,30 @@ def _tables(results: Results, sections: list[Section], out: Path) -> list[str]:
     return [f"wrote {out / name}" for name in texts]
 
 
-def _figures_and_reports(results: Results, sections: list[Section], out: Path) -> list[str]:
-    from analysis.figures.gallery import KINDS
-    from analysis.report import page
+def _figures_and_reports(results: Results, sections: list[Section], out: Path, only: Sequence[str]) -> list[str]:
+    from analysis.figures.fewer import fewer
+    from analysis.figures.gallery import KINDS, STILL
+
+    if "report" in only:
+        from analysis.report import page
 
     messages = []
     for study, of_study, suffix in _studies(sections):
         drawn: dict[str, list[Path]] = {}
+        # The lines of cmr are few, and each is made of many settings.
+        few = [fewer(section) for section in of_study]
         for kind in KINDS:
-            drawn[kind.name] = kind.draw(of_study, results, out / f"{kind.name}{suffix}")
+            if "figures" not in only and kind.name not in STILL:
+                continue
+            drawn[kind.name] = kind.draw(of_study if kind.name == "cmr" else few, results, out / f"{kind.name}{suffix}")
             if not drawn[kind.name]:
                 messages.append(f"no {kind.name} figure for {study}: {kind.needs}")
+        files = [path for paths in drawn.values() for path in paths]
         report = out / f"report{suffix}.html"
-        report.write_text(page.render(study, of_study, results, drawn), encoding="utf-8", newline="\n")
-        messages += [f"wrote {path}" for path in (*(path for paths in drawn.values() for path in paths), report)]
+        if "report" in only:
+            report.write_text(page.render(study, of_study, results, drawn), encoding="utf-8", newline="\n")
+            files.append(report)
+        messages += [f"wrote {path}" for path in files]
     return messages
 
 

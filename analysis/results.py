@@ -1,4 +1,4 @@
-"""Reads and checks a folder of results: ``results.csv``, a row a trial, and ``curves.csv``, a line a validation.
+"""Reads and checks a folder of results: ``results.csv``, one row per trial, and ``curves.csv``, one line per validation.
 
 Each mistake in the files is an ``AnalysisError`` of one line. The columns are documented where they are written, with
 the sweeps; here are those that the tables need, and those that they use where they are there. More columns do no harm.
@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from doping.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,15 +29,22 @@ CURVE_COLUMNS = ("step", "sparsity", "validation")
 OPTIONAL_TEXT = ("stage", "cell", "started", "host", "measures")
 """``stage``: ``tuning`` for a setting that was tried, ``final`` (also where it is missing) for a trial that counts;
 ``cell``: the method at a factor that a trial belongs to; ``measures``: other qualities on the test split, as JSON."""
-OPTIONAL_NUMBERS = ("latency_us", "bundle_bytes")
+OPTIONAL_NUMBERS = (
+    *("latency_us", "bundle_bytes", "deployed_bytes", "model_bytes"),
+    *(f"{name}_{values}" for values in ("int8", "int4") for name in ("validation", "test", "bytes", "model_bytes")),
+)
 OPTIONAL_CURVES = (
     *("cmr_probability", "training_loss", "energy_structured", "energy_sparse"),
     *("validation_without_sparse", "validation_without_structured", "gradient_structured", "gradient_sparse"),
 )
 STAGES = ("tuning", "final")
+MARK = "@"
+"""Between the id of a trial and the name of its folder, where two folders hold other results of the same trial."""
+MODEL, LAYERS, WEIGHTS = "model_bytes", "deployed_bytes", "bytes"
+"""Columns of sizes in bytes: all weights of the model as deployed, the LSTM's layers, their matrices and indices alone."""
 
 
-class AnalysisError(ValueError):
+class AnalysisError(UserError):
     """A mistake in the files of results or in what was asked of them; the message is one line."""
 
 
@@ -69,6 +78,7 @@ def load(folder: Path, study: str | None = None) -> Results:
         raise AnalysisError(f"no folder {folder}: run a study first, or give its folder of results with --results")
     rows = _read(folder / "results.csv", TEXT_COLUMNS, NUMBER_COLUMNS, OPTIONAL_TEXT, OPTIONAL_NUMBERS)
     rows["stage"] = rows["stage"].replace("", "final")
+    rows["folder"] = str(folder)
     curves = _read(folder / "curves.csv", ("trial_id",), CURVE_COLUMNS, (), OPTIONAL_CURVES)
     if rows.empty:
         raise AnalysisError(f"{folder / 'results.csv'} has no rows: no trial has finished yet")

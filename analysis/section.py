@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from analysis import labels, variants
 from analysis.stats.statistic import Statistic
+from doping.families import has_sparse_part
 
-DEPLOYED = ("latency_us", "bundle_bytes")
-"""Measured of the exported model: microseconds a time step on the CPU, and bytes of its file."""
+DEPLOYED = ("latency_us", "bundle_bytes", "deployed_bytes", "model_bytes")
+"""Measured of the exported model: microseconds a time step on the CPU, and bytes of its file. And what is deployed in the
+precision of the method: bytes of the LSTM's layers with scales and biases, and of all weights of the model."""
 
 
 class Key(NamedTuple):
@@ -36,9 +38,9 @@ class Row:
     variant: str
     """What tells this setting from others of the same method and CMR in the section; mostly empty."""
     unit: str
-    """What the factor asked for counts: ``values`` or ``bytes``."""
+    """What the factor asked for counts: ``values`` or ``bytes``; ``size`` where a size was asked for."""
     factor: float
-    """Compression factor asked for."""
+    """Compression factor asked for, or the size in bytes."""
     sizes: dict[str, float]
     """The SIZE_COLUMNS, and DEPLOYED ones, means over seeds; NaN where there is no number."""
     trials: pd.DataFrame
@@ -49,7 +51,7 @@ class Row:
     measures: dict[str, Statistic]
     """Other qualities on the test split, by their names; none where no seed has finished."""
     validation_loss: Statistic | None = None
-    """Percent above the mean of dense."""
+    """Above the mean of dense: in percent of it, or as a difference, as ``Section.losses_in_percent`` says."""
     test_loss: Statistic | None = None
     best: bool = False
     """Whether it has the lowest mean validation of those asked for the same factor."""
@@ -60,6 +62,17 @@ class Row:
     def label(self) -> str:
         """Name for readers, e.g. ``Doped KP + CMR, p = 0.3``."""
         return labels.method_name(self.method, self.cmr, self.variant)
+
+    @property
+    def asked(self) -> str:
+        """What was asked for, e.g. ``20×`` or ``64 kB``."""
+        return labels.asked(self.factor, self.unit)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the task's own dense model: neither narrower nor of a size of its own, and in float32."""
+        own = ("method.units", "method.size", "method.values")
+        return self.method == "dense" and all(self.flat.get(path) is None for path in own)
 
     @property
     def key(self) -> Key:
@@ -75,7 +88,7 @@ class Row:
     @property
     def sparse(self) -> bool:
         """Whether a part of it is pruned while it trains."""
-        return self.method == "pruned" or self.method.startswith("doped_")
+        return has_sparse_part(self.method)
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -106,8 +119,23 @@ class Section:
     metric: str
     rows: list[Row]
     """In the order of the tables, dense first."""
-    dense: Row
-    """The row that losses refer to: of several dense ones, that with the lowest mean validation."""
+    dense: Row | None
+    """The row that losses refer to: the task's own dense model, of several that with the lowest mean validation. None
+    where none has finished: then nothing has a loss."""
+
+    def dense_mean(self, split: Literal["validation", "test"]) -> float | None:
+        """Mean of ``dense`` on a split."""
+        statistic = getattr(self.dense, split, None)
+        return statistic.mean if statistic else None
+
+    @property
+    def losses_in_percent(self) -> bool:
+        """Whether losses are shares of dense's metric, or differences to it.
+
+        Of a metric that can be zero or negative, such as a log-likelihood of densities, no share can be said.
+        """
+        means = [statistic.mean for row in self.rows for statistic in (row.validation, row.test) if statistic]
+        return min(means) > 0
 
     @property
     def title(self) -> str:
@@ -120,10 +148,10 @@ class Section:
         return pd.concat([row.trials for row in self.rows])
 
     def lines(self) -> dict[Key, list[Row]]:
-        """The rows that have a mean, line by line; without dense."""
+        """The rows that have a mean, line by line; without the task's own dense model."""
         lines: dict[Key, list[Row]] = {}
         for row in self.rows:
-            if row.method != "dense" and row.test:
+            if not row.whole and row.test:
                 lines.setdefault(row.key, []).append(row)
         return lines
 
@@ -137,6 +165,11 @@ class Section:
         """What its trials say on how they measured another quality, ``bleu_signature`` say: name and text, each once."""
         found = (json.loads(text or "{}").items() for text in self.trials["measures"])
         return list(dict.fromkeys((name, text) for items in found for name, text in items if isinstance(text, str)))
+
+    @property
+    def narrow(self) -> bool:
+        """Whether values of some row are narrow, or a size was asked for: then bytes as deployed are what compares rows."""
+        return any(row.unit == "size" or row.flat.get("method.values") for row in self.rows)
 
     def measured(self, name: str) -> bool:
         """Whether any row has a number in this one of DEPLOYED."""

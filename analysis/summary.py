@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis import labels, variants
+from analysis import folders, labels, variants
 from analysis.results import SIZE_COLUMNS, AnalysisError
 from analysis.section import DEPLOYED, Row, Section
 from analysis.stats.statistic import Statistic
@@ -22,13 +22,13 @@ def summarize(results: Results) -> list[Section]:
     """The sections of ``results``, by study and task in order of appearance; of the final trials alone.
 
     Tasks with the same label but other data or another model are sections of their own. Raises ``AnalysisError`` where
-    a section has several metrics or no finished dense trial, or where all trials are tuning.
+    a section has several metrics or no finished trial, or where all trials are tuning.
     """
     rows = results.final.copy()
     if rows.empty:
         raise AnalysisError(f"{results.folder} holds {len(results.tuning)} trials, all of them tuning: no final one yet")
-    budgets = results.tuning.groupby(["study", "cell"]).size().to_dict()
-    rows["tuning"] = [budgets.get(cell, 0) for cell in zip(rows["study"], rows["cell"], strict=True)]
+    budgets = results.tuning.groupby(["study", "folder", "cell"]).size().to_dict()
+    rows["tuning"] = [budgets.get(cell, 0) for cell in zip(rows["study"], rows["folder"], rows["cell"], strict=True)]
     tuned = _tuned(results.tuning)
     flats = [
         {path: value for path, value in _flat(text).items() if path not in tuned.get(study, ())}
@@ -72,26 +72,37 @@ def _section(trials: pd.DataFrame, setting: str) -> Section:
         raise AnalysisError(f"{where} has several metrics ({', '.join(metrics)}); expected one: compare them apart")
     rows = _rows(trials)
     dense = [row for row in rows if row.method == "dense" and row.validation]
-    if not dense:
-        raise AnalysisError(f"{where} has no finished dense trial to compare with: run dense in the same study")
-    reference = min(dense, key=_mean_validation)
-    return Section(
+    dense = [row for row in dense if row.whole] or dense
+    if not any(row.n for row in rows):
+        raise AnalysisError(f"{where} has no finished trial: {_statuses(trials)}; see log.txt in the folders of its trials")
+    reference = min(dense, key=_mean_validation, default=None)
+    section = Section(
         first["study"],
         first["task"],
         setting,
         variants.task_settings(first["flat"]),
         metrics[0],
-        _with_best([_with_losses(row, reference) for row in rows]),
-        _with_losses(reference, reference),
+        _with_best(rows),
+        reference,
     )
+    if reference is None:
+        return section
+    rows = [_with_losses(row, reference, section.losses_in_percent) for row in section.rows]
+    return replace(section, rows=rows, dense=_with_losses(reference, reference, section.losses_in_percent))
+
+
+def _statuses(trials: pd.DataFrame) -> str:
+    return ", ".join(f"{count} {status}" for status, count in trials["status"].value_counts().sort_index().items())
 
 
 def _rows(trials: pd.DataFrame) -> list[Row]:
     trials = trials.assign(cmr_on=trials["cmr"] > 0)
+    # In a study of several precisions and widths each row says its own, also where its method has only one.
+    always = [path for path in variants.SAID if any(flat.get(path) is not None for flat in trials["flat"])]
     keyed = []
     for _, of_method in trials.groupby(["method", "cmr_on"]):
         cells = [list(cell["flat"]) for _, cell in of_method.groupby(["cf_unit", "cf_requested"])]
-        paths = variants.varying(cells)
+        paths = [*(path for path in variants.varying(cells) if path not in always), *always]
         of_method = of_method.assign(variant=[variants.describe(flat, paths) for flat in of_method["flat"]])
         # Cells that differ only in what was searched are told apart by the rest of their name.
         clashes = of_method.groupby(["cf_unit", "cf_requested", "variant"])["cell"].transform("nunique") > 1
@@ -100,9 +111,21 @@ def _rows(trials: pd.DataFrame) -> list[Row]:
             ", ".join(filter(None, (variant, more if clash else "")))
             for variant, more, clash in zip(of_method["variant"], telling, clashes, strict=True)
         ]
+        # The same settings in two folders were trained with other code, or elsewhere: not seeds of one setting.
+        if (of_method.groupby(["cf_unit", "cf_requested", "variant"])["folder"].nunique() > 1).any():
+            of_method["variant"] = [
+                ", ".join(filter(None, (variant, f"in {folders.name(folder)}")))
+                for variant, folder in zip(of_method["variant"], of_method["folder"], strict=True)
+            ]
         for _, group in of_method.groupby(["cf_unit", "cf_requested", "variant"]):
             row = _row(group)
-            order = (row.method != "dense", row.unit == "bytes", row.factor, labels.method_rank(row.method, row.cmr))
+            order = (
+                row.method != "dense",
+                row.unit != "values",
+                row.unit,
+                row.factor,
+                labels.method_rank(row.method, row.cmr),
+            )
             keyed.append(((order, variants.sort_key(group["flat"].iloc[0], paths)), row))
     return [row for _, row in sorted(keyed, key=lambda pair: pair[0])]
 
@@ -134,14 +157,12 @@ def _measures(finished: pd.DataFrame) -> dict[str, Statistic]:
     return {name: known for name in names if (known := Statistic.of(of_trial[name] for of_trial in of_trials))}
 
 
-def _with_losses(row: Row, dense: Row) -> Row:
+def _with_losses(row: Row, dense: Row, in_percent: bool) -> Row:
     if not (row.validation and row.test and dense.validation and dense.test):
         return row
-    return replace(
-        row,
-        validation_loss=row.validation.relative_to(dense.validation.mean),
-        test_loss=row.test.relative_to(dense.test.mean),
-    )
+    loss = Statistic.relative_to if in_percent else Statistic.above
+    validation_loss = loss(row.validation, dense.validation.mean)
+    return replace(row, validation_loss=validation_loss, test_loss=loss(row.test, dense.test.mean))
 
 
 def _with_best(rows: list[Row]) -> list[Row]:
@@ -150,7 +171,7 @@ def _with_best(rows: list[Row]) -> list[Row]:
     for row in rows:
         rivals = [other for other in rows if (other.unit, other.factor) == (row.unit, row.factor)]
         fair = [other for other in rivals if other.validation and not other.count("diverged")]
-        best.append(row.method != "dense" and len(rivals) > 1 and bool(fair) and row is min(fair, key=_mean_validation))
+        best.append(not row.whole and len(rivals) > 1 and bool(fair) and row is min(fair, key=_mean_validation))
     return [replace(row, best=flag) for row, flag in zip(rows, best, strict=True)]
 
 

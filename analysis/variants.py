@@ -8,18 +8,34 @@ from typing import Any
 Flat = dict[str, Any]
 """Settings by dotted path, e.g. ``{"method.cmr.probability": 0.3}``; a list is a value, as a tuple."""
 
-IDENTITY = ("seed", "data_hash", "method.name", "method.factor", "method.unit", "task.name", "task.data.path")
+IDENTITY = (
+    *("seed", "data_hash", "method.name", "method.factor", "method.unit", "method.size"),
+    *("task.name", "task.data.path"),
+)
 """Paths that never make a variant: they have a column of their own, or (the path of a text) do not matter."""
 
 HOW_TRAINED = ("task.training.", "task.model.dropout", "task.model.uniform_init")
 """Paths below ``task`` that say how it is trained, not what it is: trials that differ in them can be compared."""
+
+SAID = ("method.units", "method.values")
+"""Paths that each variant of a section names if any of them has such a setting."""
 
 CMR = "method.cmr."
 PROBABILITY = "method.cmr.probability"
 _PHRASES: dict[str, dict[object, str]] = {
     "method.cmr.anneal": {True: "p annealed", False: "p constant"},
     "method.annealing.criterion": {None: "by magnitude", "saliency": "by saliency"},
-    "method.pattern": {None: "unstructured", "gates": "4-gate blocks", "rows": "8-row blocks"},
+    "method.pattern": {
+        None: "unstructured",
+        "gates": "4-gate blocks",
+        "rows": "8-row blocks",
+        "tiles": "tiles",
+        "n_of_16": "N of 16",
+        "n_of_32": "N of 32",
+    },
+    "method.values": {None: "float32", "int8": "int8", "int4": "int4"},
+    "method.units": {None: ""},
+    "method.free_rows": {None: "free rows in the input gate", "gates": "free rows in every gate"},
 }
 """Values that speak for themselves, without the name of their setting; None where a setting has its default."""
 _NAMES = {PROBABILITY: "p =", "method.cmr.on": "on"}
@@ -65,7 +81,7 @@ def varying(groups: Iterable[Sequence[Flat]]) -> list[str]:
 
 def describe(flat: Flat, paths: Sequence[str]) -> str:
     """Label of the values at ``paths``, e.g. ``annealing length 0.3, p = 0.5``; empty without paths."""
-    return ", ".join(_one(path, flat.get(path)) for path in paths)
+    return ", ".join(filter(None, (_one(path, flat.get(path)) for path in paths)))
 
 
 def sort_key(flat: Flat, paths: Sequence[str]) -> tuple[tuple[bool, float, str], ...]:

@@ -23,7 +23,7 @@ def measure(folder: Path) -> dict[str, Any]:
         InferenceError: the folder has no trained language model.
 
     """
-    from data.sources.registry import READERS
+    from data.sources.registry import read
     from doping.errors import InferenceError
     from doping.inference.bundle import file as bundle
     from doping.inference.bundle.narrowing import narrow
@@ -37,7 +37,7 @@ def measure(folder: Path) -> dict[str, Any]:
     if not isinstance(trial.task, LanguageModelTask):
         raise InferenceError(f"trial {trial.id} is of the task {trial.task.name}; expected a language model")
     wide = trial_bundle(folder)
-    text = str(READERS[trial.task.data.corpus](trial.task.data).validation)
+    text = str(read(trial.task.data).validation)
     row: dict[str, Any] = {
         "method": trial.method.name,
         "pattern": trial.method.pattern if trial.method.sparse else "",

@@ -5,7 +5,7 @@
 Zaremba's small model for two epochs of the Penn Treebank (of 2,324 steps), and his medium one, with its dropout, for its
 first steps. Both sides start with the same weights and the same random state; ours goes through the Lightning ``Trainer``.
 
-Writes ``reference_run.csv``, a line a step with the mean loss in nats a word of both sides, and at the end of an epoch their
+Writes ``reference_run.csv``, one line per step with the mean loss of both sides in nats per word, and after each epoch their
 perplexities on the validation split; and a figure of it.
 """
 
@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from analysis.figures import drawing
 from benchmarks.plain_language_model import Course, PlainLanguageModel, Regime, train
 from data.text.datamodule import TextDataModule
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 from lightning_modules.language_model import LanguageModel
 from sweeps.study.named_tasks import written_out

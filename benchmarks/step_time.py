@@ -19,16 +19,14 @@ import sys
 import time
 from pathlib import Path
 
+from doping.families import is_doped, methods
 from doping.method import Method
 from tasks.language_model import LanguageModelTask
 
 BASELINE = "nn.LSTM"
 IN_PLACE = "compress_ "
 """Before the names of methods by which ``doping.compress_`` compresses a plain ``nn.LSTM``, in place and warm."""
-METHODS = [
-    BASELINE, "dense", "pruned", "lmf", "hmd", "kp", "doped_lmf", "doped_hmd", "doped_kp",
-    *(IN_PLACE + name for name in ("pruned", "lmf", "kp", "doped_lmf", "doped_kp")),
-]  # fmt: skip
+METHODS = [BASELINE, *methods(), *(IN_PLACE + name for name in methods() if name not in ("dense", "hmd", "doped_hmd"))]
 WORDS, BATCH, STEPS = 10_000, 20, 35
 ROUNDS = 3
 
@@ -83,7 +81,7 @@ def measure(name: str, factor: float, repetitions: int) -> dict[str, list[float]
 def _method(name: str, factor: float) -> Method:
     if name in (BASELINE, "dense"):
         return Method()
-    cmr = {"probability": 0.3} if name.startswith("doped") else {}
+    cmr = {"probability": 0.3} if is_doped(name) else {}
     return Method.model_validate({"name": name, "factor": factor, "cmr": cmr})
 
 

@@ -30,7 +30,7 @@ from doping.machine import commit, hardware, versions
 from sweeps.engines.base import Ended, Event
 from sweeps.engines.launch import Launch
 from sweeps.optuna_view.entries import Ledger
-from sweeps.planning.plan import Plan, make_plan
+from sweeps.planning.plan import StudyPlan, make_plan
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import row_of, write_row
 from sweeps.results.views import Views
@@ -165,7 +165,7 @@ def simulate(trials: int, slots: int, storage: str | None) -> dict[str, Any]:
     }
 
 
-def planned(trials: int) -> Plan:
+def planned(trials: int) -> StudyPlan:
     """A plan of one method with so many seeds."""
     preset = {"task": {"model": {"hidden": 20}}, "seeds": list(range(trials)), "runs": [{"method": "dense"}]}
     content = {"description": "scale", "presets": {"scale": preset}}

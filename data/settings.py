@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
+from data.sources.registry import known
 from doping.settings import Settings, added_later
 
 
@@ -31,9 +32,9 @@ class HubText(Settings):
 class Corpus(Settings):
     """Text to model."""
 
-    corpus: Literal["embedded", "ptb", "wikitext2", "hub", "text"] = "embedded"
-    """``embedded`` comes with Python, ``ptb`` is the Penn Treebank, ``wikitext2`` WikiText-2, ``hub`` any text data set of
-    the Hugging Face hub, ``text`` the user's own."""
+    corpus: Annotated[str, AfterValidator(known)] = "embedded"
+    """Its name in ``data.sources.registry``: ``embedded`` comes with Python, ``ptb`` is the Penn Treebank, ``wikitext2``
+    WikiText-2, ``hub`` any text data set of the Hugging Face hub, ``text`` the user's own."""
     level: Literal["character", "word"] = "character"
     """What a token is."""
     path: str | None = None

@@ -16,25 +16,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from doping.annealing import Annealer
-    from doping.compress import compress_
-    from doping.distilling import distillation
+    from doping.deployment.deploy import deploy_
+    from doping.deployment.to_onnx import to_onnx
     from doping.errors import CompressionError, UnfinishedError
+    from doping.layers.compress import compress_
+    from doping.layers.merge import merge_
+    from doping.layers.report import report
     from doping.matrices import BudgetError
-    from doping.merge import merge_
     from doping.method import Method
-    from doping.reporting import report
+    from doping.training.annealing import Annealer
+    from doping.training.distilling import distillation
 
 _PLACES = {
-    "Annealer": "doping.annealing",
+    "Annealer": "doping.training.annealing",
     "BudgetError": "doping.matrices",
     "CompressionError": "doping.errors",
     "Method": "doping.method",
     "UnfinishedError": "doping.errors",
-    "compress_": "doping.compress",
-    "distillation": "doping.distilling",
-    "merge_": "doping.merge",
-    "report": "doping.reporting",
+    "compress_": "doping.layers.compress",
+    "deploy_": "doping.deployment.deploy",
+    "distillation": "doping.training.distilling",
+    "merge_": "doping.layers.merge",
+    "report": "doping.layers.report",
+    "to_onnx": "doping.deployment.to_onnx",
 }
 
 __all__ = [
@@ -44,9 +48,11 @@ __all__ = [
     "Method",
     "UnfinishedError",
     "compress_",
+    "deploy_",
     "distillation",
     "merge_",
     "report",
+    "to_onnx",
 ]
 
 

@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
-import importlib
-import signal
+# Only what Python has loaded when it starts, so that a stop is answered from the first moment on.
+import _signal  # type: ignore[import-not-found] # what the module ``signal`` is made of
+import os
 import sys
-from pathlib import Path
-from typing import NoReturn
+
+STOPPED = 128 + _signal.SIGINT
+"""Exit code of a command that was stopped."""
+
+_OWN = ("doping", "lightning_modules", "data", "tasks", "sweeps", "analysis", "benchmarks", "examples")
+"""Packages of the project itself: one that cannot be found is a defect, not a package to install."""
 
 
-def start(module: str) -> NoReturn:
+def start(module: str) -> None:
     """Run ``main`` of a module and end with its exit code; one line and 2 where a package is not installed."""
+    # Nothing is begun while a command imports, so that it may end at once; an exception could be lost in a library.
+    _signal.signal(_signal.SIGINT, _leave)
     # End quietly where the reader of the output has left, as `| head` does.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    sys.unraisablehook = _unraisable
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows ASCII only is no reason to fail.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        sys.exit(importlib.import_module(module).main())
+        __import__(module)
+        code = sys.modules[module].main()
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if not package or (Path(__file__).parents[1] / package).exists():
+        # Rarely needed, so imported only now.
+        from pathlib import Path
+
+        if not package or package in _OWN:
             raise
-        print(
-            f"error: the package {package} is not installed for {sys.executable}: "
-            "use the environment of the README (. .venv/bin/activate), or pip install -r requirements.txt",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+        remedy = f"pip install {package}"
+        if (
+            Path(__file__).parents[1] / "requirements.txt"
+        ).is_file():  # In the repository; elsewhere the library was installed.
+            remedy = "use the environment of the README (. .venv/bin/activate), or pip install -r requirements.txt"
+        print(f"error: the package {package} is not installed for {sys.executable}: {remedy}", file=sys.stderr)
+        code = 2
+    # All is done; a stop has nothing to add.
+    _signal.signal(_signal.SIGINT, _leave)
+    sys.exit(code)
+
+
+def _leave(number: int, frame: object) -> None:
+    os._exit(STOPPED)
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """An interrupt that comes where Python cannot raise it would be lost, and shown as a traceback."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        os._exit(STOPPED)
+    sys.__unraisablehook__(unraisable)

@@ -1,17 +1,50 @@
-"""The errors of the library: each says in one line what was given, what was expected, and what to do."""
+"""Mistakes of users: one family of exceptions. Each is one line: what was given, what was expected, what to do.
+
+``doping.entry`` is the one place that prints them; the commands then end with exit code 2.
+"""
+
+from __future__ import annotations
+
+import re
 
 
-class DataError(ValueError):
+class UserError(ValueError):
+    """A mistake that the user can put right. The message is one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class DataError(UserError):
     """A corpus that is missing, unreadable or too short; the message says in one line what to do."""
 
 
-class InferenceError(ValueError):
+class InferenceError(UserError):
     """A bundle that cannot be written, read or used as asked; the message says in one line what to do."""
 
 
-class CompressionError(ValueError):
+class CompressionError(UserError):
     """A layer, a pattern or a setting that cannot be compressed as asked; the message says in one line what to do."""
 
 
-class UnfinishedError(RuntimeError):
+class UnfinishedError(UserError, RuntimeError):
     """A model that is not as small as was asked, because its pruning is not over."""
+
+
+_DANGEROUS = re.compile(r"weights_only|allow_pickle|trust_remote_code|verify\s*=\s*False", re.IGNORECASE)
+"""Libraries advise these where a file cannot be trusted; who follows the advice runs what a stranger wrote."""
+
+
+def one_line(error: BaseException) -> str:
+    """Type and message of an error, in one line of at most 300 characters, without advice that is dangerous to follow."""
+    sentences = re.split(r"(?<=[.:;!?])\s+", " ".join(str(error).split()))
+    harmless = [sentence for sentence in sentences if not _DANGEROUS.search(sentence)]
+    if len(harmless) < len(sentences):
+        # What stands behind belongs to the advice.
+        harmless = sentences[: next(n for n, sentence in enumerate(sentences) if _DANGEROUS.search(sentence))]
+    return f"{type(error).__name__}: {' '.join(harmless)}".rstrip(": ")[:300]
+
+
+def hide_passwords(text: str) -> str:
+    """The text with the password of every URL in it as ``***``."""
+    return re.sub(r"([?&]password=)[^\s&]*", r"\1***", re.sub(r"(://[^\s:/@]*):[^\s]*@", r"\1:***@", text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import math
 import os
@@ -41,6 +42,11 @@ def gpus() -> list[str]:
     return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
 
 
+def host() -> str:
+    """A name for this machine that tells it from others and does not say what it is called: six hex digits."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
 def hardware(device: str = "cpu") -> str:
     """Processor and cores, and the GPU if ``device`` names one."""
     processor = platform.processor() or platform.machine()
@@ -66,7 +72,15 @@ def versions() -> str:
 
 @functools.cache
 def commit() -> str:
-    """Commit of the repository, with ``-dirty`` if tracked files have changed since; ``unknown`` outside git."""
+    """Commit of the repository, with ``-dirty`` if tracked files have changed since.
+
+    Where the library was installed it is its version, as ``lstm-doping==0.4.0``; ``unknown`` where neither is known.
+    """
+    if not (ROOT / ".git").exists():  # Not whatever other repository the packages happen to lie in.
+        try:
+            return f"lstm-doping=={importlib.metadata.version('lstm-doping')}"
+        except importlib.metadata.PackageNotFoundError:
+            return "unknown"
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         described = subprocess.run(command, capture_output=True, text=True, check=False)

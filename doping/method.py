@@ -5,15 +5,35 @@ Times are shares of the whole training, so that the same method means the same t
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
+from pydantic_core import PydanticCustomError
 
-from doping.settings import Settings, added_later
+from doping.families import DOPED, FAMILIES, Family, has_sparse_part, is_doped, methods
+from doping.settings import Settings, added_later, byte_size
 
-MethodName = Literal["dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd"]
-Pattern = Literal["unstructured", "gates", "rows"]
-"""Which values of a sparse matrix are pruned together; see ``doping.matrices.blocks``."""
+
+def _known(name: str) -> str:
+    known = [f"'{method}'" for method in methods()]
+    if f"'{name}'" not in known:
+        expected = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+    return name
+
+
+def _as_tuple(given: Any) -> Any:
+    """A list as JSON and YAML have it, also where types are strict."""
+    return tuple(given) if isinstance(given, list) else given
+
+
+MethodName = Annotated[str, AfterValidator(_known)]
+"""One of ``doping.families.methods()``."""
+Pattern = Literal["unstructured", "gates", "rows", "tiles", "n_of_16", "n_of_32"]
+"""Which values of a sparse matrix are pruned together; see ``doping.matrices.patterns``."""
+FreeRows = Literal["gates", "stacked"]
+Values = Literal["float32", "int8", "int4"]
+"""How the values of weights are stored where a model is deployed; see ``doping.matrices.budget``."""
 
 
 class Annealing(Settings):
@@ -51,10 +71,23 @@ class RowDropout(Settings):
     """Whose rows are dropped: those of M and S independently, or those of S only."""
 
 
+class RoundedTraining(Settings):
+    """Training with weights that are rounded as they are deployed, for the last stretch."""
+
+    share: float = Field(default=0.0, ge=0, le=1)
+    """Last share of all optimizer steps in which weights are rounded; 0 rounds after the training only."""
+    annealed: float = Field(default=0.5, ge=0, le=1)
+    """Share of that stretch in which the rounding grows from none to all of it."""
+
+
+ByteSize = Annotated[PositiveInt, BeforeValidator(byte_size)]
+"""Bytes; may be written with a unit, like ``64kB``."""
+
+
 class Method(Settings):
     """A compression method: a matrix family, plus (maybe) doping, plus (maybe) CMR, at a compression factor."""
 
-    SIZED_BY: ClassVar[frozenset[str]] = frozenset({"structured_share", "left_shape", "terms"})
+    SIZED_BY: ClassVar[frozenset[str]] = frozenset({"structured_share", "left_shape", "terms", "units", "size", "values"})
     """Settings that, beside name, factor, unit and pattern, decide what a matrix consists of."""
 
     name: MethodName = "dense"
@@ -62,45 +95,80 @@ class Method(Settings):
     factor: float = Field(default=1.0, ge=1)
     """Compression factor of each LSTM weight matrix; 1 for ``dense``."""
     unit: Literal["values", "bytes"] = "values"
-    """What the factor counts: remaining values, or bytes in the deployed format, indices included."""
+    """What the factor counts: remaining values, or bytes in the deployed format, indices included; those of the dense model
+    are float32."""
     structured_share: float | None = Field(default=None, gt=0, lt=1)
     """Share of the budget given to M in a doped method; by default the smallest Kronecker product of full rank,
     and half of the budget for low rank and hybrid."""
     sparse_variance: float = Field(default=0.5, ge=0, lt=1)
     """Share of the initial variance of M + S that S starts with."""
-    left_shape: tuple[PositiveInt, PositiveInt] | None = None
+    left_shape: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_tuple)] | None = None
     """Shape of the left Kronecker factor B, in place of the automatic choice."""
     terms: PositiveInt | None = None
     """Number of Kronecker products that are summed, in place of the automatic choice."""
     pattern: Pattern = added_later("unstructured")
-    """What the sparse part is pruned by: single values, blocks of the four gates of a hidden unit, or blocks of eight rows,
-    each in one column (blocks run much faster on a CPU); ignored by methods without a sparse part."""
+    """What the sparse part is pruned by: single values; blocks of the four gates of a hidden unit, or of eight rows, each in
+    one column; tiles of four gates x four units x four columns; or equally many values in every 16 or 32 columns of a row
+    (blocks run much faster on a CPU; tiles are what int8 instructions like). Ignored by methods without a sparse part."""
+    values: Values = added_later("float32")
+    """How values are stored where the model is deployed: int8 and int4 have a scale for each row. Validation and test are
+    those of the rounded model, and ``unit: bytes`` counts its bytes."""
+    rounding: RoundedTraining = added_later(RoundedTraining())
+    """Training with rounded weights; ignored where values are float32."""
+    units: PositiveInt | None = added_later(None)
+    """Width of the model, in place of the task's own; factor and sizes refer to the dense model of the task's own width."""
+    size: ByteSize | None = added_later(None)
+    """Most bytes of the LSTM's layers as deployed, biases included, in place of a factor: the largest model of the method
+    that fits is taken. Of a dense one without ``units``, the widest that fits."""
+    free_rows: FreeRows | None = Field(default=None, exclude_if=lambda rows: rows in (None, "stacked"))
+    """Which rows of a hybrid matrix are unconstrained: as many of each gate (``gates``, unless given), or the first of the
+    stacked matrix, which all are of the input gate (``stacked``, what ``hmd`` meant until version 2). None for others.
+    ``stacked`` is not written, so that trials of that time keep their ids, and those of today have others."""
     annealing: Annealing = Annealing()
     """Schedule of the sparse part; ignored by methods without one."""
     cmr: RowDropout = RowDropout()
     """Co-matrix row dropout; doped methods only."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_by_gates(cls, given: Any) -> Any:
+        if isinstance(given, dict) and str(given.get("name", "")).endswith("hmd") and given.get("free_rows") is None:
+            return {**given, "free_rows": "gates"}
+        return given
+
     @model_validator(mode="after")
     def _makes_sense(self) -> Method:
         if self.name == "dense" and self.factor != 1:
             raise ValueError(f"factor is {self.factor:g}, but a dense matrix is not compressed: leave factor out")
+        if self.size and self.factor != 1:
+            raise ValueError(f"size is {self.size:,} bytes and factor {self.factor:g}: give one of them")
         if self.cmr.probability > 0 and not self.doped:
             raise ValueError(f"cmr needs a doped method, not {self.name!r}")
         if self.structured_share is not None and not self.doped:
             raise ValueError(f"structured_share needs a doped method, not {self.name!r}")
-        if (self.left_shape or self.terms) and not self.name.endswith("kp"):
-            raise ValueError(f"left_shape and terms need kp or doped_kp, not {self.name!r}")
+        for settings in (("left_shape", "terms"), ("free_rows",)):
+            if any(getattr(self, setting) and not self.uses(setting) for setting in settings):
+                takers = [name for name, family in FAMILIES.items() if settings[0] in dict(family.options)]
+                fitting = " or ".join(f"{name} or {DOPED}{name}" for name in takers)
+                raise ValueError(
+                    f"{' and '.join(settings)} {'needs' if len(settings) == 1 else 'need'} {fitting}, not {self.name!r}"
+                )
         return self
+
+    @property
+    def family(self) -> Family | None:
+        """The structured family, alone or doped; none of ``dense`` and ``pruned``."""
+        return FAMILIES.get(self.name.removeprefix(DOPED))
 
     @property
     def doped(self) -> bool:
         """Whether the weight is a structured matrix plus a sparse one."""
-        return self.name.startswith("doped_")
+        return is_doped(self.name)
 
     @property
     def sparse(self) -> bool:
         """Whether a part of the weight is pruned on the annealing schedule."""
-        return self.doped or self.name == "pruned"
+        return has_sparse_part(self.name)
 
     def uses(self, setting: str) -> bool:
         """Whether one of the settings above has an effect on this method."""
@@ -109,10 +177,12 @@ class Method(Settings):
                 return self.sparse
             case "cmr":
                 return self.cmr.probability > 0
+            case "rounding":
+                return self.values != "float32"
             case "sparse_variance" | "structured_share":
                 return self.doped
-            case "left_shape" | "terms":
-                return self.name.endswith("kp")
+            case "left_shape" | "terms" | "free_rows":
+                return self.family is not None and setting in dict(self.family.options)
             case _:
                 return True
 
@@ -121,3 +191,10 @@ class Method(Settings):
         """Name in messages, e.g. ``doped_kp + cmr`` or ``pruned, gates``."""
         pattern = f", {self.pattern}" if self.sparse and self.pattern != "unstructured" else ""
         return self.name + (" + cmr" if self.cmr.probability > 0 else "") + pattern
+
+    @property
+    def budget(self) -> str:
+        """What it may weigh, in words: ``20x``, ``64 kB``, and width and precision if they are its own; empty for dense."""
+        size = f"{self.size / 1000:g} kB" if self.size else "" if self.name == "dense" else f"{self.factor:g}x"
+        units = f"{self.units} units" if self.units else ""
+        return ", ".join(filter(None, (size, units, "" if self.values == "float32" else self.values)))

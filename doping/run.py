@@ -1,6 +1,12 @@
-"""Entry: ``python -m doping.run model.lstm`` runs an exported model; ``--help`` says more."""
+"""Entry: ``python -m doping.run model.lstm``, or ``doping-run model.lstm``, runs an exported model; ``--help`` says more."""
+
+from doping.entry import start
+
+
+def main() -> None:
+    """Run the command and end with its exit code."""
+    start("doping.inference.commands.run")
+
 
 if __name__ == "__main__":
-    from doping.entry import start
-
-    start("doping.inference.commands.run")
+    main()

@@ -6,6 +6,7 @@ The classes are validated when they are made: an unknown key, a wrong type or an
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,3 +35,36 @@ def added_later(default: Any) -> Any:
     was done before, and never changes.
     """
     return Field(default=default, exclude_if=lambda value: value == default)
+
+
+_UNITS = {"b": 1, "": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
+
+
+def byte_size(given: Any) -> Any:
+    """Bytes of a text like ``64kB``, ``1.5 MB`` or ``64KiB`` (kB are 1,000 bytes, KiB 1,024); all else stays as it is.
+
+    Raises:
+        ValueError: a text that is no size.
+
+    """
+    if not isinstance(given, str):
+        return given
+    written = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)", given.strip())
+    if not written or written[2].lower() not in _UNITS:
+        raise ValueError(f"{given!r} is no size; expected bytes, or a number with a unit, like 64kB, 1.5MB or 64KiB")
+    return int(float(written[1]) * _UNITS[written[2].lower()])
+
+
+def microseconds(given: Any) -> Any:
+    """Microseconds of a text like ``20us``, ``20 µs`` or ``1.5ms``; all else stays as it is.
+
+    Raises:
+        ValueError: a text that is no time.
+
+    """
+    if not isinstance(given, str):
+        return given
+    written = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|μs|ms)", given.strip())
+    if not written:
+        raise ValueError(f"{given!r} is no time; expected microseconds, or a number with a unit, like 20us or 1.5ms")
+    return float(written[1]) * (1000 if written[2] == "ms" else 1)

@@ -1,13 +1,28 @@
-"""The sizes that a method will have on a task, known before anything is trained."""
+"""The sizes that a method will have on a task, known before anything is trained; and what is deployed of a trained model.
+
+Factors and sizes of a method refer to the dense model of the task's own width, whatever the width of the method.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from doping.matrices import Shape, Size, plan_matrix
-from doping.matrices.budget import dense_size
-from doping.method import Method
+from doping.matrices import BudgetError, Shape, Size, plan_matrix
+from doping.matrices.budget import VALUE_BYTES, dense_size
+from doping.method import Method, Values
+
+if TYPE_CHECKING:
+    from doping.layers.lstm import CompressedLSTM
+
+SMALLEST = 0.8
+"""A method that can only have less than this share of a size is said not to reach it."""
+SCAN = 1.004
+"""Ratio of the factors that are tried for a size."""
+WIDTHS = 32
+"""How far from a width that a method cannot have others are looked for."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +31,15 @@ class PlannedSizes:
 
     compressed: Size
     dense: Size
+    """Of the task's own width."""
     matrices: dict[str, str]
     """What is planned for each matrix, by its name in the task."""
+    deployed_bytes: int
+    """Bytes of the LSTM's layers in the precision of the method, biases included."""
+    task: HasMatrices
+    """The task at the width of the method."""
+    method: Method
+    """The method for matrices of that width: at a factor, without a width or a size of its own."""
 
 
 class HasMatrices(Protocol):
@@ -31,19 +53,174 @@ class HasMatrices(Protocol):
         """Whether the matrix of this name is compressed."""
         ...
 
+    def with_units(self, units: int) -> Self:
+        """The same task with another width."""
+        ...
+
 
 def plan_sizes(task: HasMatrices, method: Method) -> PlannedSizes:
     """Plan all matrices of a task.
 
     Raises:
-        BudgetError: if the method cannot come within 1 % of the factor; the message names the nearest ones.
-        ValueError: if given Kronecker factors do not divide a matrix.
+        BudgetError: if the method cannot come within 1 % of the factor, or has no size just below the one asked for; the
+            message names the nearest ones.
+        ValueError: if given Kronecker factors do not divide a matrix, or the task cannot have the width.
 
     """
-    shapes, dense = task.lstm_shapes(), Method()
-    plans = {name: plan_matrix(method if task.compressed(name) else dense, shape) for name, shape in shapes.items()}
-    return PlannedSizes(
-        compressed=sum((plan.size() for plan in plans.values()), Size(0, 0, 0)),
-        dense=sum((dense_size(shape) for shape in shapes.values()), Size(0, 0, 0)),
-        matrices={name: str(plan) for name, plan in plans.items()},
+    dense = _total(dense_size(shape) for shape in task.lstm_shapes().values())
+    try:
+        if method.size:
+            return _of_size(task, method, method.size, dense)
+        return _of_factor(task, method, dense)
+    except BudgetError as error:
+        raise BudgetError(f"{error}{_other_widths(task, method, dense)}") from error
+
+
+@lru_cache(maxsize=1024)
+def resolved(task: Any, method: Method) -> tuple[Any, Method]:
+    """The task at the width of a method, and the method for matrices of that width: both as they are, if it has no own.
+
+    Raises:
+        ValueError: as :func:`plan_sizes`.
+
+    """
+    if method.units is None and method.size is None:
+        return task, method
+    planned = plan_sizes(task, method)
+    return planned.task, planned.method
+
+
+def _of_factor(task: HasMatrices, method: Method, dense: Size) -> PlannedSizes:
+    narrow = task.with_units(method.units) if method.units else task
+    factor = method.factor
+    if method.units and method.name != "dense":
+        own = _total(dense_size(shape) for shape in narrow.lstm_shapes().values())
+        factor *= own.values / dense.values
+        if factor < 1:
+            raise BudgetError(
+                f"{method.units} units have {own.values:,} values, fewer than the {dense.values / method.factor:,.0f} that "
+                f"factor {method.factor:g} leaves of {dense.values:,}: take more units or a larger factor"
+            )
+    return _planned(narrow, method.model_copy(update={"factor": factor, "units": None}), dense)
+
+
+def _of_size(task: HasMatrices, method: Method, size: int, dense: Size) -> PlannedSizes:
+    if method.name == "dense":
+        return _dense_of_size(task, method, size, dense)
+    narrow = task.with_units(method.units) if method.units else task
+    shapes = narrow.lstm_shapes()
+    kept = [shape for name, shape in shapes.items() if not narrow.compressed(name)]
+    fixed = _bias_bytes(shapes) + _total(map(dense_size, kept)).bytes_in(method.values)
+    free = _total(dense_size(shape) for name, shape in shapes.items() if narrow.compressed(name))
+    if size <= fixed:
+        raise BudgetError(f"size {_kb(size)} is impossible: biases and what is not compressed weigh {_kb(fixed)} alone")
+    factor = free.bytes / (size - fixed)
+    largest = None
+    # The finer steps are for those that miss by a block, the coarser ones to say what is nearest.
+    for tried in [factor * SCAN**k for k in range(56)] + [factor * 1.25 * 1.06**k for k in range(36)]:
+        largest = _tried(narrow, method, tried, dense)
+        if largest and largest.deployed_bytes <= size:
+            break
+    if largest and SMALLEST * size <= largest.deployed_bytes <= size:
+        return largest
+    above = (_tried(narrow, method, factor / 1.02**k, dense) for k in range(1, 90) if factor / 1.02**k >= 1)
+    next_above = next((planned for planned in above if planned and planned.deployed_bytes > size), None)
+    fits = largest if largest and largest.deployed_bytes <= size else None
+    nearest = " and ".join(_kb(planned.deployed_bytes) for planned in (fits, next_above) if planned)
+    width = f"{method.units} units" if method.units else "the task's width"
+    raise BudgetError(
+        f"size {_kb(size)} cannot be had of {method.label} at {width} in {method.values}: "
+        f"nearest possible {nearest or 'none'}; choose such a size, or another width (units)"
     )
+
+
+def _tried(task: HasMatrices, method: Method, factor: float, dense: Size) -> PlannedSizes | None:
+    try:
+        return _planned(
+            task, method.model_copy(update={"factor": max(factor, 1.0), "unit": "bytes", "units": None, "size": None}), dense
+        )
+    except BudgetError:
+        return None
+
+
+def _dense_of_size(task: HasMatrices, method: Method, size: int, dense: Size) -> PlannedSizes:
+    plain = method.model_copy(update={"units": None, "size": None})
+
+    def at(units: int) -> PlannedSizes | None:
+        try:
+            return _planned(task.with_units(units), plain, dense)
+        except ValueError:  # a width that the task cannot have, such as an odd one
+            return None
+
+    if method.units:
+        asked = at(method.units)
+        if asked and asked.deployed_bytes <= size:
+            return asked
+    low, high = 1, 1 << 16
+    while low < high:
+        middle = (low + high + 1) // 2
+        planned = at(middle) or at(middle - 1)
+        low, high = (middle, high) if planned and planned.deployed_bytes <= size else (low, middle - 1)
+    widest = next((planned for units in (low, low - 1) if units and (planned := at(units))), None)
+    if widest is None or widest.deployed_bytes > size:
+        raise BudgetError(f"size {_kb(size)} cannot be had of dense in {method.values}: one unit weighs more")
+    if method.units:
+        weight = "more" if asked is None else _kb(asked.deployed_bytes)
+        raise BudgetError(
+            f"size {_kb(size)} cannot be had of dense with {method.units} units in {method.values}, which weigh {weight}: "
+            f"nearest possible {low} units ({_kb(widest.deployed_bytes)}); leave units out to get the widest that fits"
+        )
+    return widest
+
+
+def _planned(task: HasMatrices, method: Method, dense: Size) -> PlannedSizes:
+    shapes = task.lstm_shapes()
+    uncompressed = Method(values=method.values)
+    plans = {name: plan_matrix(method if task.compressed(name) else uncompressed, shape) for name, shape in shapes.items()}
+    compressed = _total(plan.size() for plan in plans.values())
+    return PlannedSizes(
+        compressed=compressed,
+        dense=dense,
+        matrices={name: str(plan) for name, plan in plans.items()},
+        deployed_bytes=compressed.bytes_in(method.values) + _bias_bytes(shapes),
+        task=task,
+        method=method,
+    )
+
+
+def _other_widths(task: HasMatrices, method: Method, dense: Size) -> str:
+    """What to add to the error of a width that a method cannot have: the nearest that it can."""
+    if not method.units or method.name == "dense":
+        return ""
+    found = []
+    for direction in (-1, 1):
+        for off in range(1, WIDTHS):
+            other = method.model_copy(update={"units": method.units + direction * off})
+            try:
+                if other.units and other.units > 0:
+                    _of_size(task, other, other.size, dense) if other.size else _of_factor(task, other, dense)
+                    found.append(str(other.units))
+                    break
+            except ValueError:
+                continue
+    return f"; nearest widths that can: {' and '.join(found)} units" if found else ""
+
+
+def lstm_bytes(lstms: Iterable[CompressedLSTM], values: Values) -> int:
+    """Bytes of the layers of LSTMs as deployed, biases included: one per row, the sum of the two that ``nn.LSTM`` has."""
+    return sum(
+        lstm.size().bytes_in(values) + VALUE_BYTES * sum(bias.numel() for bias in lstm.biases.values()) // 2
+        for lstm in lstms
+    )
+
+
+def _bias_bytes(shapes: Mapping[str, Shape]) -> int:
+    return sum(VALUE_BYTES * shape[0] for name, shape in shapes.items() if name.rpartition(".")[2].startswith("weight_hh"))
+
+
+def _total(sizes: Iterable[Size]) -> Size:
+    return sum(sizes, Size(0, 0, 0))
+
+
+def _kb(number: int) -> str:
+    return f"{number / 1000:.4g} kB"

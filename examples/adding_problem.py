@@ -19,7 +19,7 @@ from torchmetrics import MeanMetric
 
 from data.example_batches import ExampleBatches
 from data.task_data import TaskData
-from doping.lstm import CompressedLSTM, weight_shapes
+from doping.layers.lstm import CompressedLSTM, weight_shapes
 from doping.matrices import Shape
 from doping.method import Method
 from doping.settings import Settings
@@ -55,6 +55,8 @@ class Sum(NamedTuple):
 
 class AddingProblem(TaskSettings):
     """All settings, and how data and model are made from them."""
+
+    distills = True
 
     name: Literal["examples.adding_problem:AddingProblem"] = "examples.adding_problem:AddingProblem"
     data: Sequences = Sequences()
@@ -132,8 +134,10 @@ class AddingModel(Task):
 
     def training_step(self, batch: Sum, batch_index: int) -> dict[str, Tensor]:
         """What is minimized."""
-        error = F.mse_loss(self(batch.sequence), batch.sum)
-        return {"loss": error, "nats": error.detach()}
+        told_B = self(batch.sequence)
+        error = F.mse_loss(told_B, batch.sum)
+        loss = self.distilled(error, told_B, lambda teacher: teacher(batch.sequence), F.mse_loss)
+        return {"loss": loss, "nats": error.detach()}
 
     def validation_step(self, batch: Sum, batch_index: int) -> None:
         """Add a batch to the metric."""

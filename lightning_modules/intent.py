@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchmetrics import MaxMetric, MeanMetric
 from torchmetrics.classification import MulticlassF1Score
 
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 from lightning_modules.settings import IntentModel, Training
 from lightning_modules.task import Task
@@ -55,7 +55,6 @@ class IntentClassifier(Task):
     """Tells the label of a text; its metric is the error rate in per cent."""
 
     metric = "error_rate"
-    distills = True
 
     def __init__(
         self,
@@ -71,9 +70,9 @@ class IntentClassifier(Task):
         super().__init__(training)
         self.unknown = unknown
         self.word_dropout = model.word_dropout
-        self.embedding = nn.Embedding(vocabulary_size, model.hidden)
+        self.embedding = nn.Embedding(vocabulary_size, model.embedding or model.hidden)
         self.lstm = CompressedLSTM(
-            model.hidden,
+            self.embedding.embedding_dim,
             model.hidden,
             model.layers,
             dropout=model.dropout if model.layers > 1 else 0.0,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
-from doping.lstm import CompressedLSTM, State
+from doping.layers.lstm import CompressedLSTM, State
 from doping.method import Method
 from lightning_modules.settings import Model, StreamTraining
 from lightning_modules.task import Task, detached, initialize_uniformly
@@ -44,8 +44,6 @@ class TextBatch(Protocol):
 class LanguageModel(Task):
     """Predicts the next token; its metric is perplexity, or bits a character."""
 
-    distills = True
-
     def __init__(
         self,
         model: Model,
@@ -57,9 +55,9 @@ class LanguageModel(Task):
         super().__init__(training)
         self.characters = level == "character"
         self.metric = "bits_per_character" if self.characters else "perplexity"
-        self.embedding = nn.Embedding(vocabulary_size, model.hidden)
+        self.embedding = nn.Embedding(vocabulary_size, model.embedding or model.hidden)
         self.lstm = CompressedLSTM(
-            model.hidden,
+            self.embedding.embedding_dim,
             model.hidden,
             model.layers,
             dropout=model.dropout if model.layers > 1 else 0.0,

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from doping.distilling import distillation
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Matrix, Size
 from doping.matrices.budget import dense_size
-from doping.schedules import cooled_rate, decayed_rate
+from doping.training.distilling import distillation
+from doping.training.schedules import cooled_rate, decayed_rate
 from lightning_modules.settings import Training
 
 
@@ -32,8 +32,6 @@ class Task(pl.LightningModule, ABC):
 
     metric: str
     """Name of the quality that is reported; lower is better."""
-    distills: bool = False
-    """Whether ``training_step`` calls ``distilled``."""
 
     def __init__(self, training: Training):
         super().__init__()
@@ -62,7 +60,6 @@ class Task(pl.LightningModule, ABC):
 
         Raises:
             RuntimeError: if it has another shape.
-            ValueError: if the task does not know how to learn from predictions, and the settings ask for it.
 
         """
         compressed = dict(self.lstms())
@@ -74,10 +71,6 @@ class Task(pl.LightningModule, ABC):
         others = {name: tensor for name, tensor in dense.state_dict().items() if not name.startswith(below)}
         self.load_state_dict(others, strict=False)
         if self._distillation:
-            if not self.distills:
-                raise ValueError(
-                    f"{type(self).__name__} cannot learn from predictions: set task.training.start_from.distillation to 0"
-                )
             self._teacher = (dense.eval().requires_grad_(False),)
 
     @property
@@ -85,19 +78,27 @@ class Task(pl.LightningModule, ABC):
         settings = self.training_settings.start_from
         return settings.distillation if settings else 0.0
 
-    def distilled(self, loss: Tensor, logits: Tensor, of_teacher: Callable[[Self], Tensor]) -> Tensor:
-        """The loss to minimize: (1 − d)·loss + d·KL(teacher ‖ model), or just the loss where there is no teacher.
+    def distilled(
+        self,
+        loss: Tensor,
+        outputs: Tensor,
+        of_teacher: Callable[[Self], Tensor],
+        distance: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """The loss to minimize: (1 − d)·loss + d·distance(model, teacher), or just the loss where there is no teacher.
 
         Args:
             loss: that of the data, a scalar.
-            logits: of what is predicted, (..., classes).
+            outputs: what is predicted; by default logits, (..., classes).
             of_teacher: computes the same with another model.
+            distance: a scalar of ``outputs`` and of those of the teacher, such as ``F.mse_loss`` for a regression; by
+                default the Kullback–Leibler divergence KL(teacher ‖ model) of what the logits say.
 
         """
         for teacher in self._teacher:
             with torch.no_grad():
                 expected = of_teacher(teacher.to(self.device))
-            divergence = distillation(logits, expected)
+            divergence = (distance or distillation)(outputs, expected)
             loss = (1 - self._distillation) * loss + self._distillation * divergence
         return loss
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchmetrics import MeanMetric
 
-from doping.lstm import CompressedLSTM, State
+from doping.layers.lstm import CompressedLSTM, State
 from doping.method import Method
 from lightning_modules.attention import GlobalAttention, Memory
 from lightning_modules.beam_search import beam_search
@@ -107,7 +107,6 @@ class Translator(Task):
     """Translates sentences; its metric is the perplexity of a subword of the target, given those before it."""
 
     metric = "perplexity"
-    distills = True
 
     def __init__(
         self,

@@ -17,18 +17,6 @@ KeyPath = tuple[str | int, ...]
 """Place in nested settings, e.g. ``("runs", 0, "factor")``."""
 
 
-class UserError(ValueError):
-    """A mistake that the user can put right. The message is one line; the command ends with exit code 2."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
-
-
-def hide_passwords(text: str) -> str:
-    """The text with the password of every URL in it as ``***``."""
-    return re.sub(r"([?&]password=)[^\s&]*", r"\1***", re.sub(r"(://[^\s:/@]*):[^\s]*@", r"\1:***@", text))
-
-
 def suggestion(given: str, known: Iterable[str], several: str = "known are") -> str:
     """``did you mean 'x'?`` where something known is close to ``given``, else a list of all that is known."""
     names = list(known)
@@ -50,8 +38,11 @@ def first_mistake(
 
     ``known`` are keys on the top level that ``model`` itself does not have.
     """
-    mistake = error.errors(include_url=False)[0]
-    path, kind, given = mistake["loc"], mistake["type"], reprlib.repr(mistake["input"])
+    first, *others = error.errors(include_url=False)
+    # A key that is misspelt is also missing: the key that is there says more.
+    beside = (other for other in others if other["type"] == "extra_forbidden" and other["loc"][:-1] == first["loc"][:-1])
+    mistake = next(beside, first)
+    path, kind, given = _written(mistake["loc"], content), mistake["type"], reprlib.repr(mistake["input"])
     if kind == "extra_forbidden":
         keys = [*_keys(model, path[:-1], content), *(known if len(path) == 1 else ())]
         return path, f"unknown key; {suggestion(str(path[-1]), keys)}"
@@ -62,21 +53,39 @@ def first_mistake(
         return path, f"{given} is not known; {suggestion(str(mistake['input']), choices)}"
     if kind == "value_error":
         return path, mistake["msg"].removeprefix("Value error, ")
+    if kind in ("too_short", "too_long"):
+        most = kind == "too_long"
+        limit = f"{'at most' if most else 'at least'} {mistake['ctx']['max_length' if most else 'min_length']:,}"
+        return path, f"{given} was given, {mistake['ctx']['actual_length']:,} values, expected {limit}"
+    if mistake["loc"][-1:] == ("int",) and path[-1:] != ("int",):
+        return path, f"{given} was given, expected a number"
     expected = mistake["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     for technical, plain in (("array", "a list"), ("object", "keys with values"), ("dictionary", "keys with values")):
         expected = plain if expected in (technical, f"an {technical}") else expected
     return path, f"{given} was given, expected {expected[:1].lower()}{expected[1:]}"
 
 
+def _written(path: KeyPath, content: Any) -> KeyPath:
+    """The place of a mistake, without the names of alternatives that pydantic puts between the keys of the user."""
+    written: list[str | int] = []
+    for number, part in enumerate(path):
+        is_last = number == len(path) - 1
+        there = isinstance(content, dict) and part in content
+        if there or isinstance(part, int) or (is_last and isinstance(content, dict)):
+            written.append(part)
+            content = content[part] if there or (isinstance(content, list) and isinstance(part, int)) else None
+    return tuple(written)
+
+
 def _keys(model: type[BaseModel], path: Sequence[str | int], content: Any) -> list[str]:
     """Keys that the settings at ``path`` below ``model`` may have."""
     current = model
     for part in path:
-        content = content[part]
+        content = content.get(part) if isinstance(content, dict) else None
         field = current.model_fields.get(str(part))
         inner = _model_in(field.annotation) if field else None
         if inner is TaskSettings:
-            inner = class_of(content)
+            inner = class_of(content or {})
         current = inner or current
     return list(current.model_fields)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from doping.method import Method
 from doping.settings import Settings
@@ -23,6 +23,10 @@ class TaskSettings(Settings, ABC):
     identifies a trial: the hash says what was in it.
     """
 
+    distills: ClassVar[bool] = False
+    """Whether the model learns from the predictions of a dense one where ``training.start_from`` asks for it: whether its
+    ``training_step`` calls ``distilled``."""
+
     name: str
     """Name of the task in ``tasks.registry``; a ``Literal`` with a default."""
     data: Settings
@@ -40,6 +44,19 @@ class TaskSettings(Settings, ABC):
     @abstractmethod
     def lstm_shapes(self) -> dict[str, Shape]:
         """Shapes of the weight matrices of every ``CompressedLSTM``, by their names in ``Task.named_matrices``."""
+
+    def with_units(self, units: int) -> Self:
+        """The same task with LSTMs of another width: ``model.hidden``, unless a task says otherwise.
+
+        Raises:
+            ValueError: the model has no such setting, or cannot have that width.
+
+        """
+        content = self.model.model_dump()
+        if "hidden" not in content:
+            raise ValueError(f"the model of task {self.name} has no setting hidden: units cannot be given for it")
+        model = type(self.model).model_validate({**content, "hidden": units})
+        return self.model_copy(update={"model": model})
 
     def compressed(self, matrix: str) -> bool:
         """Whether a matrix of that name is compressed by the method, or stays dense."""

@@ -11,8 +11,9 @@ from doping.errors import InferenceError
 from doping.inference import from_torch
 from doping.inference.bundle import description, file
 from doping.inference.bundle.file import Bundle
-from doping.inference.from_torch import Arrays, array, bundled, described_lstm
-from doping.lstm import CompressedLSTM
+from doping.inference.from_torch import Arrays, bundled, described_lstm
+from doping.layers.lstm import CompressedLSTM
+from doping.matrices.base import array
 from doping.vocabulary import Vocabulary
 from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import LanguageModel

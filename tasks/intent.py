@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class IntentTask(TaskSettings):
     """Intent detection: data, model, training."""
 
+    distills = True
+
     name: Literal["intent"] = "intent"
     """Which task this is."""
     data: LabelledText = LabelledText()
@@ -33,11 +35,11 @@ class IntentTask(TaskSettings):
         return f"{self.data.corpus}-intent"
 
     def lstm_shapes(self) -> dict[str, Shape]:
-        """Those of a bidirectional LSTM, as wide as its inputs."""
-        from doping.lstm import weight_shapes
+        """Those of a bidirectional LSTM."""
+        from doping.layers.lstm import weight_shapes
 
-        hidden = self.model.hidden
-        shapes = weight_shapes(hidden, hidden, self.model.layers, bidirectional=True)
+        model = self.model
+        shapes = weight_shapes(model.embedding or model.hidden, model.hidden, model.layers, bidirectional=True)
         return {f"lstm.{name}": shape for name, shape in shapes.items()}
 
     def data_hash(self) -> str:

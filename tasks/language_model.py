@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class LanguageModelTask(TaskSettings):
     """Language modelling: data, model, training."""
 
+    distills = True
+
     name: Literal["language_model"] = "language_model"
     """Which task this is."""
     data: Corpus = Corpus()
@@ -33,17 +35,20 @@ class LanguageModelTask(TaskSettings):
         return f"{self.data.corpus}-{self.data.level}"
 
     def lstm_shapes(self) -> dict[str, Shape]:
-        """Those of one LSTM, as wide as its inputs."""
-        from doping.lstm import weight_shapes
+        """Those of one LSTM."""
+        from doping.layers.lstm import weight_shapes
 
-        hidden = self.model.hidden
-        return {f"lstm.{name}": shape for name, shape in weight_shapes(hidden, hidden, self.model.layers).items()}
+        model = self.model
+        shapes = weight_shapes(model.embedding or model.hidden, model.hidden, model.layers)
+        return {f"lstm.{name}": shape for name, shape in shapes.items()}
 
     def data_hash(self) -> str:
-        """Hash of level, vocabulary and tokens."""
-        import data
+        """Hash of level, vocabulary and tokens. Raises ``DataError`` also if they are too few to train on."""
+        from data.text.corpus import check_lengths, load
 
-        return data.data_hash(self.data)
+        corpus = load(self.data)
+        check_lengths(corpus, self.training.batch_size, self.training.sequence_length)
+        return corpus.data_hash
 
     def build(self, method: Method) -> tuple[LanguageModel, TextDataModule]:
         """A model of the corpus's vocabulary."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, SerializeAsAny
 
+from doping.errors import one_line
 from tasks.base import TaskSettings
 
 TASKS = {
@@ -21,22 +23,48 @@ TASKS = {
 DEFAULT = "language_model"
 
 
+_trusted: set[str] = set()
+
+
+def trust(content: Any) -> None:
+    """Let this process import the own task that settings or a place name, because its user named it.
+
+    Importing a module runs it. So a place like ``package.module:Class`` in a study that one runs is followed, and one in
+    results that somebody else may have written is not.
+    """
+    name = content.get("name") if isinstance(content, Mapping) else content
+    if isinstance(name, str):
+        _trusted.add(name)
+
+
 def settings_class(name: str) -> type[TaskSettings]:
-    """Settings of the task of this name; a place like ``package.module:Class`` is a name too.
+    """Settings of the task of this name; a place like ``package.module:Class`` that is trusted is a name too.
 
     Raises:
-        ValueError: there is no such task.
+        ValueError: there is no such task, or it is an own one that the user has not named.
 
     """
+    if not isinstance(name, str):
+        raise ValueError(f"the name of the task is {name!r}; expected one of {', '.join(TASKS)}, or package.module:Class")
     module, colon, attribute = TASKS.get(name, name).partition(":")
     if not colon:
         raise ValueError(f"no task {name!r}; expected one of {', '.join(TASKS)}, or a place like package.module:Class")
+    if name not in TASKS and name not in _trusted:
+        raise ValueError(
+            f"the task {name!r} is code of its own, which runs only where you name it: in your study, or with --trust {name}"
+        )
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise ValueError(f"no task {name!r}; expected a place like package.module:Class")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"no task {name!r}: {error}") from error
+    except Exception as error:  # the module is the user's, and may raise anything
+        raise ValueError(f"no task {name!r}: {one_line(error)}") from error
+    if isinstance(found, FunctionType):
+        from tasks.script import script_class
+
+        return script_class(name, found)
     if not (isinstance(found, type) and issubclass(found, TaskSettings)):
-        raise ValueError(f"no task {name!r}: that is not a class of TaskSettings")
+        raise ValueError(f"no task {name!r}: that is neither a class of TaskSettings nor a function that trains")
     return found
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class TranslationTask(TaskSettings):
     """Translation: data, model, training."""
 
+    distills = True
+
     name: Literal["translation"] = "translation"
     """Which task this is."""
     data: ParallelText = ParallelText()
@@ -36,7 +38,7 @@ class TranslationTask(TaskSettings):
 
     def lstm_shapes(self) -> dict[str, Shape]:
         """Those of the bidirectional encoder, and of the decoder."""
-        from doping.lstm import weight_shapes
+        from doping.layers.lstm import weight_shapes
 
         model = self.model
         shapes = {
@@ -88,8 +90,12 @@ def load(folder: str | Path) -> Translator:
         raise ValueError(
             f"{folder}: {error}; expected the folder of a finished trial of translation, with trial.json and model.ckpt"
         ) from error
-    task = TranslationTask.model_validate_json(json.dumps(trial["task"]))
-    method = Method.model_validate_json(json.dumps(trial["method"]))
+    from doping.sizes import resolved
+
+    task, method = resolved(
+        TranslationTask.model_validate_json(json.dumps(trial["task"])),
+        Method.model_validate_json(json.dumps(trial["method"])),
+    )
     source, target = (Subwords.from_json(written[side]) for side in ("source", "target"))
     model = Translator(task.model, task.training, method, source, target)
     model.load_state_dict(checkpoint["state_dict"])

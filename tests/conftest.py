@@ -1,7 +1,54 @@
-"""What the tests of matrices share."""
+"""What all tests share: float64, and which of them are slow."""
+
+from pathlib import Path
 
 import pytest
 import torch
+
+TESTS = Path(__file__).parent
+SLOW = (
+    "analysis/report/test_report_browser.py",
+    "analysis/report/test_report_page.py",
+    "analysis/figures/test_fewer_lines.py",
+    "analysis/test_compared_folders.py",
+    "analysis/test_make_tables_command.py",
+    "benchmarks",
+    "doping/inference/test_bundles.py",
+    "doping/inference/test_c_export.py",
+    "doping/inference/test_classifier.py",
+    "doping/inference/test_kernel_build.py",
+    "doping/inference/test_kernels.py",
+    "doping/test_package.py",
+    "examples",
+    "lightning_modules/test_annealing.py",
+    "lightning_modules/test_co_adaptation.py",
+    "lightning_modules/test_devices.py",
+    "sweeps/commands/test_dry_run.py",
+    "sweeps/commands/test_export_and_run.py",
+    "sweeps/commands/test_export_study.py",
+    "sweeps/commands/test_measure.py",
+    "sweeps/commands/test_recommended_lines.py",
+    "sweeps/commands/test_status.py",
+    "sweeps/engines",
+    "sweeps/optuna_view",
+    "sweeps/planning/test_latency_objective.py",
+    "sweeps/planning/test_tuning.py",
+    "sweeps/results",
+    "sweeps/running",
+    "sweeps/worker",
+    "test_bad_inputs.py",
+    "test_readers_that_leave.py",
+)
+"""Files and folders whose tests train, compile, or start processes: more than some four seconds of processor time each."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the slow ones."""
+    slow = [TESTS / name for name in SLOW]
+    assert all(path.exists() for path in slow), "a test has moved: mend SLOW"
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

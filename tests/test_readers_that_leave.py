@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
     ],
 )
 def test_a_command_whose_reader_has_left_ends_quietly(command: str, tmp_path: Path) -> None:
-    script, *arguments = command.format(out=tmp_path / "out").split()
+    arguments = command.format(out=tmp_path / "out").split()
     process = subprocess.Popen(
-        [sys.executable, ROOT / script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     )
     assert process.stdout is not None
     assert process.stderr is not None

@@ -101,28 +101,21 @@ def _curve(row: Row, curves: pd.DataFrame) -> Curve | None:
 
 
 def _limits(section: Section, panels: Sequence[Panel]) -> tuple[float, float]:
-    assert section.dense.validation
-    dense = section.dense.validation.mean
     shown: list[float] = []
     for curve in (curve for panel in panels for curve in panel.curves):
         late = curve.points[curve.points["sparsity"] >= curve.sparsity / 2]
         shown += [*late["low"], *late["high"], curve.final]
-    low, high = min(dense, *shown), drawing.upper_limit(shown, dense)
-    margin = 0.06 * (high - low) or 0.06 * abs(high)
-    return low - margin, high + margin
+    return drawing.limits(shown, shown, section.dense_mean("validation"))
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     section, decimals = panel.section, labels.metric_decimals(panel.section.metric)
-    title = f"{section.title}, {labels.factor(panel.factor)} fewer {panel.unit}"
+    title = f"{section.title}, {labels.asked_of(panel.factor, panel.unit, ' fewer ')}"
     axes.set_title(title, loc="left", weight="bold", pad=TITLE_PAD)
     if panel.column == 0:
         axes.set_ylabel(f"{labels.metric_name(section.metric)}, validation")
     end = sparsity_axis(axes, max(curve.sparsity for curve in panel.curves), end=True)
-    assert section.dense.validation
-    dense = section.dense.validation.mean
-    axes.axhline(dense, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
-    ends = [End(axes.get_xlim()[1], dense, drawing.DENSE, "Dense")]
+    ends = drawing.dense_line(axes, section.dense_mean("validation"))
     looks = drawing.looks(section.rows)
     for curve in panel.curves:
         look = looks[curve.row.key]

@@ -14,6 +14,7 @@ from analysis.figures import drawing
 from analysis.figures.drawing import End, Look
 from analysis.results import Results
 from analysis.section import Row, Section
+from doping.families import is_doped
 
 LEFT, PANEL, BELOW, ABOVE = 0.55, 2.2, 0.42, 0.3
 """Inches: margin with the axis, width of a panel, the room below and above it."""
@@ -58,7 +59,7 @@ def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
         for index, (section, (unit, factor), found) in enumerate(panels):
             bottom = height - (index + 1) * (panel + BELOW + ABOVE) + BELOW
             axes = figure.add_axes((LEFT / width, bottom / height, PANEL / width, panel / height))
-            axes.set_title(f"{section.title}, {labels.factor(factor)} fewer {unit}", loc="left", weight="bold")
+            axes.set_title(f"{section.title}, {labels.asked_of(factor, unit, ' fewer ')}", loc="left", weight="bold")
             _panel(axes, section, found)
         return drawing.save(figure, stem)
 
@@ -67,7 +68,7 @@ def lines(section: Section) -> dict[tuple[str, float], list[Line]]:
     """The lines at each (unit, factor) of a section where at least one has FEWEST probabilities."""
     cells: dict[tuple[str, float], dict[str, list[Row]]] = {}
     for row in section.rows:
-        if row.method.startswith("doped_") and row.validation:
+        if is_doped(row.method) and row.validation:
             cells.setdefault((row.unit, row.factor), {}).setdefault(row.method, []).append(row)
     result = {}
     for cell, by_method in cells.items():
@@ -92,19 +93,15 @@ def _lines(method: str, rows: Sequence[Row]) -> list[Line]:
 
 
 def _panel(axes: Axes, section: Section, found: Sequence[Line]) -> None:
-    assert section.dense.validation
-    dense = section.dense.validation.mean
+    dense = section.dense_mean("validation")
     values = [float(value) for line in found for row in line.rows for value in row.finished["validation"]]
-    low, high = min(dense, *values), drawing.upper_limit(values, dense)
-    margin = 0.06 * (high - low) or 0.06 * abs(high)
-    axes.set_ylim(low - margin, high + margin)
+    axes.set_ylim(*drawing.limits(values, values, dense))
     probabilities = sorted({row.probability for line in found for row in line.rows})
     axes.set_xlim(-0.03 * probabilities[-1], 1.03 * probabilities[-1])
     axes.set_xticks(probabilities)
     axes.set_xlabel("Probability p of co-matrix row dropout")
     axes.set_ylabel(f"{labels.metric_name(section.metric)}, validation")
-    axes.axhline(dense, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
-    ends = [End(axes.get_xlim()[1], dense, drawing.DENSE, "Dense")]
+    ends = drawing.dense_line(axes, dense)
     for index, line in enumerate(found):
         look = drawing.look_of(
             line.method, hollow=False, earlier=sum(other.method == line.method for other in found[:index])

@@ -87,9 +87,9 @@ class End(NamedTuple):
 
 
 def looks(rows: Sequence[Row]) -> dict[Key, Look]:
-    """The look of each line of a study, dense excepted, in the order of the tables."""
+    """The look of each line of a study, the task's own dense model excepted, in the order of the tables."""
     result: dict[Key, Look] = {}
-    ordered = sorted((row for row in rows if row.method != "dense"), key=lambda r: labels.method_rank(r.method, r.cmr))
+    ordered = sorted((row for row in rows if not row.whole), key=lambda r: labels.method_rank(r.method, r.cmr))
     for row in ordered:
         if row.key not in result:
             earlier = sum(other.method == row.method for other in result)
@@ -112,6 +112,22 @@ def upper_limit(values: Sequence[float], floor: float) -> float:
     far = floor + CLIP * (statistics.median(values) - floor)
     near = [value for value in values if value <= far]
     return max(near) if near and far > floor else max(values)
+
+
+def limits(lows: Sequence[float], highs: Sequence[float], dense: float | None) -> tuple[float, float]:
+    """Both ends of an axis of a quality, with a margin, see ``upper_limit``; ``dense``: its mean, where there is one."""
+    low = min(lows) if dense is None else min(dense, *lows)
+    high = upper_limit(highs, low if dense is None else dense)
+    margin = 0.06 * (high - low) or 0.06 * abs(high)
+    return low - margin, high + margin
+
+
+def dense_line(axes: Axes, dense: float | None) -> list[End]:
+    """Draw the line of Dense, where there is one; returns its end."""
+    if dense is None:
+        return []
+    axes.axhline(dense, linewidth=0.8, zorder=1, **DENSE.stroke())
+    return [End(axes.get_xlim()[1], dense, DENSE, "Dense")]
 
 
 def spread(positions: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:

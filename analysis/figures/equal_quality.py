@@ -67,11 +67,11 @@ def _found(section: Section) -> dict[str, list[EqualQuality]]:
 
 
 def _panel(axes: Axes, section: Section, found: Sequence[EqualQuality], first: bool) -> list[End]:
-    assert section.dense.test
-    dense = section.dense.test.mean
+    dense = section.dense_mean("test")
     name = labels.method_name(found[0].baseline, False)
     axes.axhline(1, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
-    axes.set_xlabel("Test loss against Dense, %")
+    loss = "Test loss against Dense" + (", %" if section.losses_in_percent else "")
+    axes.set_xlabel(f"{labels.metric_name(section.metric)}, test" if dense is None else loss)
     axes.tick_params(labelleft=first)
     if first:
         axes.set_ylabel(f"Times smaller than {name}")
@@ -80,7 +80,8 @@ def _panel(axes: Axes, section: Section, found: Sequence[EqualQuality], first: b
     ends = [End(1.0, 1.0, drawing.DENSE, name)]
     for known in found:
         look = looks[known.row.key]
-        losses = [100 * (quality / dense - 1) for quality in known.qualities]
+        scale = 100 / dense if dense and section.losses_in_percent else 1
+        losses = [scale * (quality - (dense or 0)) for quality in known.qualities]
         axes.plot(losses, known.ratios, **look.style() | {"markersize": 2.5})
         ends.append(End(losses[-1], known.ratios[-1], look, drawing.label(known.row)))
     return [ends[0]._replace(x=axes.get_xlim()[1]), *ends[1:]]

@@ -28,6 +28,8 @@ class Kind:
     """Why a study has none."""
 
 
+STILL = ("equal_quality", "parts", "patterns", "gates")
+"""The kinds of figures that the page shows as they are on paper; of the others it has its own, to explore."""
 KINDS = (
     Kind(
         "pareto",

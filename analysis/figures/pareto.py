@@ -1,4 +1,4 @@
-"""Figure: test quality against the size of the LSTM in values and in bytes, and against its latency; a line a method."""
+"""Figure: test quality against the size of the LSTM in values and in bytes, and against its latency; one line per method."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from analysis.section import Row, Section
 SIZES = {
     "values": "LSTM weights: remaining values",
     "bytes": "LSTM weights: bytes, indices included",
+    "deployed_bytes": "LSTM as deployed: bytes, scales and biases too",
     "latency_us": "Latency: microseconds a time step",
 }
 RATIOS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100)
@@ -61,19 +62,17 @@ def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
 
 def _sizes(section: Section) -> list[str]:
     """The panels; last, where the labels are, one that has all lines: some may lack a latency."""
-    sizes = [size for size in SIZES if size != "latency_us" or section.measured(size)]
+    kept = {"deployed_bytes"} if section.narrow else {"values", "bytes"}
+    sizes = [size for size in SIZES if size in kept or (size == "latency_us" and section.measured(size))]
     return sorted(sizes, key=lambda size: sum(math.isfinite(row.sizes[size]) for row in section.rows))
 
 
 def _limit(axes: Axes, section: Section) -> None:
-    dense = section.dense.test
-    assert dense
     shown = [row for rows in section.lines().values() for row in rows]
-    tops = [float(row.finished["test"].max()) for row in shown or [section.dense]]
-    low = min(dense.mean, *(float(row.finished["test"].min()) for row in [*shown, section.dense]))
-    high = drawing.upper_limit(tops, dense.mean)
-    margin = 0.06 * (high - low) or 0.06 * abs(high)
-    axes.set_ylim(low - margin, high + margin)
+    dense = [section.dense] if section.dense else []
+    tops = [float(row.finished["test"].max()) for row in shown or dense]
+    bottoms = [float(row.finished["test"].min()) for row in [*shown, *dense]]
+    axes.set_ylim(*drawing.limits(bottoms, tops, section.dense_mean("test")))
 
 
 def _labels(section: Section) -> list[str]:
@@ -81,15 +80,18 @@ def _labels(section: Section) -> list[str]:
 
 
 def _panel(axes: Axes, section: Section, size: str) -> list[End]:
-    dense = section.dense
-    assert dense.test
     # A method may lack a latency at some of its factors, or at all.
     measured = {key: [row for row in rows if math.isfinite(row.sizes[size])] for key, rows in section.lines().items()}
     lines = {key: rows for key, rows in measured.items() if rows}
     shown = [row for rows in lines.values() for row in rows]
-    _size_axis(axes, size, [row.sizes[size] for row in shown], dense.sizes[size], sorted({row.factor for row in shown}))
-    axes.axhline(dense.test.mean, linewidth=0.8, zorder=1, **drawing.DENSE.stroke())
-    ends = [End(axes.get_xlim()[1], dense.test.mean, drawing.DENSE, "Dense")]
+    _size_axis(
+        axes,
+        size,
+        [row.sizes[size] for row in shown],
+        section.dense.sizes[size] if section.dense else math.nan,
+        sorted({row.factor for row in shown if row.unit != "size"}),
+    )
+    ends = drawing.dense_line(axes, section.dense_mean("test"))
     looks = drawing.looks(section.rows)
     for key, of_key in lines.items():
         rows = sorted(of_key, key=lambda row: -row.sizes[size])
@@ -125,7 +127,7 @@ def _size_axis(axes: Axes, size: str, sizes: Sequence[float], dense: float, fact
         return
     least, most = dense / high / margin, dense / low * margin
     # Factors are of values: where no point has few enough indices to reach one of them in bytes, round numbers are shown.
-    of_study = size != "latency_us" and any(least <= factor <= most for factor in factors)
+    of_study = size not in ("latency_us", "deployed_bytes") and any(least <= factor <= most for factor in factors)
     top = axes.secondary_xaxis("top", functions=(lambda x: dense / np.maximum(x, 1e-9),) * 2)
     top.xaxis.set_major_locator(FixedLocator(_apart(factors if of_study else RATIOS, least, most)))
     top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.factor(value)))

@@ -15,6 +15,7 @@ from analysis.figures.annealing import course, sparsity_axis
 from analysis.figures.drawing import End
 from analysis.results import Results
 from analysis.section import Row, Section
+from doping.families import is_doped
 
 LEFT, PANEL, BELOW, ABOVE = 0.5, 1.7, 0.42, 0.42
 """Inches: margin with the axis, width of a panel, the room below and above it."""
@@ -42,7 +43,7 @@ def draw(sections: Sequence[Section], results: Results, stem: Path) -> list[Path
         figure = Figure(figsize=(width, height))
         for index, (section, (unit, factor), found) in enumerate(lines):
             bottom = height - (index + 1) * down + BELOW
-            title = f"{section.title}, {labels.factor(factor)} fewer {unit}"
+            title = f"{section.title}, {labels.asked_of(factor, unit, ' fewer ')}"
             figure.text(LEFT / width, (bottom + panel + 0.26) / height, title, weight="bold")
             for column, (quantity, courses) in enumerate(found.items()):
                 box = ((column * across + LEFT) / width, bottom / height, PANEL / width, panel / height)
@@ -61,7 +62,7 @@ _Found = dict[str, list[tuple[Row, pd.DataFrame]]]
 def _cells(section: Section, curves: pd.DataFrame) -> dict[tuple[str, float], _Found]:
     cells: dict[tuple[str, float], _Found] = {}
     for row in section.rows:
-        if row.method.startswith("doped_"):
+        if is_doped(row.method):
             for quantity in QUANTITIES:
                 if (found := course(row, curves, quantity)) is not None:
                     cells.setdefault((row.unit, row.factor), {}).setdefault(quantity, []).append((row, found))

@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis import checkpoint, labels
+from analysis import checkpoint
 from analysis.checkpoint import GATES, WeightMatrix
 from analysis.figures import drawing
 from analysis.results import Results
@@ -38,16 +38,16 @@ class Trained:
     @property
     def label(self) -> str:
         """Name for readers, with the factor."""
-        return f"{self.row.label}, {labels.factor(self.row.factor)}"
+        return f"{self.row.label}, {self.row.asked}"
 
 
-def draw_patterns(sections: Sequence[Section], results: Results, stem: Path) -> list[Path]:
+def draw_patterns(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
     """Draw the patterns at the highest factor of a study to ``stem.png`` and ``stem.svg``; returns the paths, none if none.
 
     Matrices lie on their side: outputs run to the right, gate by gate, inputs down. A shade is the share of nonzeros in a
     block of entries.
     """
-    shown = [one for section in sections for one in _trained(section, results, highest=True)]
+    shown = [one for section in sections for one in _trained(section, highest=True)]
     if not shown:
         return []
     down = STRIP + BELOW + ABOVE
@@ -70,12 +70,12 @@ def draw_patterns(sections: Sequence[Section], results: Results, stem: Path) -> 
         return drawing.save(figure, stem)
 
 
-def draw_gates(sections: Sequence[Section], results: Results, stem: Path) -> list[Path]:
+def draw_gates(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
     """Draw a heat map of where the nonzeros fell to ``stem.png`` and ``stem.svg``; returns the paths, none if none.
 
     A line a setting; a cell is the share of nonzeros of a gate over that of all matrices of the model.
     """
-    shown = [one for section in sections for one in _trained(section, results, highest=False)]
+    shown = [one for section in sections for one in _trained(section, highest=False)]
     if not shown:
         return []
     names = list(dict.fromkeys(matrix.name for one in shown for matrix in one.matrices))
@@ -94,15 +94,16 @@ def draw_gates(sections: Sequence[Section], results: Results, stem: Path) -> lis
         return drawing.save(figure, stem)
 
 
-def _trained(section: Section, results: Results, highest: bool) -> list[Trained]:
+def _trained(section: Section, highest: bool) -> list[Trained]:
     rows = [row for row in section.rows if row.sparse]
     if highest:
         most = max((row.factor for row in rows), default=0.0)
         rows = [row for row in rows if row.factor == most]
     found = []
     for row in rows:
-        ids = row.finished.sort_values("seed")["trial_id"]
-        paths = [path for trial_id in ids if (path := checkpoint.path_of(results.folder, trial_id)).is_file()]
+        trials = row.finished.sort_values("seed").to_dict("records")
+        of_trials = [checkpoint.path_of(Path(trial["folder"]), trial["trial_id"]) for trial in trials]
+        paths = [path for path in of_trials if path.is_file()]
         if paths and (matrices := [matrix for matrix in checkpoint.read(paths[0]) if matrix.mask is not None]):
             found.append(Trained(section, row, matrices))
     return found

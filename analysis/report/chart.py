@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
@@ -48,6 +49,8 @@ class Chart:
     """In words, for those who cannot see it."""
     spec: dict[str, Any]
     choices: list[Choice]
+    reading: Sequence[str] = ()
+    """How to read it, in the numbers of the study."""
 
     def value(self, choice: Choice) -> str:
         """What a parameter is at first."""
@@ -81,7 +84,7 @@ def seeds(section: Section) -> list[float]:
 
 def at(row: Row) -> str:
     """The factor of a row as readers choose it, e.g. ``20× values``."""
-    return f"{labels.factor(row.factor)} {row.unit}"
+    return labels.asked_of(row.factor, row.unit, " ")
 
 
 def quality(metric: str) -> str:

@@ -8,6 +8,7 @@ import altair as alt
 
 from analysis import labels
 from analysis.report.chart import KEPT, Chart, Choice, Encodings, at, finished, names, tooltip
+from analysis.report.degradation import reading
 from analysis.results import Results
 from analysis.section import Section
 
@@ -94,4 +95,5 @@ def courses(section: Section, results: Results) -> Chart | None:
         "The same values are in curves.csv.",
         spec,
         choices,
+        reading(section, results.curves),
     )

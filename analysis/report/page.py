@@ -17,17 +17,16 @@ import vl_convert
 from markupsafe import Markup
 
 from analysis import labels
-from analysis.figures.gallery import KINDS
-from analysis.report import chart, charts, rerun, words
+from analysis.figures.gallery import KINDS, STILL
+from analysis.report import chart, charts, rerun, take, words
 from analysis.report.chart import Chart
+from analysis.report.take import Take
 from analysis.report.words import Fact
 from analysis.results import Results
 from analysis.section import Section
 from analysis.tables import comparisons, content
 from analysis.tables.content import Table
 
-STILL = ("equal_quality", "parts", "patterns", "gates")
-"""The kinds of figures that the page shows as they are on paper; of the others it has its own, to explore."""
 TRIAL_HEADER = (
     *(("Method", True), ("CF asked", False), ("Seed", False), ("Status", True), ("Validation", False), ("Test", False)),
     *(("Values", False), ("Bytes", False), ("Time", False)),
@@ -51,6 +50,7 @@ class Part:
 
     number: int
     heading: str
+    takes: list[Take]
     facts: list[Fact]
     sentences: list[str]
     charts: list[Chart]
@@ -126,6 +126,7 @@ def _part(number: int, section: Section, results: Results) -> Part:
     return Part(
         number,
         content.heading(section),
+        take.takes(section),
         words.facts(section),
         words.sentences(section),
         charts.charts(section, results),
@@ -162,10 +163,9 @@ def _trial_lines(rows: pd.DataFrame, lines: dict[str, str]) -> list[TrialLine]:
     result = []
     for trial in rows.to_dict("records"):
         decimals = labels.metric_decimals(trial["metric"])
-        unit = "" if trial["cf_unit"] == "values" else f" of {trial['cf_unit']}"
         cells: list[tuple[str, float | None]] = [
             (lines[trial["trial_id"]], None),
-            (labels.factor(trial["cf_requested"]) + unit, None),
+            (labels.asked(trial["cf_requested"], trial["cf_unit"]), None),
             (f"{trial['seed']:.0f}", None),
             (trial["status"], None),
             _cell(trial["validation"], partial(labels.fixed, decimals=decimals)),

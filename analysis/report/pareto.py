@@ -54,8 +54,9 @@ def pareto(section: Section) -> Chart:
     return Chart(
         "pareto",
         "Quality against size",
-        "Lower is better. Each mark is a trial; lines join the means over seeds, the dashed line is Dense. Sizes shrink to "
-        "the right.",
+        "Lower is better. Each mark is a trial; lines join the means over seeds"
+        + (", the dashed line is Dense" if section.dense else "")
+        + ". Sizes shrink to the right.",
         f"Chart: {metric.lower()} on test against the size. " + _spoken(section),
         spec,
         choices,
@@ -64,5 +65,5 @@ def pareto(section: Section) -> Chart:
 
 def _spoken(section: Section) -> str:
     decimals = labels.metric_decimals(section.metric)
-    said = [f"{row.label} at {labels.factor(row.factor)} {row.test.mean:.{decimals}f}" for row in section.rows if row.test]
+    said = [f"{row.label} at {row.asked} {row.test.mean:.{decimals}f}" for row in section.rows if row.test]
     return "Means: " + ", ".join(said) + "."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis import labels
+from analysis import folders, labels
 from analysis.section import Row, Section
 from analysis.stats import equal_quality, significance
 from analysis.stats.equal_quality import EqualQuality
 from analysis.stats.significance import Difference
 from analysis.tables import content
+from doping.families import is_doped
 
 CLOSE = 10.0
 """Percent: a model within so much of dense counts as close to it."""
@@ -27,18 +28,20 @@ class Fact:
 def facts(section: Section) -> list[Fact]:
     """Dense, the best at each factor, and the smallest model that is close to dense."""
     decimals = labels.metric_decimals(section.metric)
-    dense = section.dense.test
-    assert dense
-    spread = f"± {labels.fixed(dense.interval, decimals)} " if dense.interval is not None else ""
-    on_test = f"{spread}{labels.metric_name(section.metric).lower()} on test{_seeds(section.dense)}"
-    result = [Fact("Dense", labels.fixed(dense.mean, decimals), on_test)]
-    result += [
-        Fact(f"Best at {_factor(row)}", f"{labels.signed(row.test_loss.mean, 1)} %", f"{row.label}{_seeds(row)}")
-        for row in section.rows
-        if row.best and row.test_loss
-    ]
-    close = [row for row in section.rows if row.method != "dense" and row.test_loss and row.test_loss.mean <= CLOSE]
-    if close:
+    metric = f"{labels.metric_name(section.metric).lower()} on test"
+    result = []
+    if section.dense and section.dense.test:
+        dense = section.dense.test
+        spread = f"± {labels.fixed(dense.interval, decimals)} " if dense.interval is not None else ""
+        result.append(Fact("Dense", labels.fixed(dense.mean, decimals), f"{spread}{metric}{_seeds(section.dense)}"))
+    for row in section.rows:
+        if row.best and row.test:
+            value = _mean_loss(section, row) if row.test_loss else labels.fixed(row.test.mean, decimals)
+            of = "" if row.test_loss else f"{metric}, "
+            result.append(Fact(f"Best at {_factor(row)}", value, f"{of}{row.label}{_seeds(row)}"))
+    compressed = [row for row in section.rows if row.method != "dense"]
+    close = [row for row in compressed if row.test_loss and row.test_loss.mean <= CLOSE]
+    if close and section.losses_in_percent:
         smallest = min(close, key=lambda row: row.sizes["bytes"])
         assert smallest.test_loss
         detail = f"{smallest.label}, {labels.achieved(smallest.sizes['cf_bytes'])} fewer bytes than Dense"
@@ -46,14 +49,25 @@ def facts(section: Section) -> list[Fact]:
     return result
 
 
+def _mean_loss(section: Section, row: Row) -> str:
+    assert row.test_loss
+    if section.losses_in_percent:
+        return f"{labels.signed(row.test_loss.mean, 1)} %"
+    return labels.signed(row.test_loss.mean, labels.metric_decimals(section.metric))
+
+
 def sentences(section: Section) -> list[str]:
     """What was found, a sentence or two each: dense, the order at each factor, row dropout, size at equal quality."""
     decimals = labels.metric_decimals(section.metric)
     metric = labels.metric_name(section.metric).lower()
-    result = [f"Dense reaches {content.text(section.dense.test, decimals)} {metric} on test{_seeds(section.dense)}."]
+    if section.dense:
+        result = [f"Dense reaches {content.text(section.dense.test, decimals)} {metric} on test{_seeds(section.dense)}."]
+    else:
+        result = ["No dense trial of this task has finished, so nothing is said of the loss against it."]
     differences = dict(zip((id(row) for row in section.rows), significance.compare(section), strict=True))
     for best in (row for row in section.rows if row.best):
         result.append(_order(section, best, decimals, differences))
+    result += filter(None, [folders.differences(section.trials)])
     result += _dropout(section, decimals, differences)
     result += _at_equal_quality(section)
     return result
@@ -61,13 +75,11 @@ def sentences(section: Section) -> list[str]:
 
 def _order(section: Section, best: Row, decimals: int, differences: dict[int, significance.Differences]) -> str:
     assert best.test
-    assert best.test_loss
     rivals = [row for row in section.rows if (row.unit, row.factor) == (best.unit, best.factor) and row is not best]
     finished = [row for row in rivals if row.validation and row.test]
-    start = (
-        f"At {_factor(best)} {best.label} is ahead: {content.text(best.test, decimals)} on test, "
-        f"{content.text(best.test_loss, 1, sign=True)} % against Dense{_seeds(best)}."
-    )
+    percent = " %" if section.losses_in_percent else ""
+    loss = f", {content.loss_text(best, section, sign=True)}{percent} against Dense" if best.test_loss else ""
+    start = f"At {_factor(best)} {best.label} is ahead: {content.text(best.test, decimals)} on test{loss}{_seeds(best)}."
     if not finished:
         return start
     second = min(finished, key=lambda row: row.validation.mean if row.validation else 0.0)
@@ -104,7 +116,7 @@ def _dropout(section: Section, decimals: int, differences: dict[int, significanc
             proof = "one seed" if difference.p is None else "significant" if difference.significant else "not significant"
             setting = f"; {row.variant}" if row.variant else ""
             change = labels.signed(difference.statistic.mean, decimals)
-            changes.append(f"{change} at {labels.factor(row.factor)} ({proof}{setting})")
+            changes.append(f"{change} at {row.asked} ({proof}{setting})")
         result.append(f"Row dropout changes the test of {labels.method_name(method, False)} by {', '.join(changes)}.")
     return result
 
@@ -115,7 +127,7 @@ def _at_equal_quality(section: Section) -> list[str]:
         size: {known.row.key: known for known in equal_quality.compare(section, size) if known.baseline == "pruned"}
         for size in ("values", "bytes")
     }
-    doped = [known for key, known in found["values"].items() if key.method.startswith("doped_")]
+    doped = [known for key, known in found["values"].items() if is_doped(key.method)]
     if not doped:
         return []
     best = max(doped, key=lambda known: known.mean)
@@ -132,7 +144,7 @@ def _times(known: EqualQuality) -> str:
 
 
 def _factor(row: Row) -> str:
-    return f"{labels.factor(row.factor)} fewer {row.unit}"
+    return labels.asked_of(row.factor, row.unit, " fewer ")
 
 
 def _seeds(row: Row) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from analysis import labels
 from analysis.section import Row, Section
+from doping.families import is_doped
 
 PAPER = (1.3, 2.4)
 """The claim of the paper's abstract, over its four applications."""
@@ -80,7 +81,7 @@ class EqualQuality:
 
 def baselines(section: Section) -> list[str]:
     """The methods without doping, in the order of the tables."""
-    methods = {key.method for key in section.lines() if not key.method.startswith("doped_")}
+    methods = {key.method for key in section.lines() if not is_doped(key.method)}
     return sorted(methods, key=lambda method: labels.method_rank(method, False))
 
 

@@ -68,7 +68,8 @@ def holm(p: Sequence[float]) -> list[float]:
 def _references(section: Section, row: Row) -> Iterator[tuple[str, Row]]:
     if row.method == "dense":
         return
-    yield "dense", section.dense
+    if section.dense:
+        yield "dense", section.dense
     rivals = [other for other in section.rows if (other.unit, other.factor) == (row.unit, row.factor) and other is not row]
     yield from (("best", other) for other in rivals if other.best)
     pruned = [other for other in rivals if other.method == "pruned" and other.validation]

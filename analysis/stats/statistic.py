@@ -35,6 +35,10 @@ class Statistic:
             return None
         return float(special.stdtrit(self.n - 1, (1 + CONFIDENCE) / 2)) * self.sd / math.sqrt(self.n)
 
+    def above(self, reference: float) -> Statistic:
+        """The same as a difference to ``reference``."""
+        return Statistic(self.mean - reference, self.sd, self.n)
+
     def relative_to(self, reference: float) -> Statistic:
         """The same as a difference to ``reference``, in percent of it."""
         scale = 100 / reference

@@ -68,7 +68,7 @@ def _difference(of_row: Differences, kind: str, decimals: int) -> str:
 
 
 def _asked(row: Row) -> str:
-    return labels.factor(row.factor) + ("" if row.unit == "values" else f" of {row.unit}")
+    return row.asked
 
 
 def compared_sizes(section: Section) -> dict[str, str]:
@@ -113,7 +113,7 @@ def paper_table(section: Section) -> Table | None:
         for row in ours:
             # Several settings of a method stand beside the same published number.
             cf = f"{labels.achieved(row.sizes['cf_values'])}" if row.n else MISSING
-            loss = text(row.test_loss, 1)
+            loss = text(row.test_loss, 1) if section.losses_in_percent else MISSING
             lines.append(Line([row.label, *start[1:], cf, loss, str(row.n), number.source]))
     return Table(header, lines, left=(0, 6))
 
@@ -121,10 +121,11 @@ def paper_table(section: Section) -> Table | None:
 def _paper_dense(section: Section, entry: PublishedTask) -> Line:
     published = " / ".join(f"{entry.dense[split]:g}" for split in ("validation", "test"))
     decimals = labels.metric_decimals(section.metric)
-    ours = " / ".join(text(statistic, decimals) for statistic in (section.dense.validation, section.dense.test))
+    dense = section.dense
+    ours = " / ".join(text(statistic, decimals) for statistic in (dense.validation, dense.test)) if dense else MISSING
     metric = labels.metric_name(section.metric).lower()
     name = f"Dense: {metric}, validation / test"
-    return Line([name, "1×", published, "1×", ours, str(section.dense.n), entry.dense["source"]])
+    return Line([name, "1×", published, "1×", ours, str(dense.n if dense else 0), entry.dense["source"]])
 
 
 def significance_note(section: Section) -> str:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from analysis import labels
+from analysis import folders, labels
 from analysis.labels import MISSING
 from analysis.paper import published_for
 from analysis.section import Row, Section
 from analysis.stats.statistic import Statistic
 
 MAX_ERROR_LENGTH = 160
+_AS_DEPLOYED = (
+    " LSTM deployed: its layers in the precision of the method, with indices, scales and biases; Model deployed: embedding "
+    "and softmax, too. Quality is that of the rounded model; the factors refer to the dense model of the task's own width."
+)
 DEPLOYED = {
     "latency_us": ("Latency", labels.microseconds),
     "bundle_bytes": ("File", lambda value: labels.scaled(value, "B")),
+    "deployed_bytes": ("LSTM deployed", lambda value: labels.scaled(value, "B")),
+    "model_bytes": ("Model deployed", lambda value: labels.scaled(value, "B")),
 }
 """Columns that stand in the table where something was measured: header, and how a number is written."""
 
@@ -44,11 +50,12 @@ def main_table(section: Section) -> Table:
     """The table of a section: dense, then factor by factor every method."""
     units = {row.unit for row in section.rows if row.method != "dense"}
     # The unit of the factors goes to the header, or into each cell where a study has both.
-    unit = units.pop() if len(units) == 1 else ""
+    unit = units.pop() if len(units) == 1 and units != {"size"} else ""
     deployed = [name for name in DEPLOYED if section.measured(name)]
     header = [
         f"CF asked, of {unit}" if unit else "CF asked",
-        *("Method", "Validation", "Test", "Loss, %"),
+        *("Method", "Validation", "Test"),
+        *(["Loss, %" if section.losses_in_percent else "Loss"] if section.dense else []),
         *(labels.metric_name(name) for name in section.measures),
         *("n", "Tuning trials"),
         *("CF of values", "CF of bytes", "Values", "Bytes", "Multiply–adds"),
@@ -58,16 +65,20 @@ def main_table(section: Section) -> Table:
     previous = None
     for row in section.rows:
         group = (row.method == "dense", row.unit, row.factor)
-        asked = labels.factor(row.factor) + ("" if unit or row.method == "dense" else f" of {row.unit}")
+        asked = labels.factor(row.factor) if unit or row.whole else labels.asked_of(row.factor, row.unit)
         cells = [asked, *_cells(row, section), *(_deployed(row, name) for name in deployed)]
         lines.append(Line(cells, row.best, previous not in (None, group)))
         previous = group
-    return Table(header, lines, left=(1,), emphasis=(1, 2, 3, 4))
+    return Table(header, lines, left=(1,), emphasis=(1, 2, 3, *([4] if section.dense else [])))
 
 
 def _cells(row: Row, section: Section) -> list[str]:
     decimals = labels.metric_decimals(section.metric)
-    quality = [text(row.validation, decimals), text(row.test, decimals), text(row.test_loss, 1)]
+    quality = [
+        text(row.validation, decimals),
+        text(row.test, decimals),
+        *([loss_text(row, section)] if section.dense else []),
+    ]
     quality += [text(row.measures.get(name), labels.metric_decimals(name)) for name in section.measures]
     seeds = f"{row.n} of {len(row.trials)}" if row.n < len(row.trials) else str(row.n)
     start = [row.label, *quality, seeds, str(row.tuning)]
@@ -94,17 +105,25 @@ def text(statistic: Statistic | None, decimals: int, sign: bool = False) -> str:
     return mean if statistic.interval is None else f"{mean} ± {labels.fixed(statistic.interval, decimals)}"
 
 
+def loss_text(row: Row, section: Section, sign: bool = False) -> str:
+    """The loss on test as the tables have it: a number of percent, or a difference in the metric."""
+    decimals = 1 if section.losses_in_percent else labels.metric_decimals(section.metric)
+    return text(row.test_loss, decimals, sign)
+
+
 def notes(section: Section) -> list[str]:
     """How to read the table, and what is not in its means."""
     metric = labels.metric_name(section.metric).lower()
     result = [
         f"Validation and test: {metric} (lower is better), mean ± half of the 95 % confidence interval (Student's t) over n "
-        f"seeds; a single seed has no interval. Loss: test against the mean of {section.dense.label}, in percent. Bold: "
+        f"seeds; a single seed has no interval. {_loss_note(section)}. Bold: "
         "lowest mean validation of those asked for the same compression factor (CF), without a diverged seed.",
+        *filter(None, [folders.differences(section.trials)]),
         tuning_note(section),
         "Sizes count the weight matrices of the LSTM at the end of training; bytes include indices, 1 kB = 1000 B; "
         "multiply–adds are for one time step."
-        + (" Latency: microseconds for one time step of the exported model." if section.measured("latency_us") else ""),
+        + (" Latency: microseconds for one time step of the exported model." if section.measured("latency_us") else "")
+        + (_AS_DEPLOYED if section.measured("deployed_bytes") else ""),
     ]
     if section.measures:
         names = ", ".join(labels.metric_name(name).removesuffix(", %") for name in section.measures)
@@ -117,6 +136,13 @@ def notes(section: Section) -> list[str]:
         counts = ", ".join(f"{count} {status}" for status, count in _status_counts(section) if status != "finished")
         result.append(f"Not in the means ({counts}): " + "; ".join(_left_out(section)) + ".")
     return result
+
+
+def _loss_note(section: Section) -> str:
+    if section.dense is None:
+        return "Loss: none, as no dense trial of this task has finished; run dense in the same study"
+    percent = ", in percent" if section.losses_in_percent else ", the difference: the metric can be zero or negative"
+    return f"Loss: test against the mean of {section.dense.label}{percent}"
 
 
 def tuning_note(section: Section) -> str:
@@ -133,7 +159,7 @@ def _left_out(section: Section) -> list[str]:
     result = []
     for row in section.rows:
         for _, trial in row.trials[row.trials["status"] != "finished"].sort_values("seed").iterrows():
-            where = f"{row.label} at {labels.factor(row.factor)} of {row.unit}, seed {trial['seed']:.0f}"
+            where = f"{row.label} at {labels.asked_of(row.factor, row.unit)}, seed {trial['seed']:.0f}"
             error = " ".join(str(trial["error"]).split())
             if len(error) > MAX_ERROR_LENGTH:
                 error = error[: MAX_ERROR_LENGTH - 1] + "…"

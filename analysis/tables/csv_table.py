@@ -44,12 +44,12 @@ def render_equal_quality(sections: list[Section]) -> str:
     """The whole of ``equal_quality.csv``: the points of the figure, a line for each."""
     lines = []
     for section in sections:
-        assert section.dense.test
-        dense = section.dense.test.mean
+        dense = section.dense_mean("test")
         for size in comparisons.compared_sizes(section):
             for known in equal_quality.compare(section, size):
                 for quality, ratio in zip(known.qualities, known.ratios, strict=True):
-                    numbers = {"test": quality, "loss_percent": 100 * (quality / dense - 1), "times_smaller": ratio}
+                    loss = 100 * (quality / dense - 1) if dense and section.losses_in_percent else None
+                    numbers = {"test": quality, "loss_percent": loss, "times_smaller": ratio}
                     of_point = {name: _number(value) for name, value in numbers.items()}
                     lines.append(_setting(section, known.row) | {"baseline": known.baseline, "size": size} | of_point)
     return _written(EQUAL_QUALITY_COLUMNS, lines)
@@ -59,8 +59,19 @@ def _written(columns: tuple[str, ...], lines: list[dict[str, str]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({name: _neutral(cell) for name, cell in line.items()} for line in lines)
     return text.getvalue()
+
+
+def _neutral(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: names come from studies, which others may have written."""
+    if cell[:1] not in "=+-@\t\r" or not cell:
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _setting(section: Section, row: Row) -> dict[str, str]:
@@ -78,8 +89,8 @@ def _line(section: Section, row: Row, compared: Differences) -> dict[str, str]:
     statistics = {
         "validation": row.validation,
         "test": row.test,
-        "validation_loss_percent": row.validation_loss,
-        "test_loss_percent": row.test_loss,
+        "validation_loss_percent": row.validation_loss if section.losses_in_percent else None,
+        "test_loss_percent": row.test_loss if section.losses_in_percent else None,
     }
     line = {
         **_setting(section, row),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.results import AnalysisError
+from doping.command_line import Parser, answer, arguments_or, path
 
 DESCRIPTION = """\
 Write a Weights & Biases workspace and report for the runs of this project, checked and without network:
@@ -21,22 +20,19 @@ PLACEHOLDER = ("entity", "lstm-doping")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, or 2 after one line on stderr for a user's mistake."""
-    parser = argparse.ArgumentParser(
-        prog="wandb_workspace.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return answer(lambda: _command(arguments_or(argv)))
+
+
+def _command(arguments: Sequence[str]) -> None:
+    parser = Parser(prog="wandb_pages", description=DESCRIPTION)
     parser.add_argument("--study", metavar="NAME", help="only runs of this study, e.g. kp_vs_pruning-quick (default: all)")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs"), help="folder to write to (default: runs)")
+    parser.add_argument("--out", metavar="DIR", type=path, default=Path("runs"), help="folder to write to (default: runs)")
     parser.add_argument("--publish", metavar="ENTITY/PROJECT", help="make both there, which needs `wandb login`")
-    args = parser.parse_args(argv)
-    try:
-        if args.study is not None and not re.fullmatch(r"[\w.-]+", args.study):
-            raise AnalysisError(f"--study {args.study!r}: expected a name of letters, digits, _ . and -")
-        lines = publish(args.publish, args.study) if args.publish is not None else write(args.out, args.study)
-    except AnalysisError as error:
-        print(f"wandb_workspace.py: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(lines))
-    return 0
+    options = parser.parse_args(arguments)
+    if options.study is not None and not re.fullmatch(r"[\w.-]+", options.study):
+        raise AnalysisError(f"--study {options.study!r}: expected a name of letters, digits, _ . and -")
+    place, study = options.publish, options.study
+    print("\n".join(publish(place, study) if place is not None else write(options.out, study)))
 
 
 def write(out: Path, study: str | None) -> list[str]:
@@ -64,6 +60,7 @@ def publish(place: str, study: str | None) -> list[str]:
         raise AnalysisError(f"--publish {place!r}: expected ENTITY/PROJECT, such as my-team/lstm-doping")
     import wandb
     from requests import RequestException
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
     from analysis.wandb_pages import pages as wandb_pages
 
@@ -72,6 +69,6 @@ def publish(place: str, study: str | None) -> list[str]:
         report = wandb_pages.report(entity, project, study, runs=(entity, project)).save()
     except wandb.errors.UsageError as error:
         raise AnalysisError("publishing needs a login: run `wandb login` or set WANDB_API_KEY") from error
-    except (wandb.errors.Error, RequestException, ValueError) as error:
+    except (wandb.errors.Error, WandbApiFailedError, RequestException, ValueError) as error:
         raise AnalysisError(f"W&B refused or could not be reached: {' '.join(str(error).split())}") from error
     return [f"workspace: {workspace.url}", f"report: {report.url}"]

@@ -31,18 +31,17 @@ def sections() -> dict[str, Panels]:
         ],
         "Degradation curves by anneal rate": [
             _curve("Validation, by anneal rate", "by_sparsity/validation", ANNEAL_RATE),
-            _curve("Perplexity, by anneal rate", "by_sparsity/perplexity", ANNEAL_RATE),
             _curve("Validation, by method", "by_sparsity/validation", METHOD),
         ],
         "Co-matrix adaptation": [
-            _curve("Share of S in the pre-activation energy", "energy_sparse", METHOD),
-            _curve("Cross term of the energy", "energy_cross", METHOD),
-            _curve("Row dropout in force", "cmr_probability", METHOD),
-            _curve("Quality with both parts, on the monitored batch", "validation_slice", METHOD),
-            _curve("Quality without S", "validation_without_sparse", METHOD),
-            _curve("Quality without M", "validation_without_structured", METHOD),
-            _curve("Gradient of M", "gradient_structured", METHOD, log_y=True),
-            _curve("Gradient of S", "gradient_sparse", METHOD, log_y=True),
+            _curve("Share of S in the pre-activation energy", "by_sparsity/energy_sparse", METHOD),
+            _curve("Cross term of the energy", "parts/energy_cross", METHOD),
+            _curve("Row dropout in force", "parts/cmr_probability", METHOD),
+            _curve("Quality with both parts, on the monitored batch", "parts/validation_slice", METHOD),
+            _curve("Quality of M alone", "by_sparsity/structured_alone", METHOD),
+            _curve("Quality of S alone", "by_sparsity/sparse_alone", METHOD),
+            _curve("Gradient of M", "parts/gradient_structured", METHOD, log_y=True),
+            _curve("Gradient of S", "parts/gradient_sparse", METHOD, log_y=True),
         ],
         # The running minimum along the size is the Pareto front.
         "Quality against size": [

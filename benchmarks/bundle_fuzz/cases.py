@@ -12,17 +12,13 @@ from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.description import Classifier, Description, LanguageModel, Lstm, LstmModel, Model, Sizes
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.matrix_parts import (
-    DenseParts,
-    HybridParts,
-    KroneckerParts,
-    LowRankParts,
-    MatrixParts,
-    SparseParts,
-    StructuredParts,
-)
 from doping.inference.bundle.narrowing import narrow
-from doping.inference.kernels.sparse import Pattern, Sparse
+from doping.inference.families.dense import DenseParts
+from doping.inference.families.hybrid import HybridParts
+from doping.inference.families.kronecker import KroneckerParts
+from doping.inference.families.low_rank import LowRankParts
+from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
+from doping.inference.families.sparse import Pattern, Sparse
 
 Random = np.random.Generator
 Alteration = Callable[[bytes, list[bytes], Random], bytes]

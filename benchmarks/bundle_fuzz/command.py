@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from benchmarks.bundle_fuzz.cases import Random, altered, samples
+from doping.command_line import Parser, answer, arguments_or
 from doping.errors import InferenceError
 from doping.inference import reference
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.file import Bundle
-from doping.inference.commands.command_line import Parser, answer
-from doping.inference.kernels.narrow import LARGEST
+from doping.inference.families.narrow import LARGEST
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.runtime import runnable
@@ -33,13 +32,11 @@ LARGEST_WEIGHT = 30.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return answer(lambda: _command(sys.argv[1:] if arguments is None else arguments))
+    return answer(lambda: _command(arguments_or(arguments)))
 
 
 def _command(arguments: Sequence[str]) -> None:
-    parser = Parser(
-        prog="fuzz.py", description="Load damaged and malicious bundles; see that none does harm.", allow_abbrev=False
-    )
+    parser = Parser(prog="fuzz.py", description="Load damaged and malicious bundles; see that none does harm.")
     parser.add_argument("--count", metavar="N", type=int, default=20_000, help="attempts (default: %(default)s)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the first one (default: %(default)s)")
     options: argparse.Namespace = parser.parse_args(arguments)
@@ -112,7 +109,7 @@ def _kind(message: str) -> str:
 def _largest_weight(loaded: Bundle) -> float:
     """Of narrow values, the largest that they could be."""
     return max(
-        float(np.abs(tensor).max(initial=0)) * (LARGEST if name.endswith("_scale") else 1)
+        float(np.abs(tensor).max(initial=0)) * (LARGEST[8] if name.endswith("_scale") else 1)
         for name, tensor in loaded.tensors.items()
         if tensor.dtype.kind == "f"
     )

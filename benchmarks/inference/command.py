@@ -9,6 +9,7 @@ import argparse
 import csv
 import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -18,36 +19,52 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from doping.method import MethodName
+from doping.command_line import Parser, answer, arguments_or
+from doping.command_line import path as a_path
+from doping.errors import UserError
+from doping.families import has_sparse_part, methods
 
 BATCHES = (1, 16)
 STEPS = {"generating": 1, "scoring": 35}
 SECONDS_PER_TIMING = 0.003
-METHODS: tuple[MethodName, ...] = ("pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd")
+SECONDS_PER_STRETCH = 0.0001
+METHODS = [name for name in methods() if name != "dense"]
 PATTERNS = ("unstructured", "gates", "rows")
 Row = dict[str, Any]
 
 
-def main() -> None:
-    """Measure what the folder does not have yet, print, draw."""
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what the folder does not have yet, print, draw; returns the exit code."""
+    return answer(lambda: _command(arguments_or(arguments)))
+
+
+def _command(arguments: Sequence[str]) -> None:
+    options = _options(arguments)
     if options.one:
         print(
-            json.dumps(measure(options.hidden[0], options.factors, options.rounds, options.quick, json.loads(options.one)))
+            json.dumps(
+                measure(
+                    options.hidden[0], options.factors, options.rounds, options.quick, json.loads(options.one), options.int8
+                )
+            )
         )
         return
     from doping.machine import commit, cores, hardware, versions
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "inference_benchmark.csv"
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {options.out}: {error.strerror}; give another with --out") from error
+    path = options.out / ("inference_benchmark_int8.csv" if options.int8 else "inference_benchmark.csv")
     settings = [f"--hidden {' '.join(map(str, options.hidden))}", f"--factors {' '.join(f'{f:g}' for f in options.factors)}"]
-    settings += [f"--rounds {options.rounds}", *["--quick"] * options.quick]
+    settings += [f"--rounds {options.rounds}", *["--quick"] * options.quick, *["--int8"] * options.int8]
     command = " ".join(["python -m benchmarks.inference", *settings])
     about = {"hardware": hardware(), "versions": versions(), "commit": commit(), "command": command}
     rows = _known(path, command)
     had = {_cell(row) for row in rows}
-    batches = BATCHES[:1] if options.quick else BATCHES
-    cells = list(itertools.product(options.hidden, sorted({1, cores()}), batches, STEPS))
+    batches = BATCHES[:1] if options.quick or options.int8 else BATCHES
+    threads_of_cells = [1] if options.int8 else sorted({1, cores()})
+    cells = list(itertools.product(options.hidden, threads_of_cells, batches, STEPS))
     for number, cell in enumerate(cells, 1):
         if cell not in had:
             hidden, threads, batch, mode = cell
@@ -64,11 +81,12 @@ def main() -> None:
                 f"[{number}/{len(cells)}] {hidden} wide, {threads} threads, batch {batch}, {mode}: {seconds:.0f} s",
                 flush=True,
             )
-    from benchmarks.inference.figure import draw
+    if not options.int8:
+        from benchmarks.inference.figure import draw
 
-    draw(rows, options.out)
+        draw(rows, options.out)
     _print(rows)
-    print(f"wrote {path} and the figure beside it")
+    print(f"wrote {path}" + " and the figure beside it" * (not options.int8))
 
 
 def _cell(row: Row) -> tuple[int, int, int, str]:
@@ -83,25 +101,27 @@ def _known(path: Path, command: str) -> list[Row]:
         rows: list[Row] = list(csv.DictReader(file))
     for row in rows:
         if row["command"] != command:
-            sys.exit(f"{path} has rows of another benchmark ({row['command']}); give another folder with --out")
+            raise UserError(f"{path} has rows of another benchmark ({row['command']}); give another folder with --out")
         row |= {name: int(row[name]) for name in ("hidden", "batch", "threads")}
-        row |= {name: float(row[name]) for name in ("factor", "median_us", "speedup")}
+        row |= {name: float(row[name]) for name in ("factor", "median_us", "speedup", "speedup_over_fastest")}
     return rows
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Time of a compressed LSTM layer against the fastest dense engine, on this processor."
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="benchmarks.inference",
+        description="Time of a compressed LSTM layer against the fastest dense engine, on this processor.",
     )
     parser.add_argument("--hidden", type=int, nargs="+", default=[200, 650, 1500], help="widths (default: %(default)s)")
     parser.add_argument("--factors", type=float, nargs="+", default=[5, 10, 20, 25, 40], help="compression factors")
     parser.add_argument("--rounds", type=int, default=7, help="timings of each engine (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="only doped_kp, pruned and kp, batch 1")
-    parser.add_argument("--out", type=Path, default=Path("runs/inference_benchmark"), help="folder (default: %(default)s)")
+    parser.add_argument("--int8", action="store_true", help="only dense engines and int8 arithmetic, one thread, batch 1")
+    parser.add_argument("--out", type=a_path, default=Path("runs/inference_benchmark"), help="folder (default: %(default)s)")
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if min(*options.hidden, options.rounds) < 1 or min(options.factors) < 1:
-        parser.error("widths, rounds and factors must be at least 1")
+    options = parser.parse_args(arguments)
+    if not all(1 <= number < math.inf for number in (*options.hidden, options.rounds, *options.factors)):
+        raise UserError("--hidden, --factors and --rounds are numbers from 1 on; --help says more")
     return options
 
 
@@ -120,48 +140,103 @@ def _in_process(hidden: int, cell: Cell, options: argparse.Namespace) -> list[Ro
     # Settings that may have been made for other programs would slow the BLAS that is compared with.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
     environment |= {"OMP_NUM_THREADS": str(cell.threads), "OPENBLAS_NUM_THREADS": str(cell.threads)}
-    command += ["--quick"] * options.quick
+    command += ["--quick"] * options.quick + ["--int8"] * options.int8
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f"the benchmark of {hidden} hidden units failed (exit code {done.returncode}); see above")
+        raise UserError(f"the benchmark of {hidden} hidden units failed (exit code {done.returncode}); see above")
     rows: list[Row] = json.loads(done.stdout.splitlines()[-1])
     return rows
 
 
-def measure(hidden: int, factors: list[float], rounds: int, quick: bool, cell: Sequence[Any]) -> list[Row]:
-    """All engines of one cell."""
+class Timed(NamedTuple):
+    """An engine, and what its rows say of it."""
+
+    engine: str
+    pattern: str
+    values: str
+    arithmetic: str
+    factor: float
+    bytes: int
+    """Of a matrix as stored."""
+    run: Any
+    mode: str
+    steps: int
+    """Of a call."""
+
+
+IN_C = "generating in C"
+"""Mode of a text that is written without a call of Python a step, embedding and softmax included; compared with calls of the
+dense engines."""
+
+
+def measure(
+    hidden: int, factors: list[float], rounds: int, quick: bool, cell: Sequence[Any], int8_only: bool = False
+) -> list[Row]:
+    """All engines of one cell; or dense ones and those in int8 arithmetic."""
     import numpy as np
 
-    from benchmarks.inference.engines import compressed, dense_engines
-    from doping.inference.kernels.layout import stored_bytes
-
     threads, batch, mode = cell
-    steps = STEPS[mode]
     generator = np.random.default_rng(0)
     shape = (4 * hidden, hidden)
     weight_MN = (generator.normal(size=shape) * hidden**-0.5).astype(np.float32)
     bias_M = generator.normal(size=4 * hidden).astype(np.float32)
-    x_TBH = generator.normal(size=(steps, batch, hidden)).astype(np.float32)
+    x_TBH = generator.normal(size=(STEPS[mode], batch, hidden)).astype(np.float32)
     bandwidth = _bandwidth()
-    dense = dense_engines(weight_MN, bias_M, x_TBH, threads)
-    named: list[tuple[str, str, str, float, int]] = [(name, "", "float32", 1.0, 4 * weight_MN.size) for name in dense]
-    engines = list(dense.values())
-    for name, pattern, values, factor, matrix in _matrices(weight_MN, factors, quick):
-        named.append((name, pattern, values, factor, stored_bytes(matrix)))
-        engines.append(compressed(matrix, bias_M, x_TBH, threads))
-    timings = _alternating(engines, steps, rounds)
+    timed = [*_float32_engines(weight_MN, bias_M, x_TBH, [] if int8_only else factors, quick, cell)]
+    timed += _int8_engines(weight_MN, bias_M, x_TBH, factors, quick, cell)
+    timings = _alternating([one.run for one in timed], [one.steps for one in timed], rounds)
     medians = [statistics.median(times) for times in timings]
-    best = min(range(len(dense)), key=medians.__getitem__)
+    dense = [place for place, one in enumerate(timed) if one.factor == 1 and one.mode == mode]
+    best = min((place for place in dense if timed[place].values == "float32"), key=medians.__getitem__)
+    fastest = min(dense, key=medians.__getitem__)
     return [
         {
-            "hidden": hidden, "engine": engine, "pattern": pattern, "values": values, "factor": factor, "batch": batch,
-            "mode": mode, "threads": threads, "median_us": round(median, 2), "fastest_us": round(min(times), 2),
-            "slowest_us": round(max(times), 2), "dense_engine": list(dense)[best],
-            "speedup": round(medians[best] / median, 3), "weight_mb": round(2 * size / 1e6, 4),
-            "gb_per_s": round(2 * size / median / 1e3, 2), "machine_gb_per_s": bandwidth,
+            "hidden": hidden, "engine": one.engine, "pattern": one.pattern, "values": one.values,
+            "arithmetic": one.arithmetic, "factor": one.factor, "batch": batch, "mode": one.mode, "threads": threads,
+            "median_us": round(median, 2), "fastest_us": round(min(times), 2), "slowest_us": round(max(times), 2),
+            "dense_engine": timed[best].engine, "speedup": round(medians[best] / median, 3),
+            "fastest_dense": f"{timed[fastest].engine}, {timed[fastest].values}",
+            "speedup_over_fastest": round(medians[fastest] / median, 3), "weight_mb": round(2 * one.bytes / 1e6, 4),
+            "gb_per_s": round(2 * one.bytes / median / 1e3, 2), "machine_gb_per_s": bandwidth,
         }
-        for (engine, pattern, values, factor, size), times, median in zip(named, timings, medians, strict=True)
+        for one, times, median in zip(timed, timings, medians, strict=True)
     ]  # fmt: skip
+
+
+def _float32_engines(
+    weight_MN: Any, bias_M: Any, x_TBH: Any, factors: list[float], quick: bool, cell: Sequence[Any]
+) -> Iterator[Timed]:
+    """In float32 arithmetic, values narrow or not."""
+    from benchmarks.inference.engines import compressed, dense_engines
+    from doping.inference.families.layout import stored_bytes
+
+    threads, _, mode = cell
+    for name, run in dense_engines(weight_MN, bias_M, x_TBH, threads).items():
+        yield Timed(name, "", "float32", "float32", 1.0, 4 * weight_MN.size, run, mode, STEPS[mode])
+    for name, pattern, values, factor, matrix in _matrices(weight_MN, factors, quick):
+        run = compressed(matrix, bias_M, x_TBH, threads)
+        yield Timed(name, pattern, values, "float32", factor, stored_bytes(matrix), run, mode, STEPS[mode])
+
+
+def _int8_engines(
+    weight_MN: Any, bias_M: Any, x_TBH: Any, factors: list[float], quick: bool, cell: Sequence[Any]
+) -> Iterator[Timed]:
+    """In int8 arithmetic, which runs on one thread, and the dense engines of others with narrow values."""
+    from benchmarks.inference import int8_engines
+    from doping.inference.families.int8_layout import stored_bytes
+
+    threads, batch, mode = cell
+    for (name, values), run in int8_engines.dense_engines(weight_MN, bias_M, x_TBH, threads).items():
+        size = (1 if values == "int8" else 2) * weight_MN.size
+        yield Timed(name, "", values, values, 1.0, size, run, mode, STEPS[mode])
+    if threads > 1:
+        return
+    methods = ("kp", "pruned") if quick else int8_engines.METHODS
+    for name, pattern, factor, matrix in int8_engines.compressed_matrices(weight_MN, factors, methods):
+        described = name, pattern, "int8", "int8", factor, stored_bytes(matrix)
+        yield Timed(*described, int8_engines.compressed(matrix, bias_M, x_TBH), mode, STEPS[mode])
+        if (mode, batch) == ("generating", 1):
+            yield Timed(*described, int8_engines.written_text(matrix, bias_M), IN_C, int8_engines.WRITTEN)
 
 
 def _matrices(weight_MN: Any, factors: list[float], quick: bool) -> Iterator[tuple[str, str, str, float, Any]]:
@@ -172,7 +247,7 @@ def _matrices(weight_MN: Any, factors: list[float], quick: bool) -> Iterator[tup
 
     yield "dense", "", "int8", 1.0, narrowed(Dense(weight_MN))
     for name in ("kp", "pruned", "doped_kp") if quick else METHODS:
-        sparse = name == "pruned" or name.startswith("doped")
+        sparse = has_sparse_part(name)
         for pattern, factor in itertools.product(PATTERNS if sparse else PATTERNS[:1], factors):
             try:
                 matrix = random_matrix(name, factor, pattern, weight_MN.shape, seed=len(pattern))
@@ -184,17 +259,25 @@ def _matrices(weight_MN: Any, factors: list[float], quick: bool) -> Iterator[tup
                 yield name, pattern, "int8", factor, narrowed(matrix)
 
 
-def _alternating(engines: list[Any], steps: int, rounds: int) -> list[list[float]]:
-    """Microseconds a time step of each engine in each round; within one, an engine runs for some milliseconds, warm."""
+def _alternating(engines: list[Any], steps: list[int], rounds: int) -> list[list[float]]:
+    """Microseconds a time step of each engine in each round; within one, an engine runs for some milliseconds, warm.
+
+    The time of a round is the median of short stretches, so that what else the machine does now and then is left out.
+    """
     timings: list[list[float]] = [[] for _ in engines]
     for _ in range(rounds):
-        for run, times in zip(engines, timings, strict=True):
+        for run, in_call, times in zip(engines, steps, timings, strict=True):
+            begin = time.perf_counter()
             run()
-            calls, start = 0, time.perf_counter()
-            while (spent := time.perf_counter() - start) < SECONDS_PER_TIMING or not calls:
-                run()
-                calls += 1
-            times.append(1e6 * spent / calls / steps)
+            calls = max(1, int(SECONDS_PER_STRETCH / (time.perf_counter() - begin)))
+            stretches: list[float] = []
+            start = time.perf_counter()
+            while time.perf_counter() - start < SECONDS_PER_TIMING or not stretches:
+                begin = time.perf_counter()
+                for _ in range(calls):
+                    run()
+                stretches.append(time.perf_counter() - begin)
+            times.append(1e6 * statistics.median(stretches) / calls / in_call)
     return timings
 
 
@@ -221,5 +304,6 @@ def _print(rows: list[Row]) -> None:
         if row["factor"] in (1, nearest):
             print(
                 f"{row['hidden']:>6} {row['threads']:>7} {row['mode']:10} {row['engine']:>9} {row['pattern']:12} "
-                f"{row['values']:7} {row['median_us']:>9.1f} {row['speedup']:>7.2f}x  against {row['dense_engine']}"
+                f"{row['values']:7} {row['median_us']:>9.1f} {row['speedup']:>7.2f}x  against {row['dense_engine']}, "
+                f"{row['speedup_over_fastest']:.2f}x against {row['fastest_dense']}"
             )

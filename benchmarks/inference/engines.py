@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from doping.inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Pattern, Sparse, Sum
-from doping.inference.kernels.sparse import ROWS_OF_BLOCK
+from doping.inference.families.sparse import ROWS_OF_BLOCK
+from doping.inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Pattern, Sparse, Sum, Tiles
 from doping.matrices import plan_matrix
 from doping.matrices.base import Plan
 from doping.matrices.doped import DopedPlan
@@ -38,6 +38,8 @@ def random_matrix(name: MethodName, factor: float, pattern: Pattern, shape: tupl
     """
     generator = np.random.default_rng(seed)
     options: dict[str, Any] = {} if pattern == "unstructured" else {"pattern": pattern}
+    if name.endswith("hmd"):
+        options["free_rows"] = "stacked"  # as files and kernels have them
     plan = plan_matrix(Method(name=name, factor=factor, **options), shape)
     return _matrix(plan, pattern, generator)
 
@@ -51,7 +53,7 @@ def _matrix(plan: Plan, pattern: Pattern, generator: np.random.Generator) -> Mat
 
     if isinstance(plan, DopedPlan):
         structured, sparse = (_matrix(part, pattern, generator) for part in (plan.structured, plan.sparse))
-        assert not isinstance(structured, Sparse | Sum)
+        assert not isinstance(structured, Sparse | Tiles | Sum)
         assert isinstance(sparse, Sparse)
         return Sum(structured, sparse)
     if isinstance(plan, KroneckerPlan):
@@ -135,7 +137,7 @@ def dense_engines(weight_MN: Array, bias_M: Array, x_TBH: Array, threads: int) -
         return product
 
     engines = {
-        "ONNX Runtime": _onnx(weight_MN, bias_M, x_TBH, threads),
+        "ONNX Runtime": onnx_session(onnx_model(weight_MN, bias_M, x_TBH), x_TBH, threads),
         "nn.LSTM": run_lstm,
         "nn.LSTMCell": run_cell,
         "own dense kernel": compressed(Dense(weight_MN), bias_M, x_TBH, threads),
@@ -147,8 +149,8 @@ def dense_engines(weight_MN: Array, bias_M: Array, x_TBH: Array, threads: int) -
     return engines | {"BLAS products": run_blas}
 
 
-def _onnx(weight_MN: Array, bias_M: Array, x_TBH: Array, threads: int) -> Engine:
-    import onnxruntime
+def onnx_model(weight_MN: Array, bias_M: Array, x_TBH: Array) -> Any:
+    """An LSTM of ONNX, with the same weight for input and recurrence."""
     from onnx import TensorProto, helper, numpy_helper
 
     hidden = weight_MN.shape[1]
@@ -168,9 +170,15 @@ def _onnx(weight_MN: Array, bias_M: Array, x_TBH: Array, threads: int) -> Engine
         [helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def onnx_session(model: Any, x_TBH: Array, threads: int) -> Engine:
+    """A session of ONNX Runtime, ready to run."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def run() -> Array:

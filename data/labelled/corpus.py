@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -71,6 +73,7 @@ def _load(settings: LabelledText, _folder_of_corpora: str | None) -> LabelledCor
     if len(learned) < 2:
         raise DataError(f"{source}: all texts to train on are labelled {learned[0]!r}; expected at least two labels")
     others = sorted({label for text in chain(*splits) for label in text.labels} - set(learned))
+    _look_at_labels(splits[1:], set(learned), source)
     labels = (*learned, *others)
     ids = {label: number for number, label in enumerate(labels)}
 
@@ -81,3 +84,34 @@ def _load(settings: LabelledText, _folder_of_corpora: str | None) -> LabelledCor
     content = json.dumps([vocabulary.to_json(), labels, len(learned), train, validation, test], separators=(",", ":"))
     data_hash = hashlib.sha256(content.encode()).hexdigest()
     return LabelledCorpus(vocabulary, labels, len(learned), train, validation, test, source, data_hash)
+
+
+def _look_at_labels(held_out: Sequence[Sequence[Labelled]], learned: set[str], source: str) -> None:
+    """Name the labels that no text to train on has: whatever is said of their texts is wrong.
+
+    Raises:
+        DataError: no text of a split has a label that can be learned.
+
+    """
+    for name, texts in zip(("validate", "test"), held_out, strict=True):
+        never = [text.labels[0] for text in texts if not learned & set(text.labels)]
+        if texts and len(never) == len(texts):
+            raise DataError(
+                f"{source}: every text to {name} has a label that no text to train on has first ({_some(set(never))}); "
+                "shuffle the texts, or split them in another way"
+            )
+        if never:
+            print(
+                f"note: {source}: {len(never)} of {len(texts)} texts to {name} have labels not in training, and count as "
+                f"wrong: {_some(set(never))}",
+                file=sys.stderr,
+            )
+    spellings = Counter(label.casefold() for label in learned)
+    alike = sorted(label for label in learned if spellings[label.casefold()] > 1)
+    if alike:
+        print(f"note: {source}: labels that differ in upper and lower case only: {_some(alike)}", file=sys.stderr)
+
+
+def _some(labels: Collection[str]) -> str:
+    shown = ", ".join(repr(label) for label in sorted(labels)[:10])
+    return f"{shown} and {len(labels) - 10} more" if len(labels) > 10 else shown

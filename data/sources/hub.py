@@ -9,8 +9,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from doping.errors import UserError
 
-class HubError(Exception):
+
+class HubError(UserError):
     """A data set cannot be had; the message is the reason, in one line."""
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from data import cache
 from data.settings import Corpus
 from data.sources.raw import RawCorpus
-from data.sources.registry import READERS
+from data.sources.registry import read
 from data.text.counts import count
 from data.text.tokens import BLOCK, Ids, TokenFile, Tokens, write_tokens
 from doping.errors import DataError
@@ -46,6 +46,20 @@ class TokenizedCorpus:
     """SHA-256 in hex of level, vocabulary and all tokens: equal content gives an equal hash, wherever it lies."""
 
 
+def check_lengths(corpus: TokenizedCorpus, batch_size: int, sequence_length: int) -> None:
+    """Whether there is enough text for a batch. Raises ``DataError`` if a split is too short."""
+    needed = batch_size * sequence_length + 1
+    if len(corpus.train) < needed:
+        raise DataError(
+            f"{corpus.source}: {len(corpus.train)} training tokens, but one batch (batch_size "
+            f"{batch_size} × sequence_length {sequence_length} + 1) takes {needed}; "
+            "give more text or a larger limit, or make these smaller"
+        )
+    for name, tokens in (("validation", corpus.validation), ("test", corpus.test)):
+        if len(tokens) < 2:
+            raise DataError(f"{corpus.source}: the {name} split has {len(tokens)} tokens, expected at least 2")
+
+
 def load(corpus: Corpus) -> TokenizedCorpus:
     """Read and tokenize a corpus; a process does so once and keeps the result, even if the files change.
 
@@ -61,7 +75,7 @@ def load(corpus: Corpus) -> TokenizedCorpus:
 
 @lru_cache(maxsize=4)
 def _load(corpus: Corpus, _folder_of_corpora: str | None) -> TokenizedCorpus:
-    raw = READERS[corpus.corpus](corpus)
+    raw = read(corpus)
     fingerprint, characters = _fingerprint(raw)
     if characters > LARGE:
         return _from_cache(raw, corpus, fingerprint)

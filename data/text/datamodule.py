@@ -6,8 +6,7 @@ from typing import Any
 
 from data.task_data import TaskData
 from data.text.batches import StreamBatches, TextBatch
-from data.text.corpus import TokenizedCorpus
-from doping.errors import DataError
+from data.text.corpus import TokenizedCorpus, check_lengths
 from lightning_modules.settings import StreamTraining
 
 
@@ -39,16 +38,7 @@ class TextDataModule(TaskData):
         self.data_hash = corpus.data_hash
         self.source = corpus.source
         self.train_tokens, self.validation_tokens, self.test_tokens = corpus.train, corpus.validation, corpus.test
-        needed = training.batch_size * training.sequence_length + 1
-        if len(self.train_tokens) < needed:
-            raise DataError(
-                f"{self.source}: {len(self.train_tokens)} training tokens, but one batch (batch_size "
-                f"{training.batch_size} × sequence_length {training.sequence_length} + 1) takes {needed}; "
-                "give more text or a larger limit, or make these smaller"
-            )
-        for name, tokens in (("validation", self.validation_tokens), ("test", self.test_tokens)):
-            if len(tokens) < 2:
-                raise DataError(f"{self.source}: the {name} split has {len(tokens)} tokens, expected at least 2")
+        check_lengths(corpus, training.batch_size, training.sequence_length)
         self._training = training
         self._evaluation_length = evaluation_length
 

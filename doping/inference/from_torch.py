@@ -15,25 +15,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from doping.errors import InferenceError
-from doping.inference.bundle import description, file, matrix_parts
+from doping.inference.bundle import description, file
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells
-from doping.inference.kernels.sparse import Sparse as Packed
-from doping.lstm import CompressedLSTM
+from doping.inference.families import class_of
+from doping.inference.families.matrix import stored_arrays
+from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
+from doping.inference.families.sparse import PATTERNS
+from doping.inference.families.sparse import Sparse as Packed
+from doping.inference.families.tiles import Tiles
+from doping.layers.lstm import CompressedLSTM
 from doping.machine import commit, versions
 from doping.matrices import Doped, Matrix, Sparse
+from doping.matrices.base import array
 from doping.matrices.blocks import blocked
 from doping.matrices.budget import TOLERANCE, Size, dense_size
-from doping.matrices.dense import Dense
-from doping.matrices.hybrid import Hybrid
-from doping.matrices.kronecker import Kronecker
-from doping.matrices.low_rank import LowRank
 
 Arrays = dict[str, npt.NDArray[Any]]
-Described = tuple[matrix_parts.MatrixParts, Arrays]
+Described = tuple[MatrixParts, Arrays]
 
 
 def export(
@@ -104,10 +105,10 @@ def bundled(
 
 def described_lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
     """Description and tensors of an LSTM, the names of the latter with ``lstm.`` before them."""
-    described: dict[str, matrix_parts.MatrixParts] = {}
+    described: dict[str, MatrixParts] = {}
     tensors: Arrays = {}
     for name, matrix in zip(lstm.matrices, lstm.weight_matrices(), strict=True):
-        described[name], arrays = _matrix(matrix)
+        described[name], arrays = described_matrix(matrix)
         tensors |= {f"lstm.{name}.{part}": array for part, array in arrays.items()}
     for name, bias in lstm.biases.items():
         if name.startswith("bias_ih_"):
@@ -124,38 +125,34 @@ def described_lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
     return kind, tensors
 
 
-def _matrix(matrix: Matrix) -> Described:
+def described_matrix(matrix: Matrix) -> Described:
+    """What a trained matrix consists of, and its tensors. Raises ``InferenceError`` for an unknown family."""
     if isinstance(matrix, Sparse):
         sparse, arrays = _sparse(matrix)
-        return matrix_parts.MatrixParts(sparse=sparse), arrays
+        return MatrixParts(sparse=sparse), arrays
     if isinstance(matrix, Doped):
         sparse, arrays = _sparse(matrix.sparse)
         structured, factors = _structured(matrix.structured)
-        return matrix_parts.MatrixParts(structured=structured, sparse=sparse), factors | arrays
+        return MatrixParts(structured=structured, sparse=sparse), factors | arrays
     structured, factors = _structured(matrix)
-    return matrix_parts.MatrixParts(structured=structured), factors
+    return MatrixParts(structured=structured), factors
 
 
-def _structured(matrix: Matrix) -> tuple[matrix_parts.StructuredParts, Arrays]:
-    """A new family needs a case here, a part in ``doping.inference.bundle.matrix_parts``, and a kernel."""
-    match matrix:
-        case Dense():
-            return matrix_parts.DenseParts(), {"weight": array(matrix.weight)}
-        case LowRank():
-            return matrix_parts.LowRankParts(rank=matrix.v.shape[0]), {"u": array(matrix.u), "v": array(matrix.v)}
-        case Hybrid():
-            arrays = {"a": array(matrix.a), "u": array(matrix.u), "v": array(matrix.v)}
-            return matrix_parts.HybridParts(free_rows=matrix.a.shape[0]), arrays
-        case Kronecker():
-            kind = matrix_parts.KroneckerParts(left=matrix.plan.left, terms=matrix.plan.terms)
-            return kind, {"b": array(matrix.b), "c": array(matrix.c)}
-    raise InferenceError(
-        f"a matrix of type {type(matrix).__name__} cannot be exported; known are Dense, LowRank, Hybrid, Kronecker"
-    )
+def _structured(matrix: Matrix) -> tuple[StructuredParts, Arrays]:
+    stored = matrix.stored()
+    return class_of(stored.kind).parts.model_validate(stored.sizes), dict(stored.arrays)
 
 
-def _sparse(matrix: Sparse) -> tuple[matrix_parts.SparseParts, Arrays]:
+def _sparse(matrix: Sparse) -> tuple[SparseParts, Arrays]:
     """The blocks that the mask leaves; a value in them that is zero by chance is stored like any other."""
+    if matrix.pattern == "tiles":
+        tiles = Tiles.kept(array(matrix.dense()), array(matrix.mask))
+        return SparseParts(pattern="tiles", blocks=len(tiles.columns)), stored_arrays(tiles)
+    if matrix.pattern not in PATTERNS:
+        raise InferenceError(
+            f"S is pruned in the pattern {matrix.pattern}, which a file cannot hold yet; "
+            f"known are {', '.join(PATTERNS)}, tiles"
+        )
     packed = Packed.pack(array(matrix.mask), matrix.pattern)
     weight_GPN = array(blocked(matrix.dense(), matrix.pattern))
     arrays = {
@@ -163,7 +160,7 @@ def _sparse(matrix: Sparse) -> tuple[matrix_parts.SparseParts, Arrays]:
         "sparse.columns": packed.columns,
         "sparse.offsets": packed.offsets,
     }
-    return matrix_parts.SparseParts(pattern=matrix.pattern, blocks=len(packed.columns)), arrays
+    return SparseParts(pattern=matrix.pattern, blocks=len(packed.columns)), arrays
 
 
 def _check_finished(lstm: CompressedLSTM) -> None:
@@ -185,8 +182,3 @@ def _check_size(packed: int, size: Size) -> None:
             f"the packed weights have {packed:,} bytes, the model says {size.bytes:,}; they must agree within 1 %, "
             "so a mask does not consist of whole blocks of its pattern: finish the pruning before the export"
         )
-
-
-def array(x: Tensor) -> npt.NDArray[Any]:
-    """A tensor as float32 in NumPy."""
-    return x.detach().float().cpu().numpy()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import Cell, cells, table
+from doping.inference.bundle.weights import LayerWeights, cells, table
 
 Array = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def class_logits(bundle: Bundle, words_T: npt.NDArray[np.integer]) -> Array:
     return logits_C
 
 
-def _outputs(cell: Cell, x_TBI: Array) -> Array:
+def _outputs(cell: LayerWeights, x_TBI: Array) -> Array:
     input_MI, recurrent_MH = (matrix.dense().astype(np.float64) for matrix in (cell.input, cell.recurrent))
     bias_M = 0.0 if cell.bias is None else cell.bias.astype(np.float64)
     steps, batch, _ = x_TBI.shape

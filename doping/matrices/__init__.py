@@ -5,21 +5,17 @@
     (50 x 26) ⊗ (52 x 25) + 81,900 nonzeros
     >>> matrix = plan.initialized(std=0.03)     # or plan.fitted(trained_weight)
 
-A new structured family is one file with a ``Matrix`` and a ``StructuredPlan``, and a line in ``STRUCTURED``.
+A new structured family is one file with a ``Matrix`` and a ``StructuredPlan``, and a line in ``doping.families``.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from doping.matrices.base import Matrix, Plan, StructuredPlan
-from doping.matrices.blocks import BLOCK_ENTRIES
-from doping.matrices.budget import Budget, BudgetError, Shape, Size
+from doping.matrices.base import Matrix, Plan
+from doping.matrices.budget import Budget, BudgetError, Shape, Size, dense_size
 from doping.matrices.dense import DensePlan
 from doping.matrices.doped import Doped, DopedPlan
-from doping.matrices.hybrid import HybridPlan
-from doping.matrices.kronecker import KroneckerPlan
-from doping.matrices.low_rank import LowRankPlan
 from doping.matrices.sparse import Sparse, SparsePlan
 from doping.method import Method
 
@@ -27,9 +23,6 @@ __all__ = ["Budget", "BudgetError", "Doped", "Matrix", "Plan", "Shape", "Size", 
 
 LEEWAY = 1.5
 """How many times smaller than asked a matrix of a user's own model may become, where its family has no plan in between."""
-
-STRUCTURED: dict[str, type[StructuredPlan]] = {"lmf": LowRankPlan, "hmd": HybridPlan, "kp": KroneckerPlan}
-"""The structured families by their name; each can be doped."""
 
 
 def plan_at_least(method: Method, shape: Shape) -> Plan:
@@ -61,20 +54,33 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
     """
     if method.name == "dense":
         return DensePlan(shape)
-    budget, entries = Budget(method.factor, method.unit), BLOCK_ENTRIES[method.pattern]
+    budget, pattern = Budget(method.factor, method.unit, method.values), method.pattern
     if method.name == "pruned":
-        return SparsePlan(shape, budget.nonzeros(shape, entries=entries), method.pattern)
-    family = method.name.removeprefix("doped_")
-    options: dict[str, Any] = {"left": method.left_shape, "terms": method.terms} if family == "kp" else {}
+        return SparsePlan(shape, budget.nonzeros(shape, pattern=pattern), pattern)
+    assert method.family
+    plans_of = method.family.plan_class()
+    options: dict[str, Any] = {argument: getattr(method, setting) for setting, argument in method.family.options}
     values = budget.structured_values(shape)
     if not method.doped:
-        plans = STRUCTURED[family].around(shape, values, **options)
+        plans = plans_of.around(shape, values, **options)
+        for _ in range(4 if method.unit == "bytes" and method.values != "float32" else 0):
+            # Scales depend on the plan: a few rounds agree on both.
+            if plans:
+                values = budget.structured_values(shape, plans[0].size().overhead(method.values))
+                plans = plans_of.around(shape, values, **options)
         return budget.fit(shape, plans, f"as {method.name}")
-    structured = STRUCTURED[family].for_doping(shape, values, method.structured_share, **options)
-    if structured.size().values >= values:
+    structured = plans_of.for_doping(shape, values, method.structured_share, **options)
+    if method.unit == "bytes" and method.structured_share:
+        # Scales, and factors that keep more bits, are no values: M gets its share of the bytes.
+        share = method.structured_share * dense_size(shape).bytes / method.factor
+        for _ in range(8):
+            if (weight := structured.size().bytes_in(method.values)) <= share:
+                break
+            values *= min(share / weight, 0.98)
+            structured = plans_of.for_doping(shape, values, method.structured_share, **options)
+    if structured.size().values >= budget.structured_values(shape):
         largest = budget.reached(shape, structured.size())
-        hint = "; or give structured_share, to take a structured part of lower rank" if family == "kp" else ""
         nearest = [(f"{structured} alone", largest)]
-        raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + hint, [largest])
-    sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), entries), method.pattern)
+        raise BudgetError(budget.refusal(shape, f"as {method.name}", nearest) + plans_of.smaller_hint, [largest])
+    sparse = SparsePlan(shape, budget.nonzeros(shape, structured.size(), pattern), pattern)
     return DopedPlan(shape, structured, sparse, method.sparse_variance, method.cmr)

@@ -10,12 +10,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from doping.matrices.budget import Shape, Size
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file keeps of a structured matrix.
+
+    Attributes:
+        kind: the ``kind`` of its class in ``doping.inference.families``.
+        sizes: the few numbers that decide its shapes, by their names there.
+        arrays: its values, float32, by their names there.
+
+    """
+
+    kind: str
+    sizes: dict[str, int | tuple[int, int]]
+    arrays: dict[str, npt.NDArray[np.float32]]
 
 
 class Matrix(nn.Module, ABC):
@@ -44,6 +62,19 @@ class Matrix(nn.Module, ABC):
 
     def scale_gradients(self) -> None:
         """Make of the gradients of factors those of scaled gradient descent; what has no factors keeps its own."""
+
+    def stored(self) -> Stored:
+        """What a file keeps of it.
+
+        Raises:
+            NotImplementedError: of matrices that have no stored form of their own.
+
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no stored form; write its method stored()")
+
+    def bits_of(self, parameter: str, bits: int) -> int:
+        """Bits that a parameter of its own is stored with where values have ``bits``: some cannot be so narrow."""
+        return bits
 
     def extra_repr(self) -> str:
         """Shape, for ``print(model)``."""
@@ -76,6 +107,9 @@ class Plan(ABC):
 class StructuredPlan(Plan):
     """Plan of a matrix given by a few dense factors; what doping can be added to."""
 
+    smaller_hint: ClassVar[str] = ""
+    """Added to a refusal where nothing is left for S: how M can be made smaller."""
+
     @classmethod
     @abstractmethod
     def around(cls, shape: Shape, values: float) -> list[Self]:
@@ -98,3 +132,9 @@ def uniform(*shape: int) -> Tensor:
 def root_mean_square(x: Tensor) -> Tensor:
     """Root of the mean square of all entries, a scalar tensor."""
     return x.square().mean().sqrt()
+
+
+def array(x: Tensor) -> npt.NDArray[np.float32]:
+    """A tensor as float32 in NumPy."""
+    converted: npt.NDArray[np.float32] = x.detach().float().cpu().numpy()
+    return converted

@@ -1,29 +1,41 @@
 """How large a matrix is, and how large it may be.
 
-Sizes are computed here and nowhere else, always three of them, because a compression factor that counts values alone
-flatters sparse methods: values that remain, bytes in the deployed format (float32 values; for sparse matrices compressed
-rows, whose column indices take two bytes up to 65,536 columns and whose row offsets take four; where blocks are pruned, one
-index a block and one offset a row of blocks), and multiply–adds per product with one vector.
+Sizes are computed here and nowhere else, because a compression factor that counts values alone flatters sparse methods:
+values that remain, bytes in the deployed format, and multiply–adds per product with one vector. What is deployed:
+
+- float32: values of four bytes; for sparse matrices compressed rows of blocks (``doping.matrices.patterns``), whose column
+  indices take two bytes up to 65,536 columns, one a block, and whose offsets take four, one a row of blocks and one more.
+- int8 and int4: values of a byte or half of one, and a scale of two bytes (a bfloat16) for each row of a matrix, of a
+  factor, or of S. Indices are as above; in place of offsets there is a number of blocks for each row of blocks, of two
+  bytes. Some values keep more bits: u and v of hybrid matrices stay float32, and left Kronecker factors int8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import ceil
 from typing import Literal, Protocol, TypeVar
+
+from doping.errors import UserError
+from doping.matrices.patterns import geometry
+from doping.method import Pattern, Values
 
 TOLERANCE = 0.01
 """Largest relative difference between the compression factor asked for and the one reached."""
 
 VALUE_BYTES = 4
 OFFSET_BYTES = 4
+VALUE_BITS: dict[Values, int] = {"float32": 32, "int8": 8, "int4": 4}
+SCALE_BYTES = 2
+COUNT_BYTES = 2
+"""Of the number of blocks in a row of blocks, where values are int8 or int4."""
 
 Shape = tuple[int, int]
 """(rows m, columns n)."""
 
 
-class BudgetError(ValueError):
+class BudgetError(UserError):
     """A family cannot have the size that was asked for; the message names the nearest factors it can have.
 
     ``nearest`` are these factors, exactly.
@@ -43,39 +55,58 @@ class Size:
 
     Attributes:
         values: numbers that are stored.
-        bytes: what they weigh in the deployed format, indices included.
+        bytes: what they weigh in the deployed format with float32 values, indices included.
         multiply_adds: multiply–adds of one product with a vector.
+        bytes_int8: what they weigh with int8 values, indices and scales included.
+        bytes_int4: the same with int4 values.
 
     """
 
     values: int
     bytes: int
     multiply_adds: int
+    bytes_int8: int = 0
+    bytes_int4: int = 0
 
     def __add__(self, other: Size) -> Size:
-        return Size(self.values + other.values, self.bytes + other.bytes, self.multiply_adds + other.multiply_adds)
+        return Size(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+    def bytes_in(self, values: Values) -> int:
+        """Bytes with such values."""
+        return {"float32": self.bytes, "int8": self.bytes_int8, "int4": self.bytes_int4}[values]
+
+    def overhead(self, values: Values) -> int:
+        """Bytes beyond those that the values alone would take: indices, scales, and values that are wider than others."""
+        return self.bytes_in(values) - ceil(self.values * VALUE_BITS[values] / 8)
 
 
-def structured_size(values: int, multiply_adds: int) -> Size:
-    """Size of a matrix that stores float32 values and no indices."""
-    return Size(values, VALUE_BYTES * values, multiply_adds)
+def structured_size(values: int, multiply_adds: int, scales: int, *, float32: int = 0, int8: int = 0) -> Size:
+    """Size of a matrix that stores values and no indices, and so many scales where its values are narrow.
+
+    Of the values, so many stay float32 and so many int8, however narrow the others are.
+    """
+    narrow = SCALE_BYTES * scales + 4 * float32
+    return Size(
+        values,
+        VALUE_BYTES * values,
+        multiply_adds,
+        narrow + values - float32,
+        narrow + int8 + ceil((values - float32 - int8) / 2),
+    )
 
 
 def dense_size(shape: Shape) -> Size:
     """Size of an uncompressed matrix of this shape."""
-    return structured_size(shape[0] * shape[1], shape[0] * shape[1])
+    return structured_size(shape[0] * shape[1], shape[0] * shape[1], shape[0])
 
 
-def sparse_size(shape: Shape, blocks: int, entries: int = 1) -> Size:
-    """Size of a matrix with so many blocks of ``entries`` values of a column each, in compressed rows of blocks."""
-    values = blocks * entries
-    offsets = ceil(shape[0] / entries) + 1
-    return Size(values, _block_bytes(shape, entries) * blocks + OFFSET_BYTES * offsets, values)
-
-
-def _block_bytes(shape: Shape, entries: int) -> int:
-    index_bytes = 2 if shape[1] <= 1 << 16 else 4
-    return VALUE_BYTES * entries + index_bytes
+def sparse_size(shape: Shape, values: int, pattern: Pattern = "unstructured") -> Size:
+    """Size of a matrix that stores so many values, zeros of its blocks included, in a pattern."""
+    of = geometry(shape, pattern)
+    indices = ceil(values // of.entries * of.index_bits / 8)
+    narrow = indices + COUNT_BYTES * of.offsets + SCALE_BYTES * shape[0]
+    wide = indices + (OFFSET_BYTES * (of.offsets + 1) if of.offsets else 0)
+    return Size(values, wide + VALUE_BYTES * values, values, narrow + values, narrow + ceil(values / 2))
 
 
 class Sized(Protocol):
@@ -96,40 +127,46 @@ class Budget:
     Attributes:
         factor: the compression factor.
         unit: what it counts.
+        narrow: how values are stored: what bytes are counted of; those of the dense matrix are always float32.
 
     """
 
     factor: float
     unit: Literal["values", "bytes"] = "values"
+    narrow: Values = "float32"
 
     def reached(self, shape: Shape, size: Size) -> float:
         """Compression factor, in the budget's unit, of a matrix of this shape and size."""
-        return compression_factor(dense_size(shape), size, self.unit)
+        return compression_factor(dense_size(shape), size, self.unit, self.narrow)
 
-    def structured_values(self, shape: Shape) -> float:
-        """Values a structured matrix may have; the same in both units, as it stores no indices."""
-        return shape[0] * shape[1] / self.factor
+    def structured_values(self, shape: Shape, overhead: int = 0) -> float:
+        """Values a structured matrix may have, beside so many bytes of scales; float32 ones need none."""
+        values = shape[0] * shape[1] / self.factor
+        if self.unit == "values":
+            return values
+        return max(VALUE_BYTES * values - overhead, 0) * 8 / VALUE_BITS[self.narrow]
 
-    def nonzeros(self, shape: Shape, spent: Size | None = None, entries: int = 1) -> int:
-        """Nonzeros that a sparse matrix of blocks of ``entries`` values may store beside a structured one of size ``spent``.
+    def nonzeros(self, shape: Shape, spent: Size | None = None, pattern: Pattern = "unstructured") -> int:
+        """Values that a sparse matrix of a pattern may store beside a structured one of size ``spent``.
 
         Raises:
             BudgetError: if nothing is left for them, or if so few that the factor is missed by more than 1 %.
+            ValueError: if the shape has no such pattern.
 
         """
-        spent = spent or Size(0, 0, 0)
+        spent, of = spent or Size(0, 0, 0), geometry(shape, pattern)
         if self.unit == "values":
-            blocks = round((self.structured_values(shape) - spent.values) / entries)
+            steps = round((shape[0] * shape[1] / self.factor - spent.values) / of.step)
         else:
-            empty = sparse_size(shape, 0, entries).bytes
-            left = VALUE_BYTES * self.structured_values(shape) - spent.bytes - empty
-            blocks = round(left / _block_bytes(shape, entries))
-        blocks = max(min(blocks, ceil(shape[0] / entries) * shape[1]), 1)
-        nonzeros = blocks * entries
-        reached = self.reached(shape, sparse_size(shape, blocks, entries) + spent)
+            empty = sparse_size(shape, 0, pattern).bytes_in(self.narrow)
+            left = VALUE_BYTES * shape[0] * shape[1] / self.factor - spent.bytes_in(self.narrow) - empty
+            step_bits = VALUE_BITS[self.narrow] * of.step + of.index_bits * of.step // of.entries
+            steps = round(left * 8 / step_bits)
+        nonzeros = max(min(steps, of.steps), 1) * of.step
+        reached = self.reached(shape, sparse_size(shape, nonzeros, pattern) + spent)
         if not self.met_by(reached):
             limit = f"beside a structured part of {spent.values:,} values" if spent.values else "with a sparse matrix"
-            limit += f" in blocks of {entries}" if entries > 1 else ""
+            limit += {"unstructured": "", "tiles": " in tiles of 64"}.get(pattern, f" in {pattern}")
             raise BudgetError(self.refusal(shape, limit, [(f"{nonzeros:,} nonzeros", reached)]), [reached])
         return nonzeros
 
@@ -165,8 +202,8 @@ class Budget:
         raise BudgetError(self.refusal(shape, family, nearest), [reached for _, reached in nearest])
 
 
-def compression_factor(dense: Size, compressed: Size, unit: Literal["values", "bytes"]) -> float:
-    """How many times smaller ``compressed`` is than ``dense``."""
+def compression_factor(dense: Size, compressed: Size, unit: Literal["values", "bytes"], narrow: Values = "float32") -> float:
+    """How many times smaller ``compressed`` is than ``dense``, whose bytes are those of float32."""
     if unit == "values":
         return dense.values / compressed.values
-    return dense.bytes / compressed.bytes
+    return dense.bytes / compressed.bytes_in(narrow)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from doping.matrices.base import Matrix, Plan, root_mean_square, uniform
+from doping.matrices.base import Matrix, Plan, Stored, array, root_mean_square, uniform
 from doping.matrices.budget import Size, dense_size
 
 
@@ -25,6 +25,10 @@ class Dense(Matrix):
     def matmul(self, x: Tensor) -> Tensor:
         """(..., n) → (..., m)."""
         return x @ self.weight.mT
+
+    def stored(self) -> Stored:
+        """``weight``."""
+        return Stored("dense", {}, {"weight": array(self.weight)})
 
     def size(self) -> Size:
         """m·n values and multiply–adds."""

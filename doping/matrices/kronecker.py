@@ -16,7 +16,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from doping.matrices.base import Matrix, StructuredPlan, root_mean_square, uniform
+from doping.kronecker_order import multiply_adds, right_first
+from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import BudgetError, Shape, Size, structured_size
 from doping.matrices.scaled_gradients import scale_gradients
 
@@ -57,6 +58,15 @@ class Kronecker(Matrix):
         terms = self.plan.terms
         scale_gradients(*(x.view(terms, -1) for x in (self.b, self.b.grad, self.c, self.c.grad)))
 
+    def stored(self) -> Stored:
+        """``b`` and ``c``."""
+        sizes: dict[str, int | Shape] = {"left": self.plan.left, "terms": self.plan.terms}
+        return Stored("kronecker", sizes, {"b": array(self.b), "c": array(self.c)})
+
+    def bits_of(self, parameter: str, bits: int) -> int:
+        """B has at least 8: it is multiplied with what C has summed."""
+        return max(bits, 8) if parameter == "b" else bits
+
     def size(self) -> Size:
         """R·(m1·n1 + m2·n2) values."""
         return self.plan.size()
@@ -72,6 +82,8 @@ class KroneckerPlan(StructuredPlan):
 
     left: Shape
     terms: int = 1
+
+    smaller_hint = "; or give structured_share, to take a structured part of lower rank"
 
     @classmethod
     def around(cls, shape: Shape, values: float, left: Shape | None = None, terms: int | None = None) -> list[Self]:
@@ -131,16 +143,15 @@ class KroneckerPlan(StructuredPlan):
     @property
     def right_first(self) -> bool:
         """Whether B (X Cᵀ) takes fewer multiply–adds than (B X) Cᵀ."""
-        return self._multiply_adds(right_first=True) <= self._multiply_adds(right_first=False)
-
-    def _multiply_adds(self, right_first: bool) -> int:
-        (m1, n1), (m2, n2) = self.left, self.right
-        return self.terms * (n1 * m2 * (n2 + m1) if right_first else m1 * n2 * (n1 + m2))
+        return right_first(self.left, self.right)
 
     def size(self) -> Size:
         """R·(m1·n1 + m2·n2) values; multiply–adds of the cheaper order."""
-        values = self.terms * (self.left[0] * self.left[1] + self.right[0] * self.right[1])
-        return structured_size(values, self._multiply_adds(self.right_first))
+        left, right = (self.terms * rows * columns for rows, columns in (self.left, self.right))
+        scales = self.left[0] + self.right[0]  # terms share theirs
+        return structured_size(
+            left + right, self.terms * multiply_adds(self.left, self.right, self.right_first), scales, int8=left
+        )
 
     def initialized(self, std: float) -> Kronecker:
         """Uniform factors of equal scale."""

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from doping.matrices.base import Matrix, StructuredPlan, root_mean_square, uniform
+from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import Shape, Size, structured_size
 from doping.matrices.scaled_gradients import scale_gradients
 
@@ -40,6 +40,10 @@ class LowRank(Matrix):
         assert self.v.grad is not None
         scale_gradients(self.u.mT, self.u.grad.mT, self.v, self.v.grad)
 
+    def stored(self) -> Stored:
+        """``u`` and ``v``."""
+        return Stored("low_rank", {"rank": self.v.shape[0]}, {"u": array(self.u), "v": array(self.v)})
+
     def size(self) -> Size:
         """r·(m + n) values and multiply–adds."""
         return LowRankPlan(self.shape, self.v.shape[0]).size()
@@ -66,7 +70,7 @@ class LowRankPlan(StructuredPlan):
     def size(self) -> Size:
         """r·(m + n) values and multiply–adds."""
         values = self.rank * sum(self.shape)
-        return structured_size(values, values)
+        return structured_size(values, values, scales=self.shape[0] + self.rank)
 
     def initialized(self, std: float) -> LowRank:
         """Uniform factors of equal scale."""

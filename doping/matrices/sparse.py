@@ -1,10 +1,10 @@
 """Sparse matrices that start dense and are pruned by magnitude while they train.
 
 The baseline ``pruned`` is such a matrix alone; ``S`` of a doped matrix is one beside a structured matrix. How much is pruned
-when is decided by a schedule elsewhere (``doping.schedules``); here is what pruning does. What is pruned together
+when is decided by a schedule elsewhere (``doping.training.schedules``); here is what pruning does. What is pruned together
 is decided by the pattern (``doping.matrices.blocks``): a block lives or dies as a whole, by its norm.
 
-Legend of dimensions: as in ``blocks``, and K blocks that are left.
+Legend of dimensions: as in ``blocks``, and G groups of W columns (of N:M).
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from doping.matrices.base import Matrix, Plan, root_mean_square, uniform
-from doping.matrices.blocks import BLOCK_ENTRIES, blocked, unblocked
+from doping.matrices.blocks import blocked, products, unblocked
 from doping.matrices.budget import Size, sparse_size
+from doping.matrices.patterns import BLOCK_ENTRIES, GROUP_COLUMNS, geometry
 from doping.method import Pattern
 
 
 class Sparse(Matrix):
     """A weight and what is pruned of it; the latter is a buffer, so it is saved with the weight.
 
-    ``planned_nonzeros`` is how many values are stored when pruning is over: a multiple of the entries of a block.
+    ``planned_nonzeros`` is how many values are stored when pruning is over: a multiple of the pattern's step.
 
     ``pruned`` (m, n) is zero where the weight is left, and a positive number where it is pruned. What is pruned never comes
     back, so in a model whose buffers are means over the course of a training (``torch.optim.swa_utils.AveragedModel``) an
@@ -52,30 +54,33 @@ class Sparse(Matrix):
         return self.weight * self.mask
 
     def matmul(self, x: Tensor) -> Tensor:
-        """(..., n) → (..., m), over the blocks that are left: each takes one entry of x."""
-        block_rows_K, columns_K = self._kept_blocks().nonzero(as_tuple=True)
-        weight_PEN = blocked(self.weight, self.pattern)
-        products_KE = x[..., columns_K, None] * weight_PEN[block_rows_K, :, columns_K]
-        y_PE = x.new_zeros(*x.shape[:-1], *weight_PEN.shape[:2]).index_add(-2, block_rows_K, products_KE)
-        return unblocked(y_PE, self.pattern, self.shape[0])
+        """(..., n) → (..., m), over the blocks that are left."""
+        return products(x, blocked(self.weight, self.pattern), self._kept_blocks(), self.pattern, self.shape[0])
 
     def size(self) -> Size:
-        """Values of the blocks that are left, and their indices."""
-        return sparse_size(self.shape, int(self._kept_blocks().sum()), BLOCK_ENTRIES[self.pattern])
+        """Values that are stored, and their indices."""
+        return sparse_size(self.shape, self.stored_values(), self.pattern)
+
+    def stored_values(self) -> int:
+        """How many values are stored: of the blocks that are left; of N:M, as many in all groups as in the fullest."""
+        if width := GROUP_COLUMNS.get(self.pattern):
+            kept_MGW = _grouped(self.mask, width, False)
+            return int(kept_MGW.sum(-1).max()) * kept_MGW.shape[0] * kept_MGW.shape[1]
+        return int(self._kept_blocks().sum()) * BLOCK_ENTRIES[self.pattern]
 
     def nonzeros(self) -> int:
         """How many values the mask leaves."""
         return int(self.mask.sum())
 
     def _kept_blocks(self) -> Tensor:
-        """Which blocks are left, (p, n). The first entry of a block is always within the matrix."""
+        """Which blocks are left, (p, q). The first entry of a block is always within the matrix."""
         return blocked(self.mask, self.pattern)[:, 0]
 
     def _norms(self, scale_MN: Tensor | None) -> Tensor:
-        """Norm of each block of the weight, its entries multiplied with ``scale_MN`` if given; (p, n)."""
-        weight_PEN = blocked(self.weight if scale_MN is None else self.weight * scale_MN, self.pattern)
+        """Norm of each block of the weight, its entries multiplied with ``scale_MN`` if given; (p, q)."""
+        weight_PEQ = blocked(self.weight if scale_MN is None else self.weight * scale_MN, self.pattern)
         # Squares of tiny values would be zero. And vector_norm is a hundred times slower than this.
-        return weight_PEN[:, 0].abs() if weight_PEN.shape[1] == 1 else weight_PEN.square().sum(1).sqrt()
+        return weight_PEQ[:, 0].abs() if weight_PEQ.shape[1] == 1 else weight_PEQ.square().sum(1).sqrt()
 
     @property
     def planned_sparsity(self) -> float:
@@ -87,20 +92,20 @@ class Sparse(Matrix):
         """Keep the blocks of largest norm, ``nonzeros`` values of them, of equal ones the first in row order.
 
         The number is rounded to whole blocks; what is gone stays gone. ``scale_MN`` says how much a value matters beside
-        its magnitude: norms are those of the weight multiplied with it.
+        its magnitude: norms are those of the weight multiplied with it. Of N:M the largest of each group are kept, and while
+        the number is between two N, the largest of those that the larger N would keep.
         """
-        blocks = round(nonzeros / BLOCK_ENTRIES[self.pattern])
-        kept_PN = self._kept_blocks()
-        if blocks >= int(kept_PN.sum()):
-            return
-        norms = torch.where(kept_PN, self._norms(scale_MN), -1.0).flatten()
-        rank_of_threshold = norms.numel() - blocks
-        threshold = torch.kthvalue(norms, rank_of_threshold).values
-        keep = norms > threshold
-        tied = (norms == threshold).nonzero().flatten()
-        keep[tied[: blocks - int(keep.sum())]] = True
-        keep_NPE = keep.view_as(kept_PN).mT[..., None].expand(-1, -1, BLOCK_ENTRIES[self.pattern])
-        self.pruned.copy_(~unblocked(keep_NPE, self.pattern, self.shape[0]).mT)
+        kept_PQ = self._kept_blocks()
+        norms_PQ = torch.where(kept_PQ, self._norms(scale_MN), -1.0)
+        if width := GROUP_COLUMNS.get(self.pattern):
+            keep_PQ = kept_PQ & _n_of_each(norms_PQ, width, nonzeros)
+        else:
+            blocks = round(nonzeros / BLOCK_ENTRIES[self.pattern])
+            if blocks >= int(kept_PQ.sum()):
+                return
+            keep_PQ = _largest(norms_PQ, blocks)
+        keep_PEQ = keep_PQ[:, None].expand(-1, BLOCK_ENTRIES[self.pattern], -1)
+        self.pruned.copy_(~unblocked(keep_PEQ, self.pattern, self.shape))
         self.apply_mask()
 
     @torch.no_grad()
@@ -119,21 +124,46 @@ def _pruned(mask_MN: Tensor) -> Tensor:
     return (~mask_MN).to(torch.float16)
 
 
+def _largest(norms: Tensor, count: int) -> Tensor:
+    """Where the largest are, so many of them, and of equal ones the first."""
+    flat = norms.flatten()
+    threshold = torch.kthvalue(flat, flat.numel() - count).values
+    keep = flat > threshold
+    tied = (flat == threshold).nonzero().flatten()
+    keep[tied[: count - int(keep.sum())]] = True
+    return keep.view_as(norms)
+
+
+def _n_of_each(norms_MN: Tensor, width: int, stored: int) -> Tensor:
+    """Where the largest of each group of columns are, so many that ``stored`` values are stored, (m, n)."""
+    grouped_MGW = _grouped(norms_MN, width, -2.0)
+    rank_MGW = grouped_MGW.argsort(dim=-1, descending=True, stable=True).argsort(-1)
+    whole, rest = divmod(stored, grouped_MGW.shape[0] * grouped_MGW.shape[1])
+    keep_MGW = rank_MGW < whole
+    if rest:
+        keep_MGW |= _largest(torch.where(rank_MGW == whole, grouped_MGW, -3.0), rest)
+    return keep_MGW.flatten(1)[:, : norms_MN.shape[1]]
+
+
+def _grouped(matrix_MN: Tensor, width: int, fill: float) -> Tensor:
+    """Groups of columns, the last one filled up: (m, n) → (m, g, width)."""
+    padded = F.pad(matrix_MN, (0, -matrix_MN.shape[1] % width), value=fill)
+    return padded.reshape(len(padded), -1, width)
+
+
 @dataclass(frozen=True)
 class SparsePlan(Plan):
-    """The number of values that are stored once pruned, and the pattern; a multiple of the entries of a block."""
+    """The number of values that are stored once pruned, and the pattern; a multiple of the pattern's step."""
 
     nonzeros: int
     pattern: Pattern = "unstructured"
 
     def __post_init__(self) -> None:
-        if self.pattern == "gates" and self.shape[0] % BLOCK_ENTRIES["gates"]:
-            raise ValueError(f"pattern gates needs a matrix of 4·H rows, four gates of H; this one has {self.shape[0]} rows")
+        geometry(self.shape, self.pattern)  # raises
 
     def size(self) -> Size:
         """Size once pruned."""
-        entries = BLOCK_ENTRIES[self.pattern]
-        return sparse_size(self.shape, self.nonzeros // entries, entries)
+        return sparse_size(self.shape, self.nonzeros, self.pattern)
 
     def initialized(self, std: float) -> Sparse:
         """Uniform entries and nothing pruned yet."""
@@ -153,5 +183,8 @@ class SparsePlan(Plan):
         return Sparse(weight_MN, torch.ones_like(weight_MN, dtype=torch.bool), self.nonzeros, self.pattern)
 
     def __str__(self) -> str:
+        if width := GROUP_COLUMNS.get(self.pattern):
+            return f"{self.nonzeros // geometry(self.shape, self.pattern).step} of {width} columns"
         in_blocks = "" if self.pattern == "unstructured" else f" in blocks of {BLOCK_ENTRIES[self.pattern]} {self.pattern}"
+        in_blocks = " in tiles" if self.pattern == "tiles" else in_blocks
         return f"{self.nonzeros:,} nonzeros{in_blocks}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 
-from doping.callbacks import LightningHooks
 from doping.method import Method
+from doping.training.callbacks import LightningHooks
 
 
 class Annealing(LightningHooks, pl.Callback):

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+
+
+def save_whole(trainer: pl.Trainer, path: Path, weights_only: bool = False) -> None:
+    """Save a checkpoint so that the old or the new one is whole, even after a power cut. Raises ``OSError``."""
+    unfinished = path.with_suffix(".tmp")
+    trainer.save_checkpoint(unfinished, weights_only=weights_only)
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class TimedCheckpoint(pl.Callback):
@@ -38,7 +53,5 @@ class TimedCheckpoint(pl.Callback):
     def _save_if_due(self, trainer: pl.Trainer) -> None:
         if time.monotonic() - self._saved < self.seconds:
             return
-        unfinished = self.path.with_suffix(".tmp")
-        trainer.save_checkpoint(unfinished)
-        unfinished.replace(self.path)
+        save_whole(trainer, self.path)
         self._saved = time.monotonic()

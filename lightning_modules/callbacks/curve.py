@@ -9,8 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from doping.co_adaptation import Energy
 from doping.matrices import Doped, Sparse
+from doping.training.co_adaptation import Energy
 from lightning_modules.callbacks.monitor import Adaptation, Monitor
 from lightning_modules.task import Task
 

@@ -12,9 +12,9 @@ import pytorch_lightning as pl
 import torch
 from torch.optim import Optimizer
 
-from doping.co_adaptation import Energy, doped_matrices, energy, gradient_norm, only
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Doped
+from doping.training.co_adaptation import Energy, doped_matrices, energy, gradient_norm, only
 from lightning_modules.task import Task
 
 

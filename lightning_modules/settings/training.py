@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from doping.settings import Settings, added_later
+from lightning_modules.settings.limits import Count
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -26,9 +27,9 @@ class StartFrom(Settings):
 class Training(Settings):
     """How a model is trained."""
 
-    epochs: PositiveInt = 10
+    epochs: Count = 10
     """Passes over the training split."""
-    batch_size: PositiveInt = 20
+    batch_size: Count = 20
     """Examples a step."""
     optimizer: Literal["sgd", "scaled_sgd", "adamw"] = "adamw"
     """Plain SGD as in Zaremba et al.; SGD whose steps do not depend on the scale of the factors of a structured matrix, so
@@ -45,7 +46,7 @@ class Training(Settings):
     """Weight decay of AdamW."""
     clip: PositiveFloat = 5.0
     """Largest norm of the whole gradient."""
-    validations: PositiveInt = 10
+    validations: Count = 10
     """How often the validation loss is measured in the course of the training, evenly spaced."""
     precision: Precision = added_later("32-true")
     """Lightning's name of the number format; mixed ones keep the weights in float32."""

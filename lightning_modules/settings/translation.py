@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 
 from doping.settings import Settings
+from lightning_modules.settings.limits import Depth, Width
 from lightning_modules.settings.training import Training
 
 
@@ -22,11 +23,11 @@ class BeamSearch(Settings):
 class TranslationModel(Settings):
     """Shape of a translator: a bidirectional encoder, a decoder, and attention between them."""
 
-    embedding: PositiveInt = 256
+    embedding: Width = 256
     """Width of the embeddings of both languages, and of what the softmax reads."""
-    hidden: int = Field(default=256, gt=0, multiple_of=2)
+    hidden: Width = Field(default=256, multiple_of=2)
     """Units of each layer of the decoder; each direction of the encoder has half of them."""
-    layers: PositiveInt = 1
+    layers: Depth = 1
     """LSTM layers of the encoder, and of the decoder."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout on embeddings, between layers, and before the softmax."""

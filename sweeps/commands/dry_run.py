@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from doping.errors import UserError
 from doping.machine import cores
 from doping.method import Method
-from sweeps.errors import UserError
 from sweeps.planning.due_trials import Agenda
-from sweeps.planning.plan import Plan, make_plan, task_of
+from sweeps.planning.plan import StudyPlan, make_plan, task_of
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.running.standing import Tally, duration
@@ -71,6 +71,9 @@ def describe(
     if missing:
         yield f"time and disk: unknown, because the data cannot be read: {missing}"
         return
+    if not task.lstm_shapes():
+        yield "sizes, time and disk: known once a trial has run, because the training makes its model itself"
+        return
     measured: Estimate = load(parts.estimate)(task, max(1, cores() // workers))
     left = agenda.expected - len(rows)
     by_rows = Tally(agenda, workers, dict(rows)).seconds_left() if rows else None
@@ -85,7 +88,7 @@ def describe(
     )
 
 
-def _cells(plan: Plan, agenda: Agenda, sizes: Mapping[Method, PlannedSizes]) -> Iterator[str]:
+def _cells(plan: StudyPlan, agenda: Agenda, sizes: Mapping[Method, PlannedSizes]) -> Iterator[str]:
     rows = agenda.rows()
     wide = max(len(cell.name) for cell in plan.cells)
     tried = f" {'tried':>8}" if plan.tuning else ""
@@ -97,7 +100,5 @@ def _cells(plan: Plan, agenda: Agenda, sizes: Mapping[Method, PlannedSizes]) -> 
         if plan.tuning:
             budget = plan.tuning.trials if cell.space.searched else 0
             tried = f" {done['tuning']:>2} of {budget:>2}"
-        yield (
-            f"{cell.name:{wide}} {size.values:>11,} {size.bytes:>11,} {size.multiply_adds:>13,}{tried}"
-            f"  {done['final']} of {' '.join(map(str, cell.seeds))}"
-        )
+        numbers = f"{size.values:>11,} {size.bytes:>11,} {size.multiply_adds:>13,}" if size.values else f"{'?':>37}"
+        yield (f"{cell.name:{wide}} {numbers}{tried}  {done['final']} of {' '.join(map(str, cell.seeds))}")

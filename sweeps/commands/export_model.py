@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from doping.command_line import Parser, answer, arguments_or, path
 from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.description import summary
 from doping.inference.bundle.file import Bundle
-from doping.inference.commands.command_line import Parser, answer
+from tasks.registry import trust
 
 _DESCRIPTION = """\
 Export a trained model: to one file that `doping-run` and `doping.inference.runtime.load` run without the training code, to C
@@ -22,13 +22,13 @@ examples:
   python -m sweeps.export --from runs/kp_vs_pruning-quick --method doped_kp --factor 20 --out model.lstm
   python -m sweeps.export --from runs/kp_vs_pruning-quick/trials/0123456789ab --out model.lstm
   python -m sweeps.export --from model.lstm --values int8 --out small.lstm
-  python -m sweeps.export --from model.lstm --format c --out model_c
+  python -m sweeps.export --from model.lstm --format c --name vad --out vad
   python -m sweeps.export --from model.lstm --format onnx --out model.onnx"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return answer(lambda: _command(sys.argv[1:] if arguments is None else arguments))
+    return answer(lambda: _command(arguments_or(arguments)))
 
 
 def _command(arguments: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ def _command(arguments: Sequence[str]) -> None:
     elif options.format == "c":
         from doping.inference.exporters.c import write_c
 
-        write_c(model, out)
+        write_c(model, out, options.name, options.weights or "text")
     else:
         from doping.inference.exporters.onnx import write_onnx
 
@@ -57,20 +57,18 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="export.py",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--from",
         dest="source",
         metavar="PATH",
-        type=Path,
+        type=path,
         required=True,
         help="folder of a study's results, of which the best model is taken; folder of a trial; or a bundle",
     )
     parser.add_argument("--method", metavar="NAME", help="of a study: only models of this method, e.g. doped_kp")
     parser.add_argument("--factor", metavar="N", type=float, help="of a study: only models of this compression factor")
-    parser.add_argument("--out", metavar="PATH", type=Path, required=True, help="file to write; with --format c, a folder")
+    parser.add_argument("--out", metavar="PATH", type=path, required=True, help="file to write; with --format c, a folder")
     parser.add_argument(
         "--values",
         choices=("float32", "int8"),
@@ -79,7 +77,27 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "measured and said (default: %(default)s)",
     )
     parser.add_argument("--format", choices=("bundle", "c", "onnx"), default="bundle", help="default: %(default)s")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--name", help="with --format c: begins the name of every function, e.g. vad_step (default: the folder's name)"
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("text", "binary"),
+        help="with --format c: weights as C text, or for large models as a file that the assembler includes (default: text)",
+    )
+    parser.add_argument(
+        "--trust",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="own task that results may name, as package.module:Class: its code runs, so give it for results of your own",
+    )
+    options = parser.parse_args(arguments)
+    for name in options.trust:
+        trust(name)
+    if options.format != "c" and (options.name or options.weights):
+        raise InferenceError(f"--name and --weights are for C sources, and --format is {options.format}; add --format c")
+    return options
 
 
 def _source(path: Path, method: str | None, factor: float | None) -> Bundle:
@@ -98,4 +116,4 @@ def _source(path: Path, method: str | None, factor: float | None) -> Bundle:
 
 
 def _weight(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.iterdir())
+    return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import yaml
 
-from sweeps.errors import UserError
-from sweeps.planning.plan import Plan
+from doping.errors import UserError
+from sweeps.planning.plan import StudyPlan
 from sweeps.results.files import shown, write_whole
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.views import write_views
+from sweeps.trials.trial import for_others, without_home
 
 
-def export(plan: Plan, folder: ResultsFolder, out: Path, command: str) -> str:
+def export(plan: StudyPlan, folder: ResultsFolder, out: Path, command: str) -> str:
     """Write ``results.csv``, ``curves.csv``, ``study.yaml`` and ``about.json`` to ``out``; returns a line on it.
 
     Raises ``UserError`` if there is nothing to export or ``out`` holds something else, ``OSError`` if it cannot be written.
@@ -28,7 +29,8 @@ def export(plan: Plan, folder: ResultsFolder, out: Path, command: str) -> str:
         raise UserError(f"--export: {plan.study} has no results in {shown(folder.path)} yet; run it first")
     header, body = rows[0], rows[1:]
     for row in body:
-        row[header.index("settings")] = _with_shown_paths(row[header.index("settings")])
+        row[header.index("settings")] = for_others(row[header.index("settings")])
+        row[header.index("error")] = without_home(row[header.index("error")])
     ids = {row[header.index("trial_id")] for row in body}
     curves = _only(folder.path / "curves.csv", "trial_id", ids)
     out.mkdir(parents=True, exist_ok=True)
@@ -38,21 +40,10 @@ def export(plan: Plan, folder: ResultsFolder, out: Path, command: str) -> str:
             csv.writer(file, lineterminator="\n").writerows(table)
         draft.replace(out / name)
     content = {"description": f"{plan.study}, as it was run", "presets": {plan.study.rpartition("-")[2]: plan.asked}}
-    write_whole(out / "study.yaml", yaml.safe_dump(content, sort_keys=False, width=120))
-    write_whole(out / "about.json", json.dumps(_about(command, header, body), indent=1, ensure_ascii=False) + "\n")
+    write_whole(out / "study.yaml", without_home(yaml.safe_dump(content, sort_keys=False, width=120)))
+    about = json.dumps(_about(command, header, body), indent=1, ensure_ascii=False)
+    write_whole(out / "about.json", without_home(about) + "\n")
     return f"wrote {len(body)} rows of {plan.study} and how they were made to {shown(out)}"
-
-
-def _with_shown_paths(settings: str) -> str:
-    """Settings of a trial, its paths relative to the current folder where they lie below it.
-
-    They are no part of its id, and an export is sent to others.
-    """
-    content = json.loads(settings)
-    for part in (content["task"]["data"], content["task"]["training"].get("start_from")):
-        if part and part.get("path"):
-            part["path"] = shown(Path(part["path"]))
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def _about(command: str, header: list[str], body: list[list[str]]) -> dict[str, object]:

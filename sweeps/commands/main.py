@@ -5,51 +5,42 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from doping.command_line import answer, arguments_or
+from doping.errors import UserError
 from doping.machine import cores, gpus
 from sweeps.commands import dry_run, status
 from sweeps.commands.export_study import export
 from sweeps.commands.options import DEFAULT_PRESET, Options, parse
 from sweeps.engines.launch import Launch
-from sweeps.errors import UserError, hide_passwords
 from sweeps.optuna_view import backends as optuna_storage
 from sweeps.planning.plan import check_sizes, make_plan
-from sweeps.results.files import FolderError, trouble
+from sweeps.results.files import shown, trouble
 from sweeps.results.folder import ResultsFolder
 from sweeps.running.sweep import Sweep
 from sweeps.study import study
 from sweeps.trials.dotted_names import Parts, load
-from sweeps.worker.wandb_mode import MONITOR_EVERY, wandb_environment
+from sweeps.worker import environment as worker_environment
+from sweeps.worker.wandb_mode import login_problem, wandb_environment
 
 
 def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:
     """Run the command; returns its exit code (``--help`` lists them). A mistake is one line on stderr."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    # Also where SIGINT is ignored because a script started the command in the background.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given = arguments_or(arguments)
     # A sweep whose reader has left stops its workers before it ends.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    try:
-        return _command(parse(arguments), parts or Parts())
-    except (UserError, FolderError) as error:
-        print(f"error: {hide_passwords(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"stopped; to go on: python sweeps/run.py {hide_passwords(shlex.join(arguments))}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read the output has left, as `| head` does. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    return answer(
+        lambda: _command(parse(given), parts or Parts()),
+        stopped=lambda: f"stopped; to go on: python sweeps/run.py {shlex.join(given)}",
+    )
 
 
 def _making(options: Options) -> str:
-    """The command that makes the results which ``options`` exports."""
-    flags = [f"--study {shlex.quote(options.study)}"]
+    """The command that makes the results, for others: of a study's file elsewhere, the name only."""
+    name = shown(Path(options.study)) if options.study.endswith((".yaml", ".yml")) else options.study
+    flags = [f"--study {shlex.quote(Path(name).name if Path(name).is_absolute() else name)}"]
     flags += [f"--preset {options.preset}"] if options.preset != DEFAULT_PRESET else []
     flags += [f"--seed {options.seed}"] if options.seed is not None else []
     flags += [f"--set {shlex.quote(setting)}" for setting in options.settings]
@@ -64,8 +55,10 @@ def _command(options: Options, parts: Parts) -> int:
         return _look(options)
     chosen = study.with_settings(study.load(options.study), options.preset, options.settings)
     name = f"{chosen.name}-{options.preset}"
-    folder = ResultsFolder(Path(options.out or f"runs/{name}"))
-    environment = wandb_environment(options.wandb, name, folder.path) | {MONITOR_EVERY: str(options.monitor)}
+    folder = ResultsFolder(options.out or Path(f"runs/{name}"))
+    environment = wandb_environment(options.wandb, name, folder.path) | {
+        worker_environment.MONITOR_EVERY: str(options.monitor)
+    }
     workers = options.workers or len(gpus()) or cores()
     if options.dry_run:
         sizes = check_sizes(chosen, options.preset, load(parts.plan_sizes))
@@ -79,12 +72,13 @@ def _command(options: Options, parts: Parts) -> int:
             optuna_storage.check(options.storage)
         plan = make_plan(chosen, options.preset, options.seed, load(parts.data_hash))
         if options.export:
-            print(export(plan, folder, Path(options.export), _making(options)))
+            print(export(plan, folder, options.export, _making(options)))
             return 0
         check_sizes(chosen, options.preset, load(parts.plan_sizes))
-        if plan.tuning and plan.tuning.objective == "latency":
-            load(parts.check_latency)()
-        sweep = Sweep(plan, folder, options.quiet, options.verbose)
+        if plan.tuning and (plan.tuning.objective == "latency" or plan.latency):
+            load(parts.check_latency)([method for cell in plan.cells for method in cell.space.sized()])
+        environment["WANDB_MODE"] = _mode(options, environment["WANDB_MODE"], folder)
+        sweep = Sweep(plan, folder, options.quiet, options.verbose, _making(options))
         sweep.prepare(options.retry_failed)
         launch = Launch(
             folder.path,
@@ -94,11 +88,32 @@ def _command(options: Options, parts: Parts) -> int:
             scheduler=options.scheduler,
             gpu_share=options.gpu_share,
         )
-        return sweep.run(launch, options.retries, options.time_limit, options.storage)
+        code = sweep.run(launch, options.retries, options.time_limit, options.storage)
+        if code == 0 and any(cell.together for cell in plan.cells):
+            from sweeps.commands.export_fit import export_fit
+
+            print(export_fit(plan, folder))
+        return code
     except BrokenPipeError:
         raise
     except OSError as error:
         raise trouble(error, folder.path) or error from error
+
+
+def _mode(options: Options, mode: str, folder: ResultsFolder) -> str:
+    """W&B's mode, once its server has been asked; what the user should know is put into the folder's notices.
+
+    Raises ``UserError`` if online was asked for and cannot be had.
+    """
+    if mode != "disabled" and (line := worker_environment.notice(os.environ)):
+        folder.notices.append(line)
+    problem = login_problem() if mode == "online" else ""
+    if problem and options.wandb == "online":
+        raise UserError(f"--wandb online: {problem}; or take --wandb offline")
+    if problem:
+        folder.notices.append(f"W&B offline: {problem}")
+        return "offline"
+    return mode
 
 
 def _look(options: Options) -> int:
@@ -108,11 +123,11 @@ def _look(options: Options) -> int:
         chosen = study.load(options.study)
         chosen.preset(options.preset)
         name = f"{chosen.name}-{options.preset}"
-    folder = ResultsFolder(Path(options.out or f"runs/{name}"))
+    folder = ResultsFolder(options.out or Path(f"runs/{name}"))
     if options.dashboard:
         from sweeps.optuna_view.dashboard import serve
 
         serve(folder, name, options.port)
     else:
-        print("\n".join(status.describe(folder, name)))
+        status.show(folder, name, options.watch)
     return 0

@@ -6,28 +6,26 @@ after the study, and measures its models one after the other. Each measurement i
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from doping.command_line import Parser, answer, arguments_or, path
 from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.file import Bundle
-from doping.inference.commands.command_line import Parser, answer
 from doping.inference.kernels.build import KernelError
 from doping.inference.kernels.native import kernels
 from doping.inference.latency import step_latency
 from doping.inference.models.lstm import Lstm
 from doping.machine import hardware
-from sweeps.errors import UserError
 from sweeps.results.bundles import trial_bundle
 from sweeps.results.files import FolderError, shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row, write_row
 from sweeps.results.trained_models import MODEL
 from sweeps.results.views import write_views
-from sweeps.trials.trial import Trial
+from sweeps.trials.trial import label_of
+from tasks.registry import trust
 
 _DESCRIPTION = """\
 Measure the models of a folder of results as they run after export: microseconds a time step of the LSTM's layers,
@@ -43,7 +41,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return answer(lambda: _command(sys.argv[1:] if arguments is None else arguments))
+    return answer(lambda: _command(arguments_or(arguments)))
 
 
 def _command(arguments: Sequence[str]) -> None:
@@ -51,16 +49,23 @@ def _command(arguments: Sequence[str]) -> None:
         prog="measure.py",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("--results", metavar="DIR", type=Path, required=True, help="folder of results, as run.py wrote it")
+    parser.add_argument("--results", metavar="DIR", type=path, required=True, help="folder of results, as run.py wrote it")
     parser.add_argument("--again", action="store_true", help="measure rows anew that have a latency")
+    parser.add_argument(
+        "--trust",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="own task that results may name, as package.module:Class: its code runs, so give it for results of your own",
+    )
     options = parser.parse_args(arguments)
+    for name in options.trust:
+        trust(name)
     try:
         measure(options.results, options.again)
-    except (FolderError, UserError) as error:
-        raise InferenceError(str(error)) from error
+    except FolderError:
+        raise
     except OSError as error:
         raise InferenceError(f"cannot write to {shown(options.results)}: {error.strerror}") from error
 
@@ -102,4 +107,4 @@ def _measured(folder: ResultsFolder, row: Row, here: str) -> str:
     latency = round(step_latency(Lstm(exported)), 2)
     new = row.model_copy(update={"latency_us": latency, "bundle_bytes": file_bytes, "latency_hardware": here})
     write_row(folder.of(row.trial_id), new)
-    return f"{Trial.model_validate_json(row.settings).label}: {latency:.1f} µs a step, {file_bytes:,} bytes"
+    return f"{label_of(row.settings)}: {latency:.1f} µs a step, {file_bytes:,} bytes"

@@ -6,9 +6,12 @@ import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from pathlib import Path
+from typing import Literal
 
-from sweeps.errors import UserError, suggestion
+from doping.command_line import Parser, path
+from doping.errors import UserError
+from sweeps.errors import suggestion
 from sweeps.worker.wandb_mode import Choice
 
 DEFAULT_PRESET = "quick"
@@ -22,7 +25,7 @@ examples:
   python sweeps/run.py --list
   python sweeps/run.py --study kp_vs_pruning                     the preset `quick`, into runs/kp_vs_pruning-quick
   python sweeps/run.py --study kp_vs_pruning --dry-run           only say what would run
-  python sweeps/run.py --study kp_vs_pruning --status            how far it is, from another terminal
+  python sweeps/run.py --study kp_vs_pruning --status --watch    how far it is, from another terminal
   python sweeps/run.py --study kp_vs_pruning --preset paper --workers 4
   python sweeps/run.py --study my_study.yaml --out results/mine --seed 10
   python sweeps/run.py --study kp_vs_pruning --engine dask --scheduler tcp://host:8786   on a cluster: docs/cluster.md
@@ -38,7 +41,7 @@ class Options:
 
     study: str
     preset: str
-    out: str | None
+    out: Path | None
     seed: int | None
     workers: int | None
     engine: Literal["local", "dask"]
@@ -49,7 +52,7 @@ class Options:
     time_limit: float | None
     list_studies: bool
     dry_run: bool
-    export: str | None
+    export: Path | None
     retry_failed: bool
     settings: list[str]
     wandb: Choice
@@ -57,25 +60,26 @@ class Options:
     quiet: bool
     verbose: bool
     status: bool
+    watch: bool
     dashboard: bool
     port: int
 
 
 def parse(arguments: Sequence[str]) -> Options:
     """Read the command line. Raises ``UserError`` for a mistake, ``SystemExit`` after ``--help``."""
-    parser = _Parser(
-        prog="run.py",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(prog="run.py", description=_DESCRIPTION, epilog=_EXAMPLES)
     parser.add_argument("--study", metavar="NAME", default="", help="name of a study (see --list), or a .yaml file")
     parser.add_argument("--preset", default=DEFAULT_PRESET, help="size of the study (default: %(default)s)")
-    parser.add_argument("--out", metavar="DIR", help="folder of results (default: runs/STUDY-PRESET)")
+    parser.add_argument("--out", metavar="DIR", type=path, help="folder of results (default: runs/STUDY-PRESET)")
     parser.add_argument("--seed", metavar="N", type=_natural, help="other seeds: a run's seeds become N, N+1, …")
     parser.add_argument(
-        "--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="set a key of the preset anew"
+        "--set",
+        metavar="KEY=VALUE",
+        dest="settings",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="set keys of the preset anew",
     )
     parser.add_argument(
         "--workers",
@@ -102,9 +106,12 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--retry-failed", action="store_true", help="run trials again that are recorded as failed")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="say what would run, its sizes, time and disk; run nothing")
-    instead.add_argument("--export", metavar="DIR", help="copy the study's results and how they were made; run nothing")
+    instead.add_argument(
+        "--export", metavar="DIR", type=path, help="copy the study's results and how they were made; run nothing"
+    )
     instead.add_argument("--list", dest="list_studies", action="store_true", help="list the studies and their presets")
     instead.add_argument("--status", action="store_true", help="say how a study fares that runs elsewhere, or has ended")
+    parser.add_argument("--watch", action="store_true", help="with --status: until nothing of the study runs any more")
     instead.add_argument("--dashboard", action="store_true", help="show the study in Optuna's dashboard, read-only")
     parser.add_argument(
         "--port", metavar="N", type=_port, default=8080, help="of the dashboard, 0: any free one (default: %(default)s)"
@@ -133,14 +140,11 @@ def parse(arguments: Sequence[str]) -> Options:
     of_a_folder = options.out and (options.status or options.dashboard)
     if not (options.study or options.list_studies or of_a_folder):
         raise UserError("no study given: --study NAME, or --list to see them, or --help")
+    if options.watch and not options.status:
+        raise UserError("--watch belongs to --status: give both, or neither")
     if (options.engine == "dask") != bool(options.scheduler):
         raise UserError("--engine dask and --scheduler ADDRESS belong together: give both or neither")
     return options
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; --help says more")
 
 
 def _natural(text: str) -> int:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from sweeps.errors import UserError, suggestion
+from doping.errors import UserError
+from sweeps.errors import suggestion
 from sweeps.planning.plan import SavedTrial, saved_plans
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
 from sweeps.running.standing import best_per_method, duration, outlook, seconds_by_method, time_left
 from sweeps.trials.job import satisfies
-from sweeps.trials.trial import Trial
+from sweeps.trials.trial import Trial, label_of
 from sweeps.worker.execute import Kept, read_clock
+
+WATCH_SECONDS = 2.0
+"""How often ``--watch`` looks."""
+
+_IDLE_LOOKS = 4
+"""How many looks in a row ``--watch`` must find nothing running, to end."""
 
 _FAILURES = 5
 """Failed trials that are told of one by one."""
@@ -29,6 +40,41 @@ def describe(folder: ResultsFolder, study: str | None) -> Iterator[str]:
             yield ""
         yield from _describe(folder, name, trials)
     yield from folder.notices
+
+
+def show(folder: ResultsFolder, study: str | None, watch: bool) -> None:
+    """Print the lines; with ``watch`` again whenever they have changed, in place of those before where there is a terminal,
+    until nothing has run for a few looks. Raises ``UserError``.
+    """
+    terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    before: list[str] = []
+    idle = 0
+    while True:
+        lines = list(describe(ResultsFolder(folder.path), study))
+        if lines != before:
+            if terminal and before:
+                _clear(before)
+            print("\n".join(lines), flush=True)
+            before = lines
+        # Between two trials nothing runs for a moment.
+        idle = 0 if watch and _runs(folder, study) else idle + 1
+        if not watch or idle == _IDLE_LOOKS:
+            return
+        time.sleep(WATCH_SECONDS)
+
+
+def _clear(lines: list[str]) -> None:
+    """Take lines back from a terminal, as many rows as they fill there."""
+    columns, rows = shutil.get_terminal_size()
+    filled = sum(max(1, -(-len(line) // columns)) for line in lines)
+    # Rows that have left the screen cannot be taken back.
+    print(f"\x1b[{min(filled, rows - 1)}F\x1b[J", end="")
+
+
+def _runs(folder: ResultsFolder, study: str | None) -> bool:
+    """Whether a process runs a trial of a study."""
+    trials = [saved.id for plan in studies_in(folder, study).values() for saved in plan]
+    return any(folder.of(trial_id).is_dir() and folder.is_claimed(trial_id) for trial_id in trials)
 
 
 def studies_in(folder: ResultsFolder, study: str | None) -> dict[str, tuple[SavedTrial, ...]]:
@@ -80,7 +126,7 @@ def _describe(folder: ResultsFolder, study: str, trials: tuple[SavedTrial, ...])
     yield from best_per_method(rows.values())
     failed = [row for row in rows.values() if row.status == "failed"]
     for row in failed[:_FAILURES]:
-        label, log = Trial.model_validate_json(row.settings).label, folder.of(row.trial_id) / "log.txt"
+        label, log = label_of(row.settings), folder.of(row.trial_id) / "log.txt"
         yield f"failed: {label}: {row.error} ({shown(log)})"
     if len(failed) > _FAILURES:
         yield f"and {len(failed) - _FAILURES} more that failed"
@@ -113,7 +159,7 @@ def _outlook(trials: tuple[SavedTrial, ...], rows: dict[str, Row], begun: list[_
 def _begun(folder: ResultsFolder, saved: SavedTrial) -> _Begun:
     try:
         trial = Trial.model_validate_json((folder.of(saved.id) / "trial.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         trial = None
     try:
         runs = folder.is_claimed(saved.id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from sweeps.errors import UserError
+from doping.errors import UserError
 from sweeps.trials.job import Job
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial

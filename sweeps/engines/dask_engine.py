@@ -20,14 +20,14 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import uuid4
 
+from doping.errors import UserError, one_line
 from doping.machine import ROOT
 from sweeps.engines.base import Ended, EngineError, Event, Reported
-from sweeps.errors import UserError
-from sweeps.results.files import one_line
 from sweeps.results.shared_folder import Token
 from sweeps.trials.job import Job
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial
+from sweeps.worker.environment import PASSED_ON
 
 try:
     from distributed import Client, Future
@@ -38,9 +38,6 @@ except ModuleNotFoundError as error:
 
 CONNECT_SECONDS = 10
 """How long to wait for an answer of the scheduler."""
-
-PASSED_ON = ("LSTM_DATA", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT", "WANDB_TAGS", "WANDB_NOTES")
-"""Variables of this process's environment that workers take over. No secrets: the network may hear them."""
 
 
 @dataclass

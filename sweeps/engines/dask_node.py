@@ -7,6 +7,7 @@ before anything is imported, that may be killed, and whose prints and crashes do
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import threading
@@ -19,9 +20,9 @@ from typing import Any
 from distributed import Status, Worker, get_worker
 
 from doping import machine
+from doping.errors import one_line
 from sweeps.engines.base import Ended, EngineError
 from sweeps.engines.local import LocalEngine
-from sweeps.results.files import one_line
 from sweeps.results.shared_folder import trouble_with
 from sweeps.trials.job import Job
 from sweeps.worker.wandb_mode import logged_in
@@ -79,7 +80,7 @@ def run(
         return task is not None and task.state != "cancelled" and worker.status in (Status.running, Status.paused)
 
     tell(begun=True)
-    submitted = Job.model_validate_json(job)
+    submitted = Job.of_order(json.loads(job))
     setting = _Setting(folder, train, threads, tuple(environment.items()))
     engine = _pool.take(setting)
     try:
@@ -104,7 +105,7 @@ def _follow(engine: LocalEngine, tell: Callable[..., None], wanted: Callable[[],
         for event in engine.wait(0.2):
             if isinstance(event, Ended):
                 return event
-            if time.monotonic() - told > REPORT_SECONDS:
+            if event.progress.notice or time.monotonic() - told > REPORT_SECONDS:
                 told = time.monotonic()
                 tell(progress=vars(event.progress))
     return None

@@ -19,6 +19,7 @@ from sweeps.engines.base import Ended, EngineError, Event, Reported
 from sweeps.trials.job import Job
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial
+from sweeps.worker.environment import worker_environment
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """What numerical libraries read, when they are imported, to know how many threads to use."""
@@ -39,9 +40,10 @@ class LocalEngine:
     ) -> None:
         """Start the workers at once: their imports take longest. ``train`` is the dotted name of the function."""
         self._command = [sys.executable, "-m", "sweeps.worker", train, str(folder), str(threads)]
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        kept = worker_environment(os.environ)
+        path = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
         limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
-        self._environment = {**os.environ, **limits, "PYTHONPATH": path, **(environment or {})}
+        self._environment = {**kept, **limits, "PYTHONPATH": path, **(environment or {})}
         self._inbox: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
         self._failed_starts = 0
         self._gpus = gpus()

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.errors import UserError, hide_passwords, suggestion
+from doping.errors import UserError, hide_passwords
+from sweeps.errors import suggestion
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -6,6 +6,7 @@ answers nothing but requests to read. Reading takes no lock, so a study that run
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -14,13 +15,15 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from doping.errors import UserError
 from sweeps.commands.status import studies_in
-from sweeps.errors import UserError
 from sweeps.optuna_view.journal import JOURNAL
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 
 HOST = "127.0.0.1"
+
+_LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -70,9 +73,16 @@ def open_read_only(folder: ResultsFolder) -> BaseStorage:
 
 
 def reading_only(application: Application) -> Application:
-    """The same application, which refuses all but GET and HEAD."""
+    """The same application, which refuses all but GET and HEAD, and all that was not asked under a name of this machine.
+
+    A page of a stranger can have its own name point to 127.0.0.1, and would then read what is shown here; but the browser
+    says under which name it asks.
+    """
 
     def guarded(environment: dict[str, Any], respond: Callable[..., Any]) -> Iterable[bytes]:
+        if not _LOCAL.fullmatch(environment.get("HTTP_HOST", "")):
+            respond("403 Forbidden", [("Content-Type", "application/json")])
+            return [b'{"reason": "This dashboard answers to localhost and 127.0.0.1 only."}']
         if environment["REQUEST_METHOD"] in ("GET", "HEAD"):
             return application(environment, respond)
         respond("403 Forbidden", [("Content-Type", "application/json")])

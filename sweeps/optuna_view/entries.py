@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 
 import optuna
 from filelock import FileLock
@@ -16,17 +16,20 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from doping.method import MethodName
-from sweeps.planning.plan import Plan
-from sweeps.planning.search import directions, entry, verdict
+from doping.families import methods
+from sweeps.planning.plan import StudyPlan
+from sweeps.planning.search import directions, entry, optuna_result
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
 from sweeps.study.study_file import Objective
 from sweeps.trials.job import Job
 
-# One fixed space for all studies: Optuna refuses a study whose categories change.
+# In the order in which they came to be: Optuna refuses a study whose categories change.
+_OLDEST = ("dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd")
+_METHODS = (*_OLDEST, *(name for name in methods() if name not in _OLDEST))
+# One fixed space for all studies.
 _FINAL: dict[str, BaseDistribution] = {
-    "method": CategoricalDistribution(get_args(MethodName)),
+    "method": CategoricalDistribution(_METHODS),
     "factor": FloatDistribution(1, 1e9),
     "cmr": FloatDistribution(0, 1),
     "seed": IntDistribution(0, 2**63 - 1),
@@ -43,7 +46,7 @@ class Ledger:
     An entry is added, whole, when its row is there: nothing in the storage can be left half-done by a killed process.
     """
 
-    def __init__(self, storage: BaseStorage, study: str, plan: Plan, folder: ResultsFolder) -> None:
+    def __init__(self, storage: BaseStorage, study: str, plan: StudyPlan, folder: ResultsFolder) -> None:
         """``study``: name of the study in the storage."""
         self._storage, self._name_of_all, self._folder = storage, study, folder
         self._spaces = {cell.name: cell.space.searched for cell in plan.cells}
@@ -64,11 +67,19 @@ class Ledger:
                 known = {e.user_attrs.get("trial_id"): e for e in entries}
                 for job in its_jobs:
                     row, found = rows.get(job.trial.id), known.get(job.trial.id)
-                    if row and (found is None or _ending(found) != verdict(row, self._objective(job))):
-                        self.tell(job, row)
+                    if row and (found is None or _ending(found) != optuna_result(row, self._objective(job))):
+                        self._add(job, row)
 
     def tell(self, job: Job, row: Row) -> None:
-        """Add the result of a job."""
+        """Add the result of a job, unless another process has added it."""
+        with self._lock:
+            study = self._study(self._name(job), self._objective(job))
+            ending = optuna_result(row, self._objective(job))
+            same = (e for e in study.get_trials(deepcopy=False) if e.user_attrs.get("trial_id") == job.trial.id)
+            if all(_ending(entry) != ending for entry in same):
+                self._add(job, row)
+
+    def _add(self, job: Job, row: Row) -> None:
         trial = job.trial
         attributes: dict[str, Any] = {"trial_id": trial.id, "label": trial.label, "cell": job.cell}
         curve = {int(point["step"]): float(point["validation"]) for point in self._folder.curve(trial.id)}
@@ -78,7 +89,7 @@ class Ledger:
         else:
             method = trial.method
             values = {"method": method.name, "factor": method.factor, "cmr": method.cmr.probability, "seed": trial.seed}
-            state, values_of_row = verdict(row)
+            state, values_of_row = optuna_result(row)
             added = create_trial(
                 state=state,
                 values=values_of_row,

@@ -10,22 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sweeps.planning.early_stopping import Course, limits
-from sweeps.planning.plan import Plan, PlannedCell
+from sweeps.planning.plan import PlannedCell, StudyPlan
 from sweeps.planning.search import Tried, propose
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
+from sweeps.study.search_space import Values
 from sweeps.study.study_file import Tuning
 from sweeps.trials.job import Job
+from sweeps.trials.trial import Trial
+
+PROPOSALS = 50
+"""Proposals of a search together after which the written setting is taken: so many could not be had."""
 
 
 class Agenda:
     """The jobs of a plan; more follow as results come in."""
 
-    def __init__(self, plan: Plan, folder: ResultsFolder) -> None:
+    def __init__(self, plan: StudyPlan, folder: ResultsFolder) -> None:
         self.jobs: dict[str, Job] = {}
         """All jobs so far by the ids of their trials, in order; a trial that several cells ask for is the first one's."""
         self._folder = folder
-        self._cells = [_CellAgenda(cell, plan.tuning, folder) for cell in plan.cells]
+        self._cells = [_CellAgenda(cell, plan.tuning, folder, plan.latency) for cell in plan.cells]
         self._unfinished = list(self._cells)
         self.advance()
 
@@ -58,14 +63,18 @@ class Agenda:
 class _CellAgenda:
     """The jobs of one cell."""
 
-    def __init__(self, cell: PlannedCell, tuning: Tuning | None, folder: ResultsFolder) -> None:
+    def __init__(
+        self, cell: PlannedCell, tuning: Tuning | None, folder: ResultsFolder, latency: float | None = None
+    ) -> None:
         self.name = cell.name
         self.nothing_worked = False
         self._cell, self._folder = cell, folder
         self._tuning = tuning if cell.space.searched else None
-        self._by_latency = bool(tuning and tuning.objective == "latency")
+        self._latency = latency if cell.together else None
+        self._by_latency = bool(tuning and (tuning.objective == "latency" or self._latency))
         self._tried: list[Job] = []
-        self.to_come = (self._tuning.trials if self._tuning else 0) + len(cell.seeds)
+        settings = 1 + (self._tuning.runners_up if self._tuning and cell.together else 0)
+        self.to_come = (self._tuning.trials if self._tuning else 0) + settings * len(cell.seeds)
 
     def advance(self) -> list[Job]:
         """The next jobs, none while they wait for results."""
@@ -86,43 +95,80 @@ class _CellAgenda:
         if len(rows) < len({job.trial.id for job in settled}):
             return None
         space = self._cell.space
+        values: Values
         if not self._tried:
             values = space.written
         else:
             # The results of those under way do not count even if they are there: nothing must depend on who is faster.
             pending = [Tried(job.values, None) for job in self._tried[len(settled) :]]
             tried = [*(Tried(job.values, rows[job.trial.id]) for job in settled), *pending]
-            values = propose(space.searched, tried, tuning.trials, self._cell.fingerprint, tuning.objective)
+            values = self._proposed(tried, tuning)
         trial = self._cell.trial(values, tuning.seed)
         courses = [Course(job.trial, self._course(job)) for job in settled] if tuning.early_stopping else []
         return Job(
             trial=trial,
             cell=self.name,
             stage="tuning",
-            values=values,
+            values=dict(values),
             limits=limits(trial, courses),
             latency=self._by_latency,
         )
 
+    def _proposed(self, tried: Sequence[Tried], tuning: Tuning) -> Values:
+        """The next setting that can be had; the written one where none of some proposals can."""
+        space, name = self._cell.space, self._cell.fingerprint
+        for attempt in range(PROPOSALS if self._cell.together else 1):
+            values = propose(
+                space.searched, tried, tuning.trials, f"{name} {attempt}" if attempt else name, tuning.objective
+            )
+            if not self._cell.together or self._can_be_had(values):
+                return values
+        return space.written
+
+    def _can_be_had(self, values: Values) -> bool:
+        try:
+            return bool(self._cell.trial(values, 0).built)
+        except ValueError:
+            return False
+
     def _course(self, job: Job) -> list[tuple[float, float]]:
-        epochs = job.trial.task.training.epochs
+        epochs = getattr(job.trial.task.training, "epochs", 1)  # a training of one's own may not count in them
         return [(float(p["epoch"]) / epochs, float(p["validation"])) for p in self._folder.curve(job.trial.id)]
 
     def _finals(self) -> list[Job]:
         """The best setting with every seed, once all have been tried."""
-        values = self._cell.space.written
+        chosen = [self._cell.space.written]
         if self._tuning:
             rows = self._folder.results(self._tried)
             if len(self._tried) < self._tuning.trials or len(rows) < len({job.trial.id for job in self._tried}):
                 return []
-            best = best_of(self._tried, rows, self._tuning)
-            if best is None:
+            if self._cell.together:
+                chosen = [job.values for job in best_fits(self._tried, rows, self._tuning.runners_up, self._latency)]
+            else:
+                best = best_of(self._tried, rows, self._tuning)
+                chosen = [best.values] if best else []
+            if not chosen:
                 self.nothing_worked, self.to_come = True, 0
                 return []
-            values = best.values
+        trials = [self._cell.trial(values, seed) for values in chosen for seed in self._cell.seeds]
         return [
-            Job(trial=self._cell.trial(values, seed), cell=self.name, latency=self._by_latency) for seed in self._cell.seeds
+            Job(trial=trial, cell=self._final_name(trial), latency=self._by_latency)
+            for trial in {trial.id: trial for trial in trials}.values()
         ]
+
+    def _final_name(self, trial: Trial) -> str:
+        """Of a search together, the method too: its best settings are to be told apart."""
+        return f"{self.name}, {trial.method.label}, {trial.method.budget}" if self._cell.together else self.name
+
+
+def best_fits(jobs: Sequence[Job], rows: Mapping[str, Row], runners_up: int = 0, latency: float | None = None) -> list[Job]:
+    """The jobs with the lowest validation of those that came to their end, each trial once, and so many that follow it.
+
+    With a ``latency`` in microseconds, of those that are no slower.
+    """
+    ended = {job.trial.id: job for job in jobs if job.trial.id in rows and rows[job.trial.id].status == "finished"}
+    fast = [job for job in ended.values() if latency is None or _known(rows[job.trial.id].latency_us) <= latency]
+    return sorted(fast, key=lambda job: _known(rows[job.trial.id].validation))[: 1 + runners_up]
 
 
 def best_of(jobs: Sequence[Job], rows: Mapping[str, Row], tuning: Tuning) -> Job | None:
@@ -137,7 +183,7 @@ def best_of(jobs: Sequence[Job], rows: Mapping[str, Row], tuning: Tuning) -> Job
     lowest = min(validation.values())
     if tuning.objective == "quality":
         return next(job for job in ended if validation[job.trial.id] == lowest)
-    near = [job for job in ended if validation[job.trial.id] <= lowest * (1 + tuning.tolerance)]
+    near = [job for job in ended if validation[job.trial.id] <= lowest + abs(lowest) * tuning.tolerance]
     return min(near, key=lambda job: _known(rows[job.trial.id].latency_us))
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from doping.errors import UserError
 from doping.method import Method
-from sweeps.errors import UserError
 from sweeps.results.dense_start import with_start
 from sweeps.results.files import write_whole
-from sweeps.study.search_space import Space, Values, leaves
+from sweeps.study.search_space import Space, Together, Values, leaves
 from sweeps.study.study import Study
 from sweeps.study.study_file import Cell, Tuning
 from sweeps.trials.job import Job, Stage
@@ -39,6 +40,8 @@ class PlannedCell:
     seeds: tuple[int, ...]
     """Seeds of its final trials."""
     data_hash: str
+    together: bool = False
+    """Whether its space is one of several methods."""
 
     def trial(self, values: Values, seed: int) -> Trial:
         """The trial of a setting."""
@@ -52,7 +55,7 @@ class PlannedCell:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """All cells of a study and preset, in order; ``sweeps.planning.due_trials`` has the trials that follow."""
 
     study: str
@@ -65,6 +68,8 @@ class Plan:
     """Hash of the corpus, and the format of the results."""
     cells: tuple[PlannedCell, ...]
     tuning: Tuning | None
+    latency: float | None = None
+    """Most microseconds a step that what is searched together may take."""
 
 
 def cells_of(study: Study, preset: str, seed: int | None) -> list[Cell]:
@@ -80,7 +85,7 @@ def cells_of(study: Study, preset: str, seed: int | None) -> list[Cell]:
 
 def cell_names(cells: Sequence[Cell]) -> list[str]:
     """A name for each cell: method and factor, and what tells it from others of the same."""
-    short = [cell.method.label + ("" if cell.method.name == "dense" else f" {cell.method.factor:g}x") for cell in cells]
+    short = [" ".join(filter(None, (cell.method.label, cell.method.budget))) for cell in cells]
     flat = [dict(leaves(cell.method.complete())) for cell in cells]
     names = []
     for name, own in zip(short, flat, strict=True):
@@ -100,7 +105,7 @@ def task_of(study: Study, preset: str) -> TaskSettings:
     return task.model_copy(update={"data": task.data.model_copy(update={"path": path})})
 
 
-def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) -> Plan:
+def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) -> StudyPlan:
     """Plan a preset of a study. Raises ``UserError`` if its data, or the model it starts from, cannot be had."""
     task, tuning = task_of(study, preset), study.preset(preset).tuning
     cells = cells_of(study, preset, seed)
@@ -108,19 +113,32 @@ def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) 
         raise UserError(f"--seed {seed}: {tuning.seed} is the seed of the tuning trials of {study.file}; take another")
     try:
         digest = data_hash(task)
-    except ValueError as error:
-        raise UserError(f"{study.place(('presets', preset, 'task', 'data'))}: {error}") from error
+    except (ValueError, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{study.place(('presets', preset, 'task', 'data'))}: {said}") from error
     try:
         task = with_start(task, digest)
     except ValueError as error:
         raise UserError(f"{study.place(('presets', preset, 'task', 'training', 'start_from', 'path'))}: {error}") from error
+    alone = [cell for cell in cells if not cell.together]
     planned = tuple(
         PlannedCell(name, Space(task, cell.method, cell.space.searched), cell.seeds, digest)
-        for name, cell in zip(cell_names(cells), cells, strict=True)
+        for name, cell in zip(cell_names(alone), alone, strict=True)
     )
+    if tuning and len(alone) < len(cells):
+        planned += (_fit(task, [cell for cell in cells if cell.together], tuning, digest),)
     name = f"{study.name}-{preset}"
     asked = study.content["presets"][preset]
-    return Plan(name, name if seed is None else f"{name}-seed{seed}", asked, f"{digest}:{RESULT_FORMAT}", planned, tuning)
+    file = name if seed is None else f"{name}-seed{seed}"
+    return StudyPlan(name, file, asked, f"{digest}:{RESULT_FORMAT}", planned, tuning, study.preset(preset).latency)
+
+
+def _fit(task: TaskSettings, cells: Sequence[Cell], tuning: Tuning, digest: str) -> PlannedCell:
+    """The one cell of a search together."""
+    space = Together(task, [cell.method for cell in cells], tuning.search)
+    seeds = tuple(dict.fromkeys(seed for cell in cells for seed in cell.seeds))
+    sizes = sorted({cell.method.size for cell in cells if cell.method.size})
+    return PlannedCell(" ".join(["fit", *(f"{size / 1000:g} kB" for size in sizes)]), space, seeds, digest, together=True)
 
 
 def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method, PlannedSizes]:
@@ -128,19 +146,27 @@ def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method
     task = task_of(study, preset)
     sizes: dict[Method, PlannedSizes] = {}
     for cell in study.cells(preset):
-        for method in cell.space.sized():
+        # What a search together proposes and cannot be had is not tried.
+        for method in [cell.method] if cell.together else cell.space.sized():
             try:
                 sizes[method] = plan_sizes(task, method)
             except ValueError as error:
-                key = (*cell.path, "factor") if method == cell.method else ("presets", preset, "tuning", "search")
-                raise UserError(f"{study.place(key)}: {method.label} {method.factor:g}x: {error}") from error
+                key = (
+                    (*cell.path, "size" if method.size else "factor")
+                    if method == cell.method
+                    else ("presets", preset, "tuning", "search")
+                )
+                raise UserError(f"{study.place(key)}: {method.label} {method.budget}: {error}") from error
     return sizes
 
 
-def save_plan(plan: Plan, jobs: Iterable[Job], folder: Path) -> None:
-    """Write the plan and its jobs so far as ``<study>-<preset>.json`` into the folder of plans."""
+def save_plan(plan: StudyPlan, jobs: Iterable[Job], folder: Path, command: str = "") -> None:
+    """Write the plan and its jobs so far as ``<study>-<preset>.json`` into the folder of plans.
+
+    ``command`` is the one that makes it, without machine and folder: for the reader of the folder.
+    """
     trials = [{"id": job.trial.id, "cell": job.cell, "stage": job.stage} for job in jobs]
-    content = {"study": plan.study, "asked": plan.asked, "data": plan.data, "trials": trials}
+    content = {"study": plan.study, "asked": plan.asked, "data": plan.data, "command": command, "trials": trials}
     write_whole(folder / f"{plan.file}.json", json.dumps(content, indent=1) + "\n")
 
 
@@ -159,21 +185,21 @@ def saved_plans(folder: Path) -> dict[str, tuple[SavedTrial, ...]]:
     for path in sorted(folder.glob("*.json")):
         content = _read(path)
         if content:
-            trials = [SavedTrial(**trial) for trial in content["trials"]]
+            trials = [SavedTrial(trial["id"], trial["cell"], trial["stage"]) for trial in content["trials"]]
             found.setdefault(content["study"], {}).update({trial.id: trial for trial in trials})
     return {study: tuple(trials.values()) for study, trials in found.items()}
 
 
-def changes(plan: Plan, ids: Iterable[str], finished: Iterable[str], folder: Path) -> str | None:
+def changes(plan: StudyPlan, ids: Iterable[str], finished: Iterable[str], folder: Path) -> str | None:
     """One line on how the plan differs from the one saved before, and what that means; None if it does not.
 
     ``ids`` are the trials that it asks for now, ``finished`` those which have a result.
     """
     before, now = _read(folder / f"{plan.file}.json"), set(ids)
-    if not before or (before["asked"], before["data"]) == (plan.asked, plan.data):
+    if not before or (before.get("asked"), before["data"]) == (plan.asked, plan.data):
         return None
     old = {trial["id"] for trial in before["trials"]}
-    flat_before, flat_now = dict(_flat(before["asked"])), dict(_flat(plan.asked))
+    flat_before, flat_now = dict(_flat(before.get("asked"))), dict(_flat(plan.asked))
     keys = [key for key in flat_before | flat_now if flat_before.get(key) != flat_now.get(key)]
     what = ", ".join(f"{key}: {_said(flat_before, key)} → {_said(flat_now, key)}" for key in keys[:3])
     more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
@@ -188,9 +214,23 @@ def _read(path: Path) -> dict[str, Any] | None:
     """Content of a plan's file; None if there is none, or none that can be read: the plan is then written anew."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) and {"study", "asked", "data", "trials"} <= content.keys() else None
+    return content if _is_plan(content) else None
+
+
+def _is_plan(content: Any) -> bool:
+    """Whether it has the shape of a plan. Ids become names of folders, so they are nothing but ids."""
+    if not isinstance(content, dict) or not isinstance(content.get("trials"), list):
+        return False
+    return all(isinstance(content.get(key), str) for key in ("study", "data")) and all(
+        isinstance(trial, dict)
+        and isinstance(trial.get("id"), str)
+        and re.fullmatch("[0-9a-f]{12}", trial["id"])
+        and isinstance(trial.get("cell"), str)
+        and trial.get("stage") in get_args(Stage)
+        for trial in content["trials"]
+    )
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -82,7 +82,7 @@ def entry(
     """A setting as a trial of Optuna's. Diverged is inf, so that it stays apart from failed; stopped early is PRUNED."""
     from optuna.trial import create_trial
 
-    state, values_of_row = verdict(row, objective)
+    state, values_of_row = optuna_result(row, objective)
     if row and row.status == "stopped" and row.validation is not None and row.steps is not None:
         curve = {**(curve or {}), row.steps: row.validation}
     return create_trial(
@@ -100,7 +100,7 @@ def directions(objective: Objective) -> list[Literal["minimize", "maximize"]]:
     return ["minimize"] * (2 if objective == "latency" else 1)
 
 
-def verdict(row: Row | None, objective: Objective = "quality") -> tuple[Any, list[float] | None]:
+def optuna_result(row: Row | None, objective: Objective = "quality") -> tuple[Any, list[float] | None]:
     """State and values of a trial in Optuna.
 
     With two values, validation and latency, Optuna knows no trial that was stopped early: it counts as failed there, and so

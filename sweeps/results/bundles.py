@@ -7,15 +7,17 @@ from pathlib import Path
 
 import torch
 
-from doping.errors import InferenceError
+from doping.errors import InferenceError, one_line
 from doping.inference.bundle.description import Quality
 from doping.inference.bundle.file import Bundle
+from doping.inference.bundle.narrowing import narrow
+from doping.inference.exportable import not_exportable
 from doping.vocabulary import Vocabulary
 from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import LanguageModel
 from sweeps.results.files import shown
-from sweeps.results.trained_models import MODEL, NoModel, best_trial, finished_trial
-from sweeps.trials.trial import Trial
+from sweeps.results.trained_models import MODEL, best_trial, finished_trial
+from sweeps.trials.trial import Trial, for_others
 from tasks.bundles import to_bundle
 from tasks.intent import IntentTask
 from tasks.language_model import LanguageModelTask
@@ -28,13 +30,13 @@ def trial_bundle(folder: Path) -> Bundle:
     """The bundle of a finished trial, from the ``trial.json``, ``row.json`` and ``model.ckpt`` of its folder.
 
     Raises:
-        InferenceError: a file is missing or damaged, or the model is of a task that has no bundle of its own.
+        NoModel: the trial did not finish, or a file is missing.
+        InferenceError: a file is damaged, or the model is of a task that has no bundle of its own.
 
     """
-    try:
-        trial, row = finished_trial(folder)
-    except NoModel as error:
-        raise InferenceError(str(error)) from error
+    trial, row = finished_trial(folder)
+    if why := not_exportable(trial.method):
+        raise InferenceError(f"trial {trial.id} is {trial.method.label} {trial.method.budget}: {why}")
     checkpoint = folder / MODEL
     if trial.task.name not in SAVED_DATA:
         raise InferenceError(f"trial {trial.id} is of the task {trial.task.name}, whose models cannot be exported whole")
@@ -52,20 +54,23 @@ def trial_bundle(folder: Path) -> Bundle:
     except InferenceError:
         raise
     except Exception as error:  # a torn file can raise anything
-        first_line = str(error).partition("\n")[0]
-        raise InferenceError(f"{shown(checkpoint)} is not the trained model of trial {trial.id}: {first_line}") from error
+        raise InferenceError(
+            f"{shown(checkpoint)} is not the trained model of trial {trial.id} ({one_line(error)}); delete row.json there "
+            "and run the study again"
+        ) from error
     assert row.metric
     assert row.validation is not None
     assert row.test is not None
     origin = {
         "trial": trial.id,
         "task": row.task,
-        "settings": trial.settings,
+        "settings": for_others(trial.settings),
         "trained_with": row.versions,
         "trained_at_commit": row.commit,
     }
     quality = Quality(metric=row.metric, validation=row.validation, test=row.test)
-    return to_bundle(model, vocabulary, quality, origin, labels)
+    bundle = to_bundle(model, vocabulary, quality, origin, labels)
+    return narrow(bundle) if trial.method.values == "int8" else bundle
 
 
 def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundle:
@@ -74,22 +79,19 @@ def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundl
     Which one that is, ``sweeps.results.trained_models.best_trial`` says.
 
     Raises:
-        InferenceError: as ``trial_bundle``, or there is no such model, or several kinds are.
+        NoModel, InferenceError: as ``trial_bundle``, or there is no such model, or several kinds are.
 
     """
-    try:
-        return trial_bundle(best_trial(folder, method, factor))
-    except NoModel as error:
-        raise InferenceError(str(error)) from error
+    return trial_bundle(best_trial(folder, method, factor))
 
 
 def _untrained(trial: Trial, vocabulary: Vocabulary, labels: Sequence[str]) -> LanguageModel | IntentClassifier:
     """The model of a trial, its weights still to be loaded."""
-    task = trial.task
+    task, method = trial.built
     if isinstance(task, LanguageModelTask):
-        return LanguageModel(task.model, task.training, trial.method, len(vocabulary), task.data.level)
+        return LanguageModel(task.model, task.training, method, len(vocabulary), task.data.level)
     assert isinstance(task, IntentTask)
     classes = len(labels)
     return IntentClassifier(
-        task.model, task.training, trial.method, len(vocabulary), vocabulary.unknown, classes=classes, labels=classes
+        task.model, task.training, method, len(vocabulary), vocabulary.unknown, classes=classes, labels=classes
     )

@@ -33,6 +33,8 @@ def with_start(task: TaskSettings, data_hash: str) -> TaskSettings:
     start = task.training.start_from
     if start is None:
         return task
+    if start.distillation and not task.distills:
+        raise NoModel(f"the task {task.name} cannot learn from predictions: set task.training.start_from.distillation to 0")
     folder = Path(start.path).expanduser().absolute()
     if (folder / "trials").is_dir():
         folder = best_trial(folder, "dense", None)
@@ -69,18 +71,24 @@ def start(trial: Trial, model: Task) -> None:
         NoModel: the trained model is not there any more, or another one is.
 
     """
-    settings = trial.task.training.start_from
-    if settings is None:
+    if trial.task.training.start_from is None:
         return
-    import torch
-
     from doping.method import Method
 
+    dense, _ = trial.task.build(Method())
+    dense.load_state_dict(trained_weights(trial))
+    model.start_from(dense)
+
+
+def trained_weights(trial: Trial) -> dict[str, Any]:
+    """The weights that the settings of a trial name. Raises ``NoModel`` as ``start``."""
+    import torch
+
+    settings = trial.task.training.start_from
+    assert settings
     folder = Path(settings.path)
     found, _ = finished_trial(folder)
     if found.id != settings.trial:
         raise NoModel(f"{shown(folder)} holds trial {found.id}, not {settings.trial}; start the study again to plan it anew")
-    dense, _ = trial.task.build(Method())
     weights: dict[str, Any] = torch.load(folder / MODEL, map_location="cpu", weights_only=True)["state_dict"]
-    dense.load_state_dict(weights)
-    model.start_from(dense)
+    return weights

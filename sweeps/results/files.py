@@ -10,12 +10,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from doping.errors import UserError, one_line
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NEARLY_FULL = 64 << 20
 
 
-class FolderError(OSError):
+class FolderError(UserError, OSError):
     """The folder of results cannot be written to; the message is one line. Nothing that stood in it is lost."""
 
 
@@ -36,6 +38,40 @@ def write_whole(path: Path, text: str, durable: bool = False) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, so that their names outlast a power cut. Raises ``OSError``.
+
+    A file that is synced does not outlast one if the name of its folder does not. The name of ``path`` is synced also where
+    it is there: whoever made it may have been killed before it could sync.
+    """
+    missing = [parent for parent in path.parents if not parent.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for made in (path, *missing):
+        sync_folder(made.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlast a power cut, where its file system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems sync files only.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what cannot be read, so that it is in nobody's way and not lost; returns where it is now."""
+    aside = path.with_name(f"{path.name}.unreadable-{time.time_ns()}")
+    path.rename(aside)
+    return aside
 
 
 def try_lock(path: Path) -> FileLock | None:
@@ -78,11 +114,6 @@ def shown(path: Path) -> str:
     """A path as messages show it: relative where it lies below the current folder."""
     absolute = path.absolute()
     return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
-
-
-def one_line(error: BaseException) -> str:
-    """Type and message of an error, in one line of at most 300 characters."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _inside(error: OSError, folder: Path) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from sweeps.errors import UserError
-from sweeps.results.files import FolderError, shown, trouble, try_lock, write_whole
+from doping.errors import UserError
+from sweeps.results.files import FolderError, make_folder, shown, sync_folder, trouble, try_lock, write_whole
 from sweeps.results.rows import ROW, Row, TornRow, read_row
 from sweeps.trials.job import Job
 from sweeps.trials.trial import Trial
@@ -40,7 +40,7 @@ class ResultsFolder:
             )
         try:
             for folder in (self.trials, self.studies):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 write_whole(folder / ".probe", "")
                 (folder / ".probe").unlink()
         except OSError as error:
@@ -95,13 +95,17 @@ class ResultsFolder:
         return found
 
     def curve(self, trial_id: str) -> list[dict[str, str]]:
-        """The validations of a trial so far, by column; none if it has not begun."""
-        path = self.of(trial_id) / "curve.csv"
-        if not path.is_file():
+        """The validations of a trial so far, by column; none if it has not begun, and only those lines that are whole.
+
+        ``step``, ``epoch`` and ``validation`` of each are numbers.
+        """
+        try:
+            text = (self.of(trial_id) / "curve.csv").read_text(encoding="utf-8", errors="replace")
+            # What follows the last line break is empty, or being written.
+            lines = list(csv.DictReader(text.rpartition("\n")[0].replace("\0", "").splitlines()))
+        except (OSError, csv.Error):
             return []
-        # What follows the last line break is empty, or being written.
-        whole = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0].splitlines()
-        return list(csv.DictReader(whole))
+        return [{key: value or "" for key, value in line.items() if key} for line in lines if _is_point(line)]
 
     def forget(self, trial_id: str) -> None:
         """Delete the row of a trial, so that the trial is run again."""
@@ -111,7 +115,8 @@ class ResultsFolder:
     def claim(self, trial: Trial) -> FileLock | None:
         """Lock a trial for this process, or None if another process has it. The lock ends with the process."""
         folder = self.of(trial.id)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)  # not what is above it: somebody may have deleted the results
+        sync_folder(self.trials)
         return try_lock(folder / "lock")
 
     def is_claimed(self, trial_id: str) -> bool:
@@ -123,3 +128,11 @@ class ResultsFolder:
             return True
         lock.release()
         return False
+
+
+def _is_point(line: dict[str, str]) -> bool:
+    try:
+        int(line["step"]), float(line["epoch"]), float(line["validation"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from doping.errors import UserError
 from sweeps.results.files import shown
 from sweeps.results.rows import Row, TornRow, read_row
 from sweeps.trials.trial import Trial
@@ -14,7 +15,7 @@ MODEL = "model.ckpt"
 """The trained model, in the folder of its trial."""
 
 
-class NoModel(ValueError):  # noqa: N818 - there is none
+class NoModel(UserError):  # noqa: N818 - there is none
     """There is no trained model of the kind asked for; the message is one line."""
 
 
@@ -64,7 +65,8 @@ def _trial(folder: Path) -> Trial:
     except OSError as error:
         raise NoModel(f"cannot read {shown(path)}: {error.strerror}; expected the folder of a trial") from error
     except ValidationError as error:
-        raise NoModel(f"{shown(path)} is no trial of this version: {error.errors()[0]['msg']}") from error
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise NoModel(f"{shown(path)} is no trial that can be read: {message}") from error
 
 
 def _row(folder: Path) -> Row | None:

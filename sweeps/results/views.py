@@ -18,10 +18,10 @@ from sweeps.planning.plan import saved_plans
 from sweeps.results.files import write_whole
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.kept_models import thin
-from sweeps.results.rows import Row
+from sweeps.results.rows import COLUMNS, Row
 
-RESULT_COLUMNS = ("study", "cell", "stage", *Row.model_fields)
-"""Columns of results.csv; a row a study and trial. ``stage`` is ``tuning`` for a setting that was only tried."""
+RESULT_COLUMNS = ("study", "cell", "stage", *COLUMNS)
+"""Columns of results.csv; one row per study and trial. ``stage`` is ``tuning`` for a setting that was only tried."""
 
 CURVE_COLUMNS = (
     *("trial_id", "step", "epoch", "sparsity", "cmr_probability", "training_loss", "validation", "values", "bytes"),
@@ -55,7 +55,7 @@ class Views:
 
 def _columns(row: Row) -> dict[str, Any]:
     """Fields of a row as the table has them."""
-    columns = row.model_dump()
+    columns = row.model_dump(include=set(COLUMNS))
     if row.measures:
         columns["measures"] = json.dumps(row.measures)
     return columns

@@ -1,4 +1,4 @@
-"""Shows how a study fares: bars in a terminal, a line a trial elsewhere, or nothing; ``verbose`` tells every validation."""
+"""Shows how a study fares: bars in a terminal, one line per trial elsewhere, or nothing; ``verbose`` shows validations."""
 
 from __future__ import annotations
 

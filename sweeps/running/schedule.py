@@ -84,6 +84,7 @@ class Schedule:
         self._elsewhere: dict[str, tuple[float, Job]] = {}
         self._attempts: Counter[str] = Counter()
         self._views = Views(folder, save)
+        self._said: set[str] = set()
 
     def run(self, engine: Engine, stopping: Callable[[], bool]) -> None:
         """Run all trials, or until ``stopping`` says so. Raises ``FolderError`` and ``EngineError``, ``OSError``."""
@@ -93,10 +94,16 @@ class Schedule:
                 self._submit(self._queue.popleft(), engine)
             for event in engine.wait(0.2):
                 if isinstance(event, Reported):
+                    self._say_once(event.progress.notice)
                     self._watcher.running(event.trial, event.progress)
                 else:
                     self._ended(event)
             self._views.refresh()
+
+    def _say_once(self, line: str) -> None:
+        if line and line not in self._said:
+            self._said.add(line)
+            self._watcher.notice(line)
 
     def _submit(self, job: Job, engine: Engine) -> None:
         if self._record(job):

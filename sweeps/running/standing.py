@@ -101,16 +101,17 @@ def time_left(known: Mapping[str, Sequence[float]], left: Iterable[tuple[str, fl
 
 
 def best_per_method(rows: Iterable[Row]) -> list[str]:
-    """Lines of a table: the lowest validation of each method at each compression factor; none without any."""
-    best: dict[str, dict[float, float]] = {}
+    """Lines of a table: the lowest validation of each method at each compression factor or size; none without any."""
+    best: dict[str, dict[tuple[bool, float], float]] = {}
     for row in rows:
         if row.status == "finished" and row.validation is not None:
             of_method = best.setdefault(f"{row.method}{' + cmr' if row.cmr else ''}", {})
-            of_method[row.cf_requested] = min(row.validation, of_method.get(row.cf_requested, row.validation))
+            asked = row.cf_unit == "size", row.cf_requested
+            of_method[asked] = min(row.validation, of_method.get(asked, row.validation))
     factors = sorted({factor for of_method in best.values() for factor in of_method})
     if not factors:
         return []
-    lines = [["best validation", *(f"{factor:g}x" for factor in factors)]]
+    lines = [["best validation", *(f"{asked / 1000:g} kB" if size else f"{asked:g}x" for size, asked in factors)]]
     for label, of_method in best.items():
         lines.append([label, *(f"{of_method[factor]:.4g}" if factor in of_method else "" for factor in factors)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

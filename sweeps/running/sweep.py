@@ -10,10 +10,11 @@ from typing import Self
 from sweeps.engines.launch import GRACE_SECONDS, Launch
 from sweeps.optuna_view.backends import open_storage, study_name, troubles_of
 from sweeps.planning.due_trials import Agenda
-from sweeps.planning.plan import Plan, changes, save_plan
+from sweeps.planning.plan import StudyPlan, changes, save_plan
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.kept_models import thin
+from sweeps.results.study_readme import write_readme
 from sweeps.results.views import write_views
 from sweeps.running.progress import display
 from sweeps.running.schedule import Schedule
@@ -23,7 +24,11 @@ from sweeps.running.standing import Tally, best_per_method, duration
 class Sweep:
     """Runs what a plan still lacks in a folder, and tells what came out."""
 
-    def __init__(self, plan: Plan, folder: ResultsFolder, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self, plan: StudyPlan, folder: ResultsFolder, quiet: bool = False, verbose: bool = False, command: str = ""
+    ) -> None:
+        """``command`` is the one that makes the plan, for the readers of the folder."""
+        self._command = command
         self._plan, self._folder, self._quiet, self._verbose = plan, folder, quiet, verbose
         self._agenda = Agenda(plan, folder)
         self._saved = 0
@@ -40,7 +45,8 @@ class Sweep:
         """Write the plan if it has grown since."""
         if len(self._agenda.jobs) > self._saved:
             self._saved = len(self._agenda.jobs)
-            save_plan(self._plan, self._agenda.jobs.values(), self._folder.studies)
+            save_plan(self._plan, self._agenda.jobs.values(), self._folder.studies, self._command)
+            write_readme(self._folder)
 
     def _forget_failed(self) -> None:
         # Tuning may have gone on without them, to other settings: those are asked for again only if they still follow.

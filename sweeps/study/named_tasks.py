@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from doping.settings import Settings
 from sweeps.errors import suggestion
 from sweeps.study import strict_yaml
+from tasks.registry import class_of
 
 FOLDER = Path(__file__).parents[2] / "tasks" / "named"
 """A file for each, with the settings that differ from the defaults."""
@@ -37,6 +39,20 @@ def written_out(task: Any) -> Any:
         raise ValueError(f"no task is named {name!r}; {suggestion(str(name), names())}")
     path = FOLDER / f"{name}.yaml"
     return merged(strict_yaml.parse(path.read_text(encoding="utf-8"), path.name), own)
+
+
+def over_defaults(task: Any) -> Any:
+    """Settings of a task over those that its class sets: a study that sets one key of ``training`` keeps the others.
+
+    What the class does not set itself is left out, as it is in the class. A task that does not exist is given back as it is:
+    whoever checks it says so.
+    """
+    try:
+        fields = class_of(task).model_fields
+    except (ValueError, AttributeError, TypeError):
+        return task
+    defaults = {name: field.default for name, field in fields.items() if isinstance(field.default, Settings)}
+    return merged({name: default.model_dump(mode="json", exclude_unset=True) for name, default in defaults.items()}, task)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

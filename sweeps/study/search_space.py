@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from doping.errors import UserError
 from doping.method import Method
 from sweeps.errors import suggestion
 from tasks.base import TaskSettings
@@ -56,8 +57,11 @@ class Range(BaseModel):
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
-Choices = Annotated[list[Any], Field(min_length=2)]
-Searched = Range | Choices
+Choices = Annotated[list[Any], Field(min_length=2, max_length=1000)]
+Searched = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")],
+    Discriminator(lambda given: "choices" if isinstance(given, list) else "range"),
+]
 """The values that are tried for one setting."""
 
 Values = Mapping[str, Any]
@@ -120,7 +124,45 @@ class Space:
                 yield other, {one: first, other: second}
 
 
-class SpaceError(ValueError):
+RUN = "run"
+"""Key of the choice among the runs of a ``Together``."""
+
+
+class Together(Space):
+    """Several methods searched as one: which of them, and the settings that each has, chosen together.
+
+    A value of a setting that the chosen method does not have is without effect.
+    """
+
+    def __init__(self, task: TaskSettings, methods: Sequence[Method], searched: Mapping[str, Searched]) -> None:
+        """Raises ``SpaceError`` as that of one method does."""
+        self._spaces = {
+            " ".join(filter(None, (method.label, method.budget))): Space(task, method, searched) for method in methods
+        }
+        self.task, self.method = task, methods[0]
+        self.searched = {RUN: list(self._spaces)} if len(self._spaces) > 1 else {}
+        for space in self._spaces.values():
+            self.searched |= space.searched
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The first method as it is written, and of the settings that it does not have what the first one that does says."""
+        values: dict[str, Any] = {}
+        for space in reversed(self._spaces.values()):
+            values |= space.written
+        return {RUN: next(iter(self._spaces)), **values} if RUN in self.searched else values
+
+    def apply(self, values: Values) -> tuple[TaskSettings, Method]:
+        """Task and method with these values. Raises ``ValueError`` if they are impossible."""
+        space = self._spaces[values[RUN]] if RUN in values else next(iter(self._spaces.values()))
+        return space.apply({key: value for key, value in values.items() if key in space.searched})
+
+    def sized(self) -> Iterator[Method]:
+        """The methods as they are written: what is proposed beside them and cannot be had is not tried."""
+        return (space.method for space in self._spaces.values())
+
+
+class SpaceError(UserError):
     """Something wrong with the search of one setting."""
 
     def __init__(self, key: str, message: str) -> None:
@@ -130,6 +172,8 @@ class SpaceError(ValueError):
 
 def _concerns(key: str, method: Method) -> bool:
     """Whether a setting has an effect on a method."""
+    if key == "units" and method.name == "dense" and method.size:
+        return False  # its width follows from the size
     return key.startswith("task.") or method.uses(key.split(".")[0])
 
 

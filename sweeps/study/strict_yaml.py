@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sweeps.errors import UserError
+from doping.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):
@@ -39,14 +39,44 @@ for _tag, _pattern, _first in (
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^$"), [""])
 
 
+LARGEST = 256_000
+"""Characters of a study file."""
+MOST_VALUES = 50_000
+"""Values of a study file, those of aliases counted as often as they stand for."""
+
+
 def parse(text: str, source: str) -> Any:
     """Parse one YAML document. Raises ``UserError`` with ``source``, line and column of a mistake."""
+    if len(text) > LARGEST:
+        raise UserError(f"{source}: {len(text):,} characters, expected at most {LARGEST:,}; is it a study?")
+    # A subclass of the safe loader: no objects but plain ones are made.
+    loader = _Loader(text)
     try:
-        # A subclass of the safe loader: no objects but plain ones are made.
-        return yaml.load(text, _Loader)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _values(node, {}) > MOST_VALUES:
+            raise UserError(f"{source}: more than {MOST_VALUES:,} values, those of aliases included; is it a study?")
+        return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
         raise UserError(f"{place}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{source}: not YAML: {error}") from error
+    except UserError:
+        raise
+    except RecursionError as error:
+        raise UserError(f"{source}: it is nested too deeply, or an alias contains itself") from error
+    except Exception as error:  # what a tag such as !!bool makes of a text that is none
+        raise UserError(f"{source}: a tag (!!…) and the text behind it do not fit; leave tags out") from error
+
+
+def _values(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for. Raises ``RecursionError`` where one contains itself."""
+    if id(node) not in known:
+        known[id(node)] = -1
+        below = [child for pair in node.value for child in (pair if isinstance(pair, tuple) else (pair,))]
+        children = below if isinstance(node, yaml.CollectionNode) else []
+        known[id(node)] = 1 + sum(_values(child, known) for child in children)
+    if known[id(node)] < 0:
+        raise RecursionError
+    return known[id(node)]

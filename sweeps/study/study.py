@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.errors import KeyPath, UserError, dotted, suggestion
+from doping.errors import UserError
+from sweeps.errors import KeyPath, dotted, suggestion
 from sweeps.results.files import shown
 from sweeps.study import strict_yaml
-from sweeps.study.named_tasks import written_out
+from sweeps.study.named_tasks import over_defaults, written_out
+from sweeps.study.search_space import Range
 from sweeps.study.study_file import Cell, KeyMistake, Preset, StudyFile, expand, parse
 
+DEEPEST = 20
+"""Keys in one another that ``--set`` takes."""
 STUDIES = Path(__file__).parents[1] / "studies"
 """Folder of the studies that come with the project."""
 
@@ -72,13 +77,23 @@ def with_settings(study: Study, preset: str, settings: Sequence[str]) -> Study:
     paths = []
     for setting in settings:
         key, equals, value = setting.partition("=")
-        if not equals or not all(key.split(".")):
-            raise UserError(f"--set {setting}: expected key=value, such as task.training.epochs=2")
-        path: KeyPath = ("presets", preset, *(int(part) if part.isdecimal() else part for part in key.split(".")))
+        if not equals or not all(key.split(".")) or len(key.split(".")) > DEEPEST:
+            raise UserError(f"--set {reprlib.repr(setting)}: expected key=value, such as task.training.epochs=2")
+        path: KeyPath = ("presets", preset, *_parts(key))
         _put(content, path, _plain(strict_yaml.parse(value, f"--set {key}"), f"--set {key}"), key)
         content = _with_named_tasks(content, study.file, [path])
         paths.append(path)
     return Study(study.name, study.file, content, _parse(content, study.file, paths), tuple(paths))
+
+
+def _parts(key: str) -> KeyPath:
+    """The keys of a dotted one. Below ``tuning.search`` the searched setting is one key, with its dots."""
+    parts: list[str | int] = [int(part) if part.isdecimal() and len(part) < 10 else part for part in key.split(".")]
+    if parts[:2] == ["tuning", "search"] and len(parts) > 2:
+        ends = 1 if len(parts) > 3 and parts[-1] in Range.model_fields else 0
+        setting = ".".join(map(str, parts[2 : len(parts) - ends]))
+        return (*parts[:2], setting, *parts[len(parts) - ends :])
+    return tuple(parts)
 
 
 def _with_named_tasks(content: Any, file: str, set_keys: Sequence[KeyPath] = ()) -> Any:
@@ -87,7 +102,7 @@ def _with_named_tasks(content: Any, file: str, set_keys: Sequence[KeyPath] = ())
     for name, preset in presets.items() if isinstance(presets, dict) else ():
         if isinstance(preset, dict) and "task" in preset:
             try:
-                preset["task"] = written_out(preset["task"])
+                preset["task"] = over_defaults(written_out(preset["task"]))
             except ValueError as error:
                 raise UserError(f"{_place(file, ('presets', name, 'task'), set_keys)}: {error}") from error
     return content
@@ -123,8 +138,8 @@ def _child(content: Any, part: str | int, key: str, make: bool = False) -> Any:
         return content.setdefault(str(part), {}) if make else content[str(part)]
     if isinstance(content, list) and isinstance(part, int) and part < len(content):
         return content[part]
-    given = f"{len(content)} entries, counted from 0" if isinstance(content, list) else f"the value {content!r}"
-    raise UserError(f"--set {key}: there is no {part!r}, only {given}")
+    given = f"{len(content)} entries, counted from 0" if isinstance(content, list) else f"the value {reprlib.repr(content)}"
+    raise UserError(f"--set {key}: there is no {reprlib.repr(part)}, only {given}")
 
 
 def _read(path: Path) -> str:

@@ -12,6 +12,8 @@
           - {method: dense, seeds: [1, 2]}
           - {method: [pruned, kp], factor: [5, 10]}    # every method at every factor
           - {method: doped_kp, factor: 20, cmr: {probability: 0.3}}   # and any other setting of Method
+          - {method: [dense, pruned], size: 64kB, values: [int8, int4]}   # at most so many bytes as deployed
+          - {method: pruned, factor: 10, units: [125, 180], pattern: [gates, tiles]}   # at widths of their own
         tuning:                                        # optional: tune every method at every factor, see Tuning
           trials: 8
           search:
@@ -26,6 +28,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -36,26 +40,35 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     ValidationError,
     model_validator,
 )
 
-from doping.method import Method, MethodName
+from doping.errors import UserError
+from doping.method import ByteSize, Method, MethodName, Pattern, Values
+from doping.settings import microseconds
 from sweeps.errors import KeyPath, first_mistake
 from sweeps.study.named_tasks import merged
 from sweeps.study.search_space import Searched, Space, SpaceError
-from tasks.registry import AnyTask
+from tasks.registry import AnyTask, trust
 
 Objective = Literal["quality", "latency"]
 """What the settings of a cell are chosen by."""
 
+MicroSeconds = Annotated[PositiveFloat, BeforeValidator(microseconds)]
+"""May be written with a unit, like ``20us``."""
+
 _AsList = BeforeValidator(lambda given: given if isinstance(given, list) else [given])
-_Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
+MOST_SEEDS, MOST_CELLS = 10_000, 1_000
+"""More than anybody trains: beyond that it is a slip, which would make the program think for minutes, or fill the memory."""
+_Seed = Annotated[int, Field(ge=0, lt=2**32)]
+_Seeds = Annotated[list[_Seed], Field(min_length=1, max_length=MOST_SEEDS)]
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
-class KeyMistake(ValueError):  # noqa: N818 - a mistake, as users call it
+class KeyMistake(UserError):  # noqa: N818 - a mistake, as users call it
     """Something wrong at a key of a study file."""
 
     def __init__(self, path: KeyPath, message: str) -> None:
@@ -72,11 +85,11 @@ class Tuning(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    trials: Annotated[int, Field(ge=2)]
+    trials: Annotated[int, Field(ge=2, le=MOST_CELLS)]
     """Settings that are tried in each cell; a cell whose method has nothing to search is not tuned."""
     search: Annotated[dict[str, Searched], Field(min_length=1)]
     """The values to try, by the key of the setting; a key concerns those methods that it has an effect on."""
-    seed: NonNegativeInt = 0
+    seed: _Seed = 0
     """Seed of all tuning trials: none of ``seeds``, whose results must not be those that were chosen by."""
     early_stopping: bool = True
     """Whether settings that fall behind are stopped early (``sweeps.planning.early_stopping``)."""
@@ -86,11 +99,20 @@ class Tuning(BaseModel):
     exported model on a CPU, measured at the end of each trial while the others on that machine pause."""
     tolerance: Annotated[float, Field(ge=0)] = 0.01
     """Of a search for latency: how much worse than the best validation of the cell is good enough, as a share of it."""
+    together: bool = False
+    """Whether all runs but dense ones without a size are searched as one cell, in which the sampler also chooses the run,
+    and ``trials`` settings are tried in all. What is proposed and cannot be had is not tried."""
+    runners_up: NonNegativeInt = 0
+    """Of a search together: how many settings beside the best are run with every seed."""
     parallel: PositiveInt = 2
     """Settings of a cell that are under way at once: more use more workers, fewer learn more from one another."""
 
     @model_validator(mode="after")
     def _tolerance_is_of_latency(self) -> Self:
+        if self.runners_up and not self.together:
+            raise ValueError("runners_up needs together: true")
+        if self.together and self.objective == "latency":
+            raise ValueError("together has the objective quality; give the preset a latency to bound it")
         if "tolerance" in self.model_fields_set and self.objective != "latency":
             raise ValueError("tolerance needs objective: latency")
         return self
@@ -103,6 +125,10 @@ class Preset(BaseModel):
 
     task: AnyTask
     seeds: _Seeds
+    size: ByteSize | None = None
+    """Size of all runs that ask for one, in place of theirs: so that one key sets it, as in ``--set size=64kB``."""
+    latency: MicroSeconds | None = None
+    """Of a search together: most microseconds a step of the exported model."""
     common: dict[str, Any] = {}
     runs: Annotated[list[dict[str, Any]], Field(min_length=1)]
     tuning: Tuning | None = None
@@ -117,13 +143,21 @@ class StudyFile(BaseModel):
     presets: Annotated[dict[str, Preset], Field(min_length=1)]
 
 
+_LISTED = ("factor", "size", "units", "values", "pattern")
+"""Settings of Method of which a run may give a list: it then stands for a run of each."""
+
+
 class _Run(BaseModel):
     """What a run says beside settings of Method."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    method: Annotated[list[MethodName], _AsList, Field(min_length=1)]
-    factor: Annotated[list[float], _AsList, Field(min_length=1)] = [1.0]
+    method: Annotated[list[MethodName], _AsList, Field(min_length=1, max_length=100)]
+    factor: Annotated[list[float], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [1.0]
+    size: Annotated[list[ByteSize | None], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [None]
+    units: Annotated[list[PositiveInt | None], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [None]
+    values: Annotated[list[Values], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["float32"]
+    pattern: Annotated[list[Pattern], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["unstructured"]
     seeds: _Seeds | None = None
 
 
@@ -135,10 +169,17 @@ class Cell:
     seeds: tuple[int, ...]
     path: KeyPath
     space: Space
+    together: bool = False
+    """Whether all cells of this mark are searched as one (``together`` of the tuning)."""
 
 
 def parse(content: Any) -> StudyFile:
-    """Check the content of a study file, all presets and runs included. Raises ``KeyMistake``."""
+    """Check the content of a study file that is to be run, all presets and runs included. Raises ``KeyMistake``."""
+    presets = content.get("presets") if isinstance(content, dict) else None
+    for name, preset in presets.items() if isinstance(presets, dict) else ():
+        if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+            raise KeyMistake(("presets", name), "the name of a preset is letters, digits, _ . and -, 100 at most")
+        trust(preset.get("task") if isinstance(preset, dict) else None)
     parsed = _checked(StudyFile, content, ())
     for name, preset in parsed.presets.items():
         expand(name, preset)
@@ -148,7 +189,7 @@ def parse(content: Any) -> StudyFile:
 def expand(preset_name: str, preset: Preset) -> list[Cell]:
     """Every method at every factor that a preset asks for, in the order of the file. Raises ``KeyMistake``."""
     top: KeyPath = ("presets", preset_name)
-    cells = []
+    cells: list[Cell] = []
     for number, raw in enumerate(preset.runs):
         path = (*top, "runs", number)
         run = _checked(_Run, raw, path)
@@ -156,29 +197,48 @@ def expand(preset_name: str, preset: Preset) -> list[Cell]:
         for at, settings in (((*top, "common"), preset.common), (path, own)):
             if "name" in settings:
                 raise KeyMistake((*at, "name"), "unknown key; did you mean 'method'?")
-        for name, factor in itertools.product(run.method, run.factor):
-            settings = {**merged(preset.common, own), "name": name, "factor": factor}
+        if preset.size and "size" in run.model_fields_set:
+            run = run.model_copy(update={"size": [preset.size]})
+        listed = {key: getattr(run, key) for key in _LISTED if key in run.model_fields_set}
+        if len(cells) + len(run.method) * math.prod(map(len, listed.values())) > MOST_CELLS:
+            raise KeyMistake(path, f"more than {MOST_CELLS:,} methods at factors; a study has at most so many")
+        for name, *chosen in itertools.product(run.method, *listed.values()):
+            settings = {**merged(preset.common, own), "name": name, **dict(zip(listed, chosen, strict=True))}
             try:
                 method = _checked(Method, settings, (), known=("method", "seeds"))
             except KeyMistake as mistake:
                 common = mistake.path and mistake.path[0] in preset.common and mistake.path[0] not in own
                 place = (*top, "common") if common else path
                 raise KeyMistake((*place, *mistake.path), str(mistake)) from mistake
+            if not method.uses("pattern"):
+                method = method.model_copy(update={"pattern": "unstructured"})
+            if method.units and preset.task.training.start_from:
+                raise KeyMistake(
+                    (*path, "units"), "a training that starts from a dense model has its width: leave units out"
+                )
             seeds = tuple(run.seeds or preset.seeds)
-            cells.append(Cell(method, seeds, path, _space(preset, method, seeds, top)))
+            cells.append(Cell(method, seeds, path, _space(preset, method, seeds, top), _together(preset, method)))
     return cells
+
+
+def _together(preset: Preset, method: Method) -> bool:
+    """Whether a method takes part in a search of several."""
+    return bool(preset.tuning and preset.tuning.together) and (method.name != "dense" or method.size is not None)
 
 
 def _space(preset: Preset, method: Method, seeds: tuple[int, ...], top: KeyPath) -> Space:
     """What is searched for a method of a preset; nothing without tuning."""
     tuning = preset.tuning
+    if preset.latency and not (tuning and tuning.together):
+        raise KeyMistake((*top, "latency"), "a latency bounds a search of several methods: give it tuning.together: true")
     if tuning and tuning.seed in seeds:
         raise KeyMistake(
             (*top, "tuning", "seed"),
             f"{tuning.seed} is also one of the seeds {', '.join(map(str, seeds))} of the final results: take another",
         )
     try:
-        return Space(preset.task, method, tuning.search if tuning else {})
+        searched = tuning.search if tuning and (_together(preset, method) or not tuning.together) else {}
+        return Space(preset.task, method, searched)
     except SpaceError as error:
         raise KeyMistake((*top, "tuning", "search", error.key), str(error)) from error
 

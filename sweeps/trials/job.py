@@ -9,6 +9,7 @@ from pydantic import Field, PositiveFloat
 from doping.settings import Settings
 from sweeps.results.rows import Row
 from sweeps.trials.trial import Trial
+from tasks.registry import trust
 
 Stage = Literal["tuning", "final"]
 """Whether a setting is only tried, or its result counts."""
@@ -31,6 +32,12 @@ class Job(Settings):
     """Whether the trained model's latency is to be measured."""
     time_limit: PositiveFloat | None = None
     """Longest time in seconds that one attempt may take."""
+
+    @classmethod
+    def of_order(cls, content: dict[str, Any]) -> Job:
+        """The job that a study's own process sends: its task is the one that the user named."""
+        trust(content["trial"]["task"])
+        return cls.model_validate(content)
 
     def satisfied_by(self, row: Row) -> bool:
         """Whether a result will do."""

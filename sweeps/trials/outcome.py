@@ -35,6 +35,8 @@ class Progress:
     """What happens now, in a word or two, e.g. ``pruning`` or ``test``."""
     validation: int | None = None
     """Number, from 1, of the validation that has just given ``metric``; None at other times."""
+    notice: str = ""
+    """Something that the user should know, once for all trials that say it."""
 
 
 Report = Callable[[Progress], None]
@@ -51,7 +53,7 @@ class Outcome:
     metric: str
     """What validation and test measure, e.g. ``perplexity``; lower is better."""
     validation: float
-    """Metric on the validation split at the end."""
+    """Metric on the validation split at the end, of the model as it is deployed: rounded, if the method's values are."""
     test: float | None
     """Metric on the test split at the end; None if it was stopped early."""
     best_validation: float | None
@@ -72,5 +74,26 @@ class Outcome:
     """Multiply–adds of the uncompressed model."""
     measures: dict[str, float | str] = field(default_factory=dict)
     """Other qualities on the test split, by their names, e.g. ``macro_f1``; a text says how one was measured."""
+    deployed_bytes: int | None = None
+    """Bytes of the LSTM's layers as deployed in the precision of the method: indices, scales and biases included."""
+    model_bytes: int | None = None
+    """Bytes of all weights of the model as deployed: embedding and softmax, too. A file also has a header, with its
+    vocabulary."""
+    validation_int8: float | None = None
+    """Metric on the validation split after rounding to int8."""
+    test_int8: float | None = None
+    """The same on the test split."""
+    bytes_int8: int | None = None
+    """Bytes of the LSTM's layers in int8: indices, scales and biases included."""
+    model_bytes_int8: int | None = None
+    """Bytes of all weights of the model in int8."""
+    validation_int4: float | None = None
+    """Metric on the validation split after rounding to int4 (embedding, softmax and left Kronecker factors to int8)."""
+    test_int4: float | None = None
+    """The same on the test split."""
+    bytes_int4: int | None = None
+    """Bytes of the LSTM's layers in int4."""
+    model_bytes_int4: int | None = None
+    """Bytes of all weights of the model in int4."""
     device: str = "cpu"
     """``cpu``, or the name of the GPU."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from doping.method import Method
 from doping.settings import Settings
+from tasks.base import TaskSettings
 from tasks.registry import AnyTask
 
 RESULT_FORMAT = 1
 """Raised when the same settings give another result than before, so that old results are not taken for new ones."""
 
 
-_WHERE: dict[str, Any] = {"task": {"data": {"path"}, "training": {"start_from": {"path"}}}}
+WHERE: dict[str, Any] = {"task": {"data": {"path"}, "training": {"start_from": {"path"}}}}
 """Fields that say where something lies; others say what it is."""
 
 
@@ -32,6 +35,15 @@ class Trial(Settings):
     """Seed of every random choice."""
     data_hash: str
     """Hash of the corpus as it is read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was_written(cls, given: Any) -> Any:
+        """A hybrid method that is written without ``free_rows`` is of the time when they were stacked."""
+        method = given.get("method") if isinstance(given, dict) else None
+        if isinstance(method, dict) and str(method.get("name")).endswith("hmd"):
+            return {**given, "method": {"free_rows": "stacked", **method}}
+        return given
 
     @field_validator("method")
     @classmethod
@@ -54,7 +66,7 @@ class Trial(Settings):
         they are; and so are fields that were added later, while they have their default (``added_later`` in
         ``lightning_modules.settings``).
         """
-        fields = self.model_dump(mode="json", exclude=_WHERE)
+        fields = self.model_dump(mode="json", exclude=WHERE)
         return hashlib.sha256(_canonical(fields | {"format": RESULT_FORMAT}).encode()).hexdigest()[:12]
 
     @property
@@ -62,11 +74,56 @@ class Trial(Settings):
         """Short name of the task, e.g. ``embedded-character``."""
         return self.task.label
 
+    @cached_property
+    def built(self) -> tuple[TaskSettings, Method]:
+        """The task at the width of the method, and the method for matrices of that width: what a model is built from.
+
+        Raises:
+            ValueError: the method has no such size or width.
+
+        """
+        from doping.sizes import resolved
+
+        task, method = resolved(self.task, self.method)
+        return task, method
+
     @property
     def label(self) -> str:
         """Name in messages, e.g. ``doped_kp + cmr 20x seed 1``."""
-        factor = "" if self.method.name == "dense" else f" {self.method.factor:g}x"
-        return f"{self.method.label}{factor} seed {self.seed}"
+        return label(self.method, self.seed)
+
+
+def for_others(settings: str) -> str:
+    """Settings of a trial as they are given away: its paths relative to the current folder, or to ``~``.
+
+    They are no part of its id, and would say how a home folder is called.
+    """
+    content = json.loads(settings)
+    for part in (content["task"]["data"], content["task"]["training"].get("start_from")):
+        if part and part.get("path"):
+            path, here = Path(part["path"]).absolute(), Path.cwd()
+            part["path"] = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return without_home(_canonical(content))
+
+
+def without_home(text: str) -> str:
+    """A text with ``~`` in place of the user's home folder."""
+    home = str(Path.home())
+    return text if home == "/" else re.sub(rf"{re.escape(home)}(?=[/\"'\s]|$)", "~", text)
+
+
+def label_of(settings: str) -> str:
+    """The label of a trial, from its settings as a row has them; nothing of its task is imported."""
+    try:
+        written = json.loads(settings)
+        return label(Method.model_validate(written["method"]), int(written["seed"]))
+    except (ValueError, KeyError, TypeError):
+        return "a trial of another version"
+
+
+def label(method: Method, seed: int) -> str:
+    """Name of a trial in messages, e.g. ``doped_kp + cmr 20x seed 1``."""
+    return " ".join(filter(None, (method.label, method.budget, f"seed {seed}")))
 
 
 def _canonical(fields: dict[str, Any]) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from doping import machine
-from sweeps.results.files import one_line, trouble, write_whole
+from doping.errors import one_line
+from sweeps.results.files import trouble, write_whole
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import row_of, write_row
 from sweeps.trials.job import Job

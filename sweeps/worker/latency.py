@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps.errors import UserError
+from doping.errors import UserError
+from doping.inference.exportable import not_exportable
+from doping.method import Method
 from sweeps.trials.trial import Trial
 
 
-def check() -> None:
-    """Whether latency can be measured here. Raises ``UserError`` if the kernels cannot be compiled."""
+def check(methods: Sequence[Method] = ()) -> None:
+    """Whether latency can be measured here.
+
+    Raises:
+        UserError: the kernels cannot be compiled, or one of the methods cannot be exported.
+
+    """
+    for method in methods:
+        if why := not_exportable(method):
+            raise UserError(f"the latency of {method.label} {method.budget} cannot be measured: {why}")
     from doping.inference.kernels.build import KernelError
     from doping.inference.kernels.native import kernels
 
@@ -30,11 +41,16 @@ def latency(trial: Trial, folder: Path) -> float:
     """
     import torch
 
+    from doping.inference.bundle.narrowing import narrow
     from doping.inference.latency import step_latency
     from doping.inference.models.lstm import Lstm
     from tasks.bundles import to_bundle
 
-    check()
-    model, _ = trial.task.build(trial.method)
+    check([trial.method])
+    task, method = trial.built
+    model, _ = task.build(method)
     model.load_state_dict(torch.load(folder / "model.ckpt", map_location="cpu", weights_only=True)["state_dict"])
-    return round(sum(step_latency(Lstm(to_bundle(lstm))) for _, lstm in model.lstms()), 2)
+    bundles = [to_bundle(lstm) for _, lstm in model.lstms()]
+    if method.values == "int8":
+        bundles = [narrow(bundle) for bundle in bundles]
+    return round(sum(step_latency(Lstm(bundle)) for bundle in bundles), 2)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import netrc
 import os
 import socket
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
-from sweeps.errors import UserError, suggestion
+from doping.errors import UserError
+from sweeps.errors import suggestion
+from sweeps.worker.environment import WANDB_LINKS
 
 Choice = Literal["auto", "offline", "online", "off"]
 
-MONITOR_EVERY = "LSTM_MONITOR_EVERY"
-"""Variable that tells workers at every how many validations co-adaptation is measured; 0 is never."""
+_PATIENCE_SECONDS = 15.0
+"""How long to wait for the server's word on the login."""
 
 _MODES = {"offline": "offline", "online": "online", "off": "disabled"}
 
@@ -39,21 +45,52 @@ def wandb_environment(
     return {
         "WANDB_MODE": mode,
         "WANDB_RUN_GROUP": study,
-        "WANDB_CACHE_DIR": str(folder / "wandb" / "cache"),
-        "WANDB_DATA_DIR": str(folder / "wandb" / "data"),
+        # Hidden: the folder is for runs.
+        "WANDB_CACHE_DIR": str(folder / "wandb" / ".cache"),
+        "WANDB_DATA_DIR": str(folder / "wandb" / ".data"),
+        WANDB_LINKS: str(folder / "wandb"),
         "WANDB_SILENT": "true",
     }
 
 
 def logged_in(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether there is a key for W&B's server, in the environment or in the file where ``wandb login`` puts it."""
+    return bool(_key(environment) or environment.get("WANDB_IDENTITY_TOKEN_FILE"))
+
+
+def login_problem(environment: Mapping[str, str] = os.environ) -> str:
+    """Why W&B's server would not take runs, in a few words, with what to do; empty if it takes the login."""
+    server, key = _server(environment), _key(environment)
+    if not key:
+        return ""  # a token, which W&B itself turns into a login
+    asked = Request(
+        f"{server.rstrip('/')}/graphql",
+        json.dumps({"query": "query Viewer { viewer { id } }"}).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Basic {b64encode(f'api:{key}'.encode()).decode()}"},
+    )
+    refused = f"{server} refuses the key: run `wandb login --relogin`"
+    try:
+        with urlopen(asked, timeout=_PATIENCE_SECONDS) as answer:
+            content = json.load(answer)
+        return "" if (content.get("data") or {}).get("viewer") else refused
+    except HTTPError as error:
+        if error.code in (400, 401, 403):
+            return refused
+        return f"{server} answers with status {error.code}: try again later"
+    except (OSError, ValueError, AttributeError) as error:
+        reason = getattr(error, "reason", error)
+        return f"{server} does not answer ({' '.join(str(reason).split())}): see to the network"
+
+
+def _key(environment: Mapping[str, str]) -> str:
     if environment.get("WANDB_API_KEY"):
-        return True
+        return environment["WANDB_API_KEY"]
     path = Path(environment.get("NETRC", Path.home() / ".netrc"))
     try:
-        return netrc.netrc(path).authenticators(urlsplit(_server(environment)).hostname or "") is not None
+        found = netrc.netrc(path).authenticators(urlsplit(_server(environment)).hostname or "")
     except (OSError, netrc.NetrcParseError):
-        return False
+        return ""
+    return found[2] if found else ""
 
 
 def _server(environment: Mapping[str, str]) -> str:

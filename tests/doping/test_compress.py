@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 import doping
 from doping import BudgetError, CompressionError, Method, UnfinishedError
-from doping.layer_types import weight_names
-from doping.layers import CompressedLayer
+from doping.layers.compressed import CompressedLayer
+from doping.layers.kinds import weight_names
 from doping.matrices import Doped, Sparse
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")

@@ -8,7 +8,7 @@ from matrix_references import METHODS, method_of
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 
-from doping.lstm import CompressedLSTM, weight_shapes
+from doping.layers.lstm import CompressedLSTM, weight_shapes
 from doping.matrices import BudgetError
 from doping.method import Method
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doping.schedules import annealed_probability, cooled_rate, cubic_sparsity, decayed_rate
+from doping.training.schedules import annealed_probability, cooled_rate, cubic_sparsity, decayed_rate
 
 
 def test_the_cubic_schedule_of_zhu_and_gupta_by_hand():

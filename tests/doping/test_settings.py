@@ -16,7 +16,7 @@ from doping.settings import Settings, added_later
         ({"name": "pruned", "factor": 0.5}, "greater than or equal to 1"),
         ({"name": "pruned", "facctor": 5}, "Extra inputs are not permitted"),
         ({"name": "doped"}, "Input should be"),
-        ({"name": "pruned", "pattern": "columns"}, "'unstructured', 'gates' or 'rows'"),
+        ({"name": "pruned", "pattern": "columns"}, "'unstructured', 'gates', 'rows', 'tiles'"),
         ({"name": "pruned", "factor": float("nan")}, "finite number"),
     ],
 )
@@ -52,4 +52,30 @@ def test_all_fields_of_nested_settings_can_be_had():
     method = Method(name="doped_kp", factor=5, left_shape=(4, 5))
     written = method.model_dump(mode="json")
     annealing = written["annealing"] | {"criterion": "magnitude"}
-    assert method.complete() == written | {"pattern": "unstructured", "annealing": annealing}
+    later = {"pattern": "unstructured", "values": "float32", "units": None, "size": None, "free_rows": None}
+    assert method.complete() == written | later | {"annealing": annealing, "rounding": {"share": 0.0, "annealed": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("written", "size"), [("12kB", 12_000), ("1.5 MB", 1_500_000), ("64KiB", 65_536), ("900", 900), ("7b", 7), (64, 64)]
+)
+def test_a_size_may_have_a_unit(written, size):
+    assert Method(name="pruned", size=written).size == size
+
+
+@pytest.mark.parametrize("written", ["12 apples", "kB", "-3kB", "1e4", ""])
+def test_a_text_that_is_no_size_is_refused(written):
+    with pytest.raises(ValueError, match="is no size; expected bytes, or a number with a unit, like 64kB"):
+        Method(name="pruned", size=written)
+
+
+def test_settings_of_the_time_before_widths_and_precisions_have_the_ids_they_had():
+    assert not {"values", "units", "size", "rounding"} & Method(name="pruned", factor=5).model_dump(mode="json").keys()
+
+
+def test_free_rows_are_a_setting_of_hybrids_only_and_the_old_ones_are_not_written():
+    assert Method(name="hmd", factor=5).model_dump(mode="json")["free_rows"] == "gates"
+    assert "free_rows" not in Method(name="hmd", factor=5, free_rows="stacked").model_dump(mode="json")
+    assert "free_rows" not in Method(name="lmf", factor=5).model_dump(mode="json")
+    with pytest.raises(ValueError, match="free_rows needs hmd or doped_hmd, not 'lmf'"):
+        Method(name="lmf", factor=5, free_rows="gates")

@@ -10,10 +10,10 @@ from tiny_task import TinyText, model, settings, trainer
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
-from doping.co_adaptation import Energy, energy
-from doping.lstm import CompressedLSTM
+from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Doped, plan_matrix
 from doping.method import Method
+from doping.training.co_adaptation import Energy, energy
 from lightning_modules.callbacks.checkpoint import TimedCheckpoint
 from lightning_modules.callbacks.curve import Curve
 from lightning_modules.callbacks.monitor import Monitor

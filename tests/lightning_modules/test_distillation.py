@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from doping.matrices import Doped, Sparse
 from doping.method import Method
-from lightning_modules.task import Task
+from examples.adding_problem import AddingProblem
+from lightning_modules.settings import Training
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -87,9 +88,15 @@ def test_the_loss_is_that_of_the_data_and_the_divergence_from_the_teacher(distil
         assert float(found) == pytest.approx(float((1 - distillation) * nats + distillation * divergence), rel=1e-9)
 
 
-def test_a_task_that_cannot_distil_says_so(monkeypatch):
-    monkeypatch.setattr("lightning_modules.language_model.LanguageModel.distills", False)
-    assert not Task.distills
-    with pytest.raises(ValueError, match=r"LanguageModel cannot learn from predictions: set .*distillation to 0"):
-        started(DENSE, 0.5)
-    started(DENSE, 0.0)
+def test_a_regression_learns_from_the_numbers_of_its_teacher():
+    settings = Training(start_from={"path": "/dense", "distillation": 0.25})
+    task = AddingProblem(data={"examples": 40, "length": 5}, training=settings)
+    dense, data = task.build(Method())
+    student, _ = task.build(Method(name="pruned", factor=4))
+    with torch.no_grad():
+        student.sum.bias.add_(1.0)
+        student.start_from(dense)
+        student.sum.bias.add_(1.0)  # apart from its teacher by exactly one
+        batch = data.monitored_batch()
+        error = F.mse_loss(student(batch.sequence), batch.sum)
+        assert float(student.training_step(batch, 0)["loss"]) == pytest.approx(0.75 * float(error) + 0.25 * 1.0, rel=1e-5)

@@ -38,9 +38,11 @@ def motion(matrix, gradient):
         return moved.reshape(m1, n1, m2, n2).transpose(0, 2, 1, 3).reshape(matrix.shape)
     assert isinstance(matrix, Hybrid)
     rows, half = len(values["a"]), matrix.shape[1] // 2
+    places = matrix.places.numpy()
+    gradient = gradient[np.argsort(places)]  # the rows of A first
     left = projected(gradient[rows:, :half], values["u"][:, :1], values["v"][None, :half])
     right = projected(gradient[rows:, half:], values["u"][:, 1:], values["v"][None, half:])
-    return np.vstack([gradient[:rows], np.hstack([left, right])])
+    return np.vstack([gradient[:rows], np.hstack([left, right])])[places]
 
 
 def moved(matrix, gradient):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import toy_translation
 from torch import nn
 from torch.nn import functional as F
 
@@ -13,7 +14,6 @@ from doping.sizes import plan_sizes
 from lightning_modules.settings import TranslationModel, TranslationTraining
 from lightning_modules.translation import Translator
 from tasks.translation import TranslationTask
-from tests.lightning_modules import toy_translation
 
 SENTENCES = toy_translation.sentences(60, seed=5)
 SOURCE = Subwords.of(SENTENCES, 400)

@@ -18,11 +18,13 @@ from doping.matrices.low_rank import LowRank
 from doping.method import Method
 
 STRUCTURED = ["lmf", "hmd", "kp"]
-IN_BLOCKS = ["pruned, gates", "pruned, rows", "doped_kp, gates", "doped_kp, rows"]
+IN_BLOCKS = ["pruned, gates", "pruned, rows", "pruned, tiles", "doped_kp, gates", "doped_kp, rows"]
+COARSE = ["doped_kp, tiles", *(f"{name}, n_of_{columns}" for name in ("pruned", "doped_kp") for columns in (16, 32))]
+"""Those that only a few sizes can be had of, in a small matrix."""
 METHODS = ["dense", "pruned", *STRUCTURED, "doped_kp", "doped_lmf", "doped_hmd", *IN_BLOCKS]
 """Names of methods, or labels with a pattern."""
 
-ENTRIES = {"unstructured": 1, "gates": 4, "rows": 8}
+ENTRIES = {"unstructured": 1, "gates": 4, "rows": 8, "tiles": 64, "n_of_16": 1, "n_of_32": 1}
 """Values of a block, by pattern."""
 
 # Many of them have the rows of four gates.
@@ -44,7 +46,14 @@ def reference(matrix: Matrix) -> np.ndarray:
         half = matrix.shape[1] // 2
         left = np.outer(values["u"][:, 0], values["v"][:half])
         right = np.outer(values["u"][:, 1], values["v"][half:])
-        return np.block([[values["a"]], [left, right]]) if values["a"].size else np.hstack([left, right])
+        number, written = 4 if matrix.gates == 4 and matrix.shape[0] % 4 == 0 else 1, []
+        lines, below = list(values["a"]), list(np.hstack([left, right]))
+        free = len(lines)
+        for gate in range(number):
+            own = free // number + (1 if gate < free % number else 0)
+            written += [lines.pop(0) for _ in range(own)]
+            written += [below.pop(0) for _ in range(matrix.shape[0] // number - own)]
+        return np.array(written)
     if isinstance(matrix, Sparse):
         written = np.zeros(matrix.shape)
         for i in range(matrix.shape[0]):
@@ -65,7 +74,7 @@ def method_of(label: str, factor: float, **settings: Any) -> Method:
 def plan_near(label: str, shape: tuple[int, int], factor: float) -> Plan | None:
     """The plan at this factor or at the nearest one that the refusal names; None where the method cannot be had."""
     method = method_of(label, factor)
-    if method.pattern == "gates" and shape[0] % 4:
+    if method.pattern in ("gates", "tiles") and shape[0] % 4:
         return None
     try:
         return plan_matrix(method, shape)
@@ -81,13 +90,34 @@ def plan_near(label: str, shape: tuple[int, int], factor: float) -> Plan | None:
             return None
 
 
-def blocks_of(pattern: str, rows: int) -> list[list[int]]:
-    """The rows of each block of a column, by the words of ``doping.matrices.blocks``."""
+def blocks_of(pattern: str, shape: tuple[int, int]) -> list[tuple[list[int], list[int]]]:
+    """The rows and the columns of each block, by the words of ``doping.matrices.patterns``; entries of blocks of N:M."""
+    rows, columns = shape
+    if pattern == "tiles":
+        hidden = rows // 4
+        units = [range(first, min(first + 4, hidden)) for first in range(0, hidden, 4)]
+        across = [list(range(first, min(first + 4, columns))) for first in range(0, columns, 4)]
+        return [([gate * hidden + unit for gate in range(4) for unit in four], those) for four in units for those in across]
     if pattern == "gates":
         hidden = rows // 4
-        return [[unit, unit + hidden, unit + 2 * hidden, unit + 3 * hidden] for unit in range(hidden)]
-    height = ENTRIES[pattern]
-    return [list(range(first, min(first + height, rows))) for first in range(0, rows, height)]
+        heights = [[unit, unit + hidden, unit + 2 * hidden, unit + 3 * hidden] for unit in range(hidden)]
+    else:
+        height = ENTRIES[pattern]
+        heights = [list(range(first, min(first + height, rows))) for first in range(0, rows, height)]
+    return [(those, [column]) for those in heights for column in range(columns)]
+
+
+def stored_in(weight: np.ndarray, pattern: str) -> tuple[int, int, int]:
+    """Stored values of a pruned matrix, bytes of its indices, and rows of blocks with an offset, counted block by block."""
+    rows, columns = weight.shape
+    if pattern.startswith("n_of"):
+        width = int(pattern.removeprefix("n_of_"))
+        groups = [weight[row, first : first + width] for row in range(rows) for first in range(0, columns, width)]
+        values = len(groups) * max(np.count_nonzero(group) for group in groups)
+        return values, -(-values * {16: 4, 32: 5}[width] // 8), 0
+    kept = [block for block in blocks_of(pattern, weight.shape) if weight[np.ix_(*block)].any()]
+    lines = {tuple(those) for those, _ in blocks_of(pattern, weight.shape)}
+    return len(kept) * ENTRIES[pattern], 2 * len(kept), len(lines)
 
 
 def named_factors(message: str) -> list[float]:

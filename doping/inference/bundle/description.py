@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from doping.inference.bundle.matrix_parts import BYTES, Count, MatrixParts, Part, TensorShape, Valued, Width
+from doping.inference.families.parts import BYTES, Count, MatrixParts, Part, TensorShape, Valued, Width
 from doping.vocabulary import Level, Vocabulary
 
 
@@ -108,8 +108,8 @@ class LanguageModel(Valued):
         """``embedding``, ``softmax.weight``, ``softmax.bias``, and those of the LSTM under ``lstm.``."""
         words, lstm = len(self.tokens), self.lstm
         return {
-            **self._values("embedding", (words, lstm.input_size), words),
-            **self._values("softmax.weight", (words, lstm.hidden_size), words),
+            **self.valued("embedding", (words, lstm.input_size), words),
+            **self.valued("softmax.weight", (words, lstm.hidden_size), words),
             "softmax.bias": TensorShape(kind="F32", shape=(words,)),
             **{f"lstm.{name}": shape for name, shape in lstm.tensors().items()},
         }
@@ -143,9 +143,9 @@ class Classifier(Valued):
         """``embedding``, ``attention``, ``softmax.weight``, ``softmax.bias``, and those of the LSTM under ``lstm.``."""
         words, labels = len(self.tokens), len(self.labels)
         return {
-            **self._values("embedding", (words, self.lstm.input_size), words),
+            **self.valued("embedding", (words, self.lstm.input_size), words),
             "attention": TensorShape(kind="F32", shape=(self.features,)),
-            **self._values("softmax.weight", (labels, self.features), labels),
+            **self.valued("softmax.weight", (labels, self.features), labels),
             "softmax.bias": TensorShape(kind="F32", shape=(labels,)),
             **{f"lstm.{name}": shape for name, shape in self.lstm.tensors().items()},
         }

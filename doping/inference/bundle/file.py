@@ -22,10 +22,10 @@ from safetensors.numpy import save
 
 from doping.errors import InferenceError
 from doping.inference.bundle.description import Description
-from doping.inference.bundle.matrix_parts import TensorKind, TensorShape
+from doping.inference.families.parts import TensorKind, TensorShape
 
 FORMAT = "lstm-doping bundle"
-VERSION = 2
+VERSION = 3
 """The newest that this runtime reads. Raised when an older runtime could not read the file, or would compute something else
 from it; a file that an older one can read keeps the older version."""
 
@@ -73,7 +73,9 @@ def to_bytes(bundle: Bundle) -> bytes:
 
 
 def version_of(description: Description) -> int:
-    """The first version that can hold such a model: 2 has narrow values, and classifiers."""
+    """The first version that can hold such a model: 2 has narrow values, and classifiers; 3 has tiles."""
+    if any(parts.sparse and parts.sparse.pattern == "tiles" for parts in description.model.lstm.matrices.values()):
+        return 3
     narrow = any(tensor.kind == "I8" for tensor in description.model.tensors().values())
     return 2 if narrow or description.model.kind == "classifier" else 1
 

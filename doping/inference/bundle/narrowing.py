@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from doping.inference.bundle.description import Description
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.matrix_parts import MatrixParts
 from doping.inference.bundle.weights import cells, matrix, table
-from doping.inference.kernels import Matrix, Sparse, Sum, narrowed
+from doping.inference.families.matrix import narrowed, stored_arrays
+from doping.inference.families.parts import MatrixParts
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.models.lstm import Lstm
@@ -40,7 +39,9 @@ def narrow(bundle: Bundle) -> Bundle:
     parts: dict[str, MatrixParts] = {}
     for name, described in lstm.matrices.items():
         parts[name] = _narrow_parts(described)
-        arrays = _tensors(narrowed(matrix(lstm, bundle.tensors, name)))
+        arrays = stored_arrays(narrowed(matrix(lstm, bundle.tensors, name)))
+        if "sparse.counts" in arrays:
+            tensors.pop(f"lstm.{name}.sparse.offsets", None)  # counts stand for them
         tensors |= {f"lstm.{name}.{tensor}": array for tensor, array in arrays.items()}
     lstm = lstm.model_copy(update={"matrices": parts})
     sizes = bundle.description.sizes.model_copy(update={"bytes": lstm.weight_bytes()})
@@ -48,7 +49,7 @@ def narrow(bundle: Bundle) -> Bundle:
     if model.kind != "lstm":
         update["values"] = "int8"
         for name in ("embedding", "softmax.weight"):
-            arrays = _tensors(narrowed(table(bundle.tensors, name)))
+            arrays = stored_arrays(narrowed(table(bundle.tensors, name)))
             tensors |= {name: arrays["weight"], f"{name}_scale": arrays["weight_scale"]}
     return Bundle(_changed(bundle.description, model=model.model_copy(update=update), sizes=sizes), tensors)
 
@@ -92,14 +93,6 @@ def _narrow_parts(parts: MatrixParts) -> MatrixParts:
         if (part := getattr(parts, name))
     }
     return parts.model_copy(update=changed)
-
-
-def _tensors(matrix: Matrix) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a matrix by the names that they have in a file."""
-    if isinstance(matrix, Sum):
-        return _tensors(matrix.structured) | _tensors(matrix.sparse)
-    prefix = "sparse." if isinstance(matrix, Sparse) else ""
-    return {prefix + name: array for name, array in vars(matrix).items() if isinstance(array, np.ndarray)}
 
 
 def _changed(description: Description, **fields: Any) -> Description:

@@ -12,18 +12,17 @@ import numpy.typing as npt
 from doping.errors import InferenceError
 from doping.inference.bundle.description import Lstm
 from doping.inference.bundle.file import Bundle, Tensors
-from doping.inference.bundle.matrix_parts import MatrixParts, StructuredParts
-from doping.inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum
+from doping.inference.families import class_of
+from doping.inference.families.base import StructuredMatrix
+from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
+from doping.inference.kernels import Dense, Matrix, Sparse, Sum, Tiles
 
 LARGEST_SCALE = np.finfo(np.float32).max / 128
 """Of a row of narrow values: one beyond that has values that are no float32."""
 
-FAMILIES: dict[str, type[Structured]] = {"dense": Dense, "low_rank": LowRank, "hybrid": Hybrid, "kronecker": Kronecker}
-"""The class of each ``kind``; its fields are the tensors that the description demands."""
-
 
 @dataclass(frozen=True)
-class Cell:
+class LayerWeights:
     """Weights of one layer in one direction, the gates in PyTorch's order."""
 
     name: str
@@ -36,7 +35,7 @@ class Cell:
     """Whether it runs from the last step to the first."""
 
 
-def cells(bundle: Bundle) -> list[Cell]:
+def cells(bundle: Bundle) -> list[LayerWeights]:
     """The layers and directions of a bundle's LSTM, in the order of ``nn.LSTM``.
 
     Raises:
@@ -74,12 +73,12 @@ def matrix(lstm: Lstm, tensors: Tensors, name: str) -> Matrix:
     """
     within = f"lstm.{name}."
     own = {key.removeprefix(within): tensor for key, tensor in tensors.items() if key.startswith(within)}
-    return _matrix(lstm.matrices[name], lstm.shapes()[name], own)
+    return matrix_of(lstm.matrices[name], own, lstm.shapes()[name])
 
 
-def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
+def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[LayerWeights]:
     for suffix, _ in lstm.cells():
-        yield Cell(
+        yield LayerWeights(
             suffix,
             matrix(lstm, tensors, f"weight_ih_{suffix}"),
             matrix(lstm, tensors, f"weight_hh_{suffix}"),
@@ -88,7 +87,8 @@ def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[Cell]:
         )
 
 
-def _matrix(parts: MatrixParts, shape: tuple[int, int], tensors: Tensors) -> Matrix:
+def matrix_of(parts: MatrixParts, tensors: Tensors, shape: tuple[int, int]) -> Matrix:
+    """The matrix of these parts and tensors. Raises ``ValueError`` if the indices of a sparse one are not those of one."""
     structured = _structured(parts.structured, tensors) if parts.structured else None
     if not parts.sparse:
         assert structured
@@ -96,14 +96,23 @@ def _matrix(parts: MatrixParts, shape: tuple[int, int], tensors: Tensors) -> Mat
     arrays: dict[str, npt.NDArray[Any]] = {
         name.removeprefix("sparse."): tensor for name, tensor in tensors.items() if name.startswith("sparse.")
     }
-    sparse = Sparse(parts.sparse.pattern, shape, **arrays)
-    _check_canonical(sparse)
+    sparse = _sparse(parts.sparse, shape, arrays)
     return Sum(structured, sparse) if structured else sparse
 
 
-def _structured(parts: StructuredParts, tensors: Tensors) -> Structured:
+def _sparse(parts: SparseParts, shape: tuple[int, int], arrays: dict[str, npt.NDArray[Any]]) -> Sparse | Tiles:
+    if parts.pattern == "tiles":  # they check themselves that they are written in the one way
+        if "counts" in arrays:
+            arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays.pop("counts"), dtype=np.int64)])
+        return Tiles(shape, **arrays)
+    sparse = Sparse(parts.pattern, shape, **arrays)
+    _check_canonical(sparse)
+    return sparse
+
+
+def _structured(parts: StructuredParts, tensors: Tensors) -> StructuredMatrix:
     names = (name for name in tensors if not name.startswith("sparse."))
-    return FAMILIES[parts.kind](**{name: tensors[name] for name in names})
+    return class_of(parts.kind)(**{name: tensors[name] for name in names})
 
 
 def _check_canonical(sparse: Sparse) -> None:

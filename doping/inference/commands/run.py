@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from doping.command_line import Parser, answer, arguments_or, path
 from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.description import summary
-from doping.inference.commands.command_line import Parser, answer
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.models.lstm import Lstm
@@ -29,13 +29,13 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return answer(lambda: _command(sys.argv[1:] if arguments is None else arguments))
+    return answer(lambda: _command(arguments_or(arguments)))
 
 
 def _command(arguments: Sequence[str]) -> None:
     options = _parse(arguments)
     loaded = bundle.read(options.bundle)
-    model = runnable(loaded, options.threads)
+    model = runnable(loaded, options.threads, options.arithmetic)
     if options.score is None and options.generate is None and options.classify is None:
         print("\n".join(summary(loaded.description)))
         return
@@ -63,6 +63,9 @@ def _classify(model: Classifier, text: str) -> None:
     """Print the likeliest labels of a text; or, for ``-``, the likeliest one of each line of standard input."""
     if text == "-":
         for line in sys.stdin:
+            if not line.strip():
+                print(flush=True)  # a line for every line
+                continue
             label, probability = model.classify(line)[0]
             print(f"{label}\t{probability:.4f}\t{line.rstrip()}", flush=True)
         return
@@ -80,11 +83,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="run.py",
         description="Run a model that `python -m sweeps.export` wrote, without the training code.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the file")
-    parser.add_argument("--score", metavar="FILE", type=Path, help="predict this UTF-8 text and say how well")
+    parser.add_argument("bundle", metavar="BUNDLE", type=path, help="the file")
+    parser.add_argument("--score", metavar="FILE", type=path, help="predict this UTF-8 text and say how well")
     parser.add_argument("--generate", metavar="PROMPT", help="go on with this text")
     parser.add_argument("--classify", metavar="TEXT", help="tell the label of this text; -: of every line of standard input")
     parser.add_argument("--length", metavar="N", type=int, default=200, help="tokens to write (default: %(default)s)")
@@ -96,6 +97,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="below 1 is more cautious, 0 greedy (default: %(default)s)",
     )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the random choices (default: %(default)s)")
+    parser.add_argument(
+        "--arithmetic",
+        choices=("float32", "int8"),
+        default="float32",
+        help="of the products; int8 is faster, and rounds inputs and states to 8 bits (default: %(default)s)",
+    )
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="pays for wide layers (default: %(default)s)")
     options = parser.parse_args(arguments)
     for flag, least in (("seed", 0), ("threads", 1)):

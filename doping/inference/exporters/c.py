@@ -5,27 +5,26 @@ What is the same for all models lies in ``doping/inference/exporters/c_template`
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from doping.errors import InferenceError
 from doping.inference.bundle.description import summary
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import Cell, cells, table
-from doping.inference.kernels import Matrix
-from doping.inference.kernels.layout import Fields, fields
+from doping.inference.bundle.weights import cells, table
+from doping.inference.exporters.c_names import kernel_names, model_name, renamed, short_names
+from doping.inference.exporters.c_weights import text_array, weights_of
+from doping.inference.kernels.build import FOLDER as KERNELS
+from doping.inference.kernels.build import HEADERS, NAMES, SOURCES
+from doping.inference.kernels.workspace import layer_workspace, multiply_workspace
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.models.lstm import Lstm
 from doping.inference.runtime import runnable
 
-PACKAGE = Path(__file__).parent
-TEMPLATE = PACKAGE / "c_template"
-KERNELS = tuple(PACKAGE / "kernels" / name for name in ("doped_lstm.h", "doped_lstm.c"))
+TEMPLATE = Path(__file__).parent / "c_template"
 
 EXPECTED_STEPS = 12
 """Steps of the demo: more than the eight that the kernels run at a time, and no multiple of them. A classifier reads texts
@@ -33,35 +32,55 @@ of one word, of two, and so on up to this."""
 EXPECTED_OUTPUTS = 16
 """Outputs of each step or text that the demo compares; fewer where the model has fewer."""
 
-NUMBERS_A_LINE = 12
 
-C_TYPES = {"float32": "float", "int8": "int8_t", "uint16": "uint16_t", "uint32": "uint32_t", "int32": "int32_t"}
-
-
-def write_c(bundle: Bundle, folder: Path) -> None:
+def write_c(bundle: Bundle, folder: Path, name: str | None = None, weights: Literal["text", "binary"] = "text") -> None:
     """Write the sources to a folder, which is made if need be.
 
+    Args:
+        bundle: The model.
+        folder: Where to.
+        name: Begins the name of every function and constant; by default made of the folder's name.
+        weights: ``text`` writes constant arrays in C; ``binary`` a file that the assembler includes, for large models.
+
     Raises:
-        InferenceError: the folder cannot be written, or a value is not finite.
+        InferenceError: the folder cannot be written, the name is no C identifier, or a value is not finite.
 
     """
-    files = {
-        "sizes.h": _sizes(bundle),
-        "weights.h": _weights(bundle),
+    name = model_name(name, folder)
+    interface = (TEMPLATE / "model.h").read_text().replace('#include "sizes.h"\n', _sizes(bundle))
+    made = weights_of(bundle, f"{name}_weights" if weights == "binary" else None)
+    files: dict[str, str | bytes] = {
+        f"{name}.h": renamed(interface, name),
+        "weights.h": _guarded("WEIGHTS_H", ['#include "kernels/doped_lstm.h"', '#include "model.h"', *made.lines]),
         "expected.h": _expected(bundle),
-        "README.md": (TEMPLATE / "README.md").read_text().replace("@SUMMARY@", "  \n".join(summary(bundle.description))),
+        "README.md": _readme(bundle, name),
+        "model.h": short_names(interface, name),
+        f"kernels/{NAMES.name}": kernel_names(HEADERS, name),
     }
+    for file in ("model.c", "main.c", "Makefile"):
+        files[file] = (TEMPLATE / file).read_text()
+    for source in (*SOURCES, *HEADERS):
+        files.setdefault(f"kernels/{source.relative_to(KERNELS).as_posix()}", source.read_text())
+    if weights == "binary":
+        files["weights.S"] = renamed((TEMPLATE / "weights.S").read_text(), name)
+        files["weights.bin"] = bytes(made.file)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for source in (*KERNELS, *(TEMPLATE / name for name in ("model.h", "model.c", "main.c", "Makefile"))):
-            shutil.copyfile(source, folder / source.name)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="ascii" if name.endswith(".h") else "utf-8")
+        for path, content in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content.encode() if isinstance(content, str) else content)
+        for path in {"weights.S", "weights.bin"} - files.keys():  # of an earlier export
+            (folder / path).unlink(missing_ok=True)
     except OSError as error:
         raise InferenceError(f"cannot write to {folder}: {error.strerror}; give another folder") from error
 
 
+def _readme(bundle: Bundle, name: str) -> str:
+    text = (TEMPLATE / "README.md").read_text().replace("@SUMMARY@", "  \n".join(summary(bundle.description)))
+    return text.replace("@NAME@", name.upper()).replace("@name@", name)
+
+
 def _sizes(bundle: Bundle) -> str:
+    """The constants of the interface."""
     model = bundle.description.model
     lstm = model.lstm
     directions = 2 if lstm.bidirectional else 1
@@ -89,68 +108,17 @@ def _sizes(bundle: Bundle) -> str:
         f"#define MODEL_{name} {size}" + (f" /* {comments[name]} */" if name in comments else "")
         for name, size in sizes.items()
     ]
-    return _guarded("SIZES_H", lines)
+    small, full = (_kernel_workspace(bundle, small) for small in (True, False))
+    lines += ["", "/* Floats that the kernels need besides the arrays of the model. */", "#ifdef DOPED_SMALL"]
+    lines += [f"#define MODEL_KERNELS {small}", "#else", f"#define MODEL_KERNELS {full}", "#endif"]
+    return "\n".join(lines) + "\n"
 
 
-def _weights(bundle: Bundle) -> str:
-    """All tensors as arrays, and the structures that point to them."""
-    lines, layers = [], []
-    for cell in cells(bundle):
-        arrays, layer = _layer(cell)
-        lines += arrays
-        layers.append(layer)
-    lines += ["", "static const doped_layer layers[MODEL_STATES] = {", *(f"    {layer}," for layer in layers), "};"]
-    model = bundle.description.model
-    if model.kind != "lstm":
-        arrays, softmax = _matrix(table(bundle.tensors, "softmax.weight"), "softmax")
-        lines += [*arrays, f"static const doped_matrix softmax = {softmax};"]
-        lines += _array("softmax_bias", bundle.tensors["softmax.bias"])
-        embedding = table(bundle.tensors, "embedding")
-        lines += _array("embedding", embedding.weight)
-        if embedding.weight_scale is not None:
-            lines += _array("embedding_scales", embedding.weight_scale)
-        lines += _strings("model_tokens[MODEL_VOCABULARY]", model.tokens)
-    if model.kind == "classifier":
-        lines += _array("attention", bundle.tensors["attention"])
-        lines += _strings("model_labels[MODEL_LABELS]", model.labels)
-    return _guarded("WEIGHTS_H", ['#include "doped_lstm.h"', '#include "model.h"', *lines])
-
-
-def _layer(cell: Cell) -> tuple[list[str], str]:
-    """Declarations of a layer's arrays, and the initializer of its structure."""
-    input_arrays, input_fields = _matrix(cell.input, f"input_{cell.name}")
-    recurrent_arrays, recurrent_fields = _matrix(cell.recurrent, f"recurrent_{cell.name}")
-    lines, bias = input_arrays + recurrent_arrays, "0"
-    if cell.bias is not None:
-        bias = f"bias_{cell.name}"
-        lines += _array(bias, cell.bias)
-    structure = f".input = {input_fields}, .recurrent = {recurrent_fields}, .bias = {bias}, .reverse = {int(cell.reverse)}"
-    return lines, f"{{{structure}}}"
-
-
-def _matrix(matrix: Matrix, name: str) -> tuple[list[str], str]:
-    """Declarations of a matrix' arrays, and the initializer of its structure."""
-    lines: list[str] = []
-    initializers = []
-    laid_out: Fields = fields(matrix)
-    for field, value in laid_out.items():
-        if isinstance(value, int):
-            initializers.append(f".{field} = {value}")
-        elif value.size:  # C has no empty arrays; the kernels do not look at them
-            lines += _array(f"{name}_{field}", value)
-            initializers.append(f".{field} = {name}_{field}")
-    return lines, f"{{{', '.join(initializers)}}}"
-
-
-def _array(name: str, array: npt.NDArray[Any]) -> list[str]:
-    """Declaration of a flat constant array; nine digits bring a float32 back exactly."""
-    flat = array.ravel()
-    number = "%.9g" if flat.dtype.kind == "f" else "%d"
-    lines = ["", f"static const {C_TYPES[flat.dtype.name]} {name}[{flat.size}] = {{"]
-    for start in range(0, flat.size, NUMBERS_A_LINE):
-        line = flat[start : start + NUMBERS_A_LINE].tolist()
-        lines.append("    " + ", ".join([number] * len(line)) % tuple(line) + ",")
-    return [*lines, "};"]
+def _kernel_workspace(bundle: Bundle, small: bool) -> int:
+    needed = [layer_workspace(cell.input, cell.recurrent, small) for cell in cells(bundle)]
+    if bundle.description.model.kind != "lstm":
+        needed.append(multiply_workspace(table(bundle.tensors, "softmax.weight"), small))
+    return max(needed)
 
 
 def _expected(bundle: Bundle) -> str:
@@ -172,19 +140,8 @@ def _expected(bundle: Bundle) -> str:
     sizes = [f"#define EXPECTED_STEPS {EXPECTED_STEPS}", f"#define EXPECTED_OUTPUTS {shown.shape[1]}"]
     head = "static const float expected_outputs[EXPECTED_STEPS][EXPECTED_OUTPUTS] = {"
     return _guarded(
-        "EXPECTED_H", ["#include <stdint.h>", *sizes, *_array("expected_inputs", inputs), "", head, *table, "};"]
+        "EXPECTED_H", ["#include <stdint.h>", *sizes, *text_array("expected_inputs", inputs), "", head, *table, "};"]
     )
-
-
-def _strings(declared: str, tokens: Sequence[str]) -> list[str]:
-    """Declaration of an array of constant strings."""
-    return ["", f"const char *const {declared} = {{", *(f"    {_string(token)}," for token in tokens), "};"]
-
-
-def _string(token: str) -> str:
-    """A C string; every byte that is not a plain letter, digit or blank as an octal escape."""
-    plain = b" .,;:!'()[]<>=+-*/_@#&"
-    return '"' + "".join(chr(b) if bytes([b]).isalnum() or b in plain else f"\\{b:03o}" for b in token.encode()) + '"'
 
 
 def _guarded(name: str, lines: Iterable[str]) -> str:

@@ -1,4 +1,5 @@
-"""A bundle as an ONNX model: of one time step, state in, state out; or of a whole text, where it is a classifier.
+"""A bundle as an ONNX model: of one time step, state in, state out; or of a whole sequence, for a classifier or where the
+layers run in both directions.
 
 Structured parts of a step become a few small ``MatMul`` and ``Gemm``. ONNX has no sparse product that ONNX Runtime runs
 fast: gathering the inputs of 82,000 nonzeros takes it 12 times as long as a dense product with that 2600 x 650 matrix. So a
@@ -23,6 +24,7 @@ from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells, table
 from doping.inference.exporters.onnx_classifier import classifier
 from doping.inference.exporters.onnx_graph import Ends, Graph, product, value
+from doping.inference.exporters.onnx_sequence import sequence
 from doping.inference.kernels import widened
 
 OPSET = 18
@@ -31,14 +33,17 @@ IR_VERSION = 8
 
 
 def write_onnx(bundle: Bundle, path: Path) -> None:
-    """Write a model of one time step, or of a whole text for a classifier.
+    """Write a model of one time step, or of a whole sequence for a classifier or an LSTM in both directions.
 
     Of one step, inputs are ``token`` (B,) of int64 for a language model or ``x`` (B, I) for an LSTM, and the state ``h`` and
     ``c``, each (layers, B, H). Outputs are ``logits`` (B, V) or ``y`` (B, H), and the state after the step, ``next_h`` and
-    ``next_c``. Of a classifier, the input is ``words`` (T,) of int64, at least one, and the output ``logits`` (labels,).
+    ``next_c``. Of an LSTM in both directions, inputs are ``x`` (T, B, I) and ``lengths`` (B,) of int32, the steps of each
+    sequence; outputs are ``y`` (T, B, 2 H), zeros behind the end of a sequence, and the state after the last step of each,
+    ``last_h`` and ``last_c``, (2 layers, B, H). Of a classifier, the input is ``words`` (T,) of int64, at least one, and
+    the output ``logits`` (labels,).
 
     Raises:
-        InferenceError: it is a bidirectional LSTM alone, a value is not finite, or the file cannot be written.
+        InferenceError: a value is not finite, or the file cannot be written.
 
     """
     model = to_onnx(bundle)
@@ -53,7 +58,9 @@ def write_onnx(bundle: Bundle, path: Path) -> None:
 def to_onnx(bundle: Bundle) -> onnx.ModelProto:
     """The model of :func:`write_onnx`."""
     graph = Graph()
-    inputs, outputs = (classifier if bundle.description.model.kind == "classifier" else _one_step)(graph, bundle)
+    model = bundle.description.model
+    kind = classifier if model.kind == "classifier" else sequence if model.lstm.bidirectional else _one_step
+    inputs, outputs = kind(graph, bundle)
     made = helper.make_model(
         helper.make_graph(graph.nodes, "model", inputs, outputs, graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -69,8 +76,6 @@ def _one_step(graph: Graph, bundle: Bundle) -> Ends:
     """A step of all layers; returns the graph's inputs and outputs."""
     described = bundle.description.model
     lstm = described.lstm
-    if lstm.bidirectional:
-        raise InferenceError("a bidirectional LSTM has no single step to export; run the bundle, or export it to C")
     if described.kind == "language_model":
         inputs = [value("token", TensorProto.INT64, ["batch"])]
         x = graph.add("Gather", graph.constant(table(bundle.tensors, "embedding").dense(), "embedding"), "token")

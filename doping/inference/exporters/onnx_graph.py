@@ -1,10 +1,12 @@
 """Parts of an ONNX graph: constants, nodes, and the weights of a compressed LSTM as operators.
 
-Legend of dimensions: B batch, M rows, N columns, R terms, m1 n1 and m2 n2 shapes of the factors of a Kronecker product.
+Legend of dimensions: B batch, M rows, N columns.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,47 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from doping.inference.kernels import Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Structured, Sum
+from doping.inference.families.sparse import Array, Values
+from doping.inference.kernels import Matrix, Sparse, Sum, Tiles
 
 Ends = tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]
 """Inputs and outputs of a graph."""
 
 
-class Graph:
+class Builder(ABC):
+    """What nodes and constants are added to; a value is whatever ``add`` and ``constant`` give."""
+
+    @abstractmethod
+    def add(self, operator: str, *inputs: Any, **attributes: Any) -> Any:
+        """Add a node; returns its output, or with ``count`` its outputs."""
+
+    @abstractmethod
+    def constant(self, array: npt.ArrayLike, name: str) -> Any:
+        """Add a constant."""
+
+    def wide(self, values: Values, scale: Array | None, name: str, axis: int = -2) -> Any:
+        """A constant as float32; narrow values are stored as they are, and widened when the session is made.
+
+        Args:
+            values: float32, or int8 with scales.
+            scale: of each row.
+            name: of the constant.
+            axis: that of the rows.
+
+        """
+        if scale is None:
+            return self.constant(values, name)
+        shape = [1] * values.ndim
+        shape[axis] = -1
+        numbers = self.add("Cast", self.constant(values, name), to=int(TensorProto.FLOAT))
+        return self.add("Mul", numbers, self.constant(scale.reshape(shape), "scale"))
+
+    def multiply(self, weight_MN: Values, x: Any, scale_M: Array | None = None) -> Any:
+        """The product of a weight with a batch, (B, N) → (B, M)."""
+        return self.add("Gemm", x, self.wide(weight_MN, scale_M, "weight"), transB=1)
+
+
+class Graph(Builder):
     """Nodes and constants as they are added; names are numbered."""
 
     def __init__(self) -> None:
@@ -32,104 +68,45 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
         return first if count == 1 else names
 
-    def constant(self, array: npt.ArrayLike, name: str) -> str:
+    def constant(self, array: npt.ArrayLike, name: str) -> Any:
         """Add a constant; returns its name."""
         self.constants.append(numpy_helper.from_array(np.asarray(array), f"{name}_{len(self.constants)}"))
         return self.constants[-1].name
 
 
-def product(graph: Graph, matrix: Matrix, x: str) -> str:
+def product(graph: Builder, matrix: Matrix, x: Any) -> Any:
     """W x of a batch, (B, N) → (B, M), without W itself, S apart."""
-    match matrix:
-        case Sum():
-            return str(graph.add("Add", _structured(graph, matrix.structured, x), _sparse(graph, matrix.sparse, x)))
-        case Sparse():
-            return _sparse(graph, matrix, x)
-        case _:
-            return _structured(graph, matrix, x)
+    if isinstance(matrix, Sum):
+        return graph.add("Add", matrix.structured.onnx_product(graph, x), _sparse(graph, matrix.sparse, x))
+    return _sparse(graph, matrix, x) if isinstance(matrix, Sparse | Tiles) else matrix.onnx_product(graph, x)
 
 
-def _structured(graph: Graph, matrix: Structured, x: str) -> str:
-    match matrix:
-        case Dense():
-            return _dense(graph, matrix.weight, x)
-        case LowRank():
-            return _dense(graph, matrix.u, _dense(graph, matrix.v, x))
-        case Hybrid():
-            lower = _dense(graph, matrix.u, _dense(graph, _halves(matrix), x))
-            return str(graph.add("Concat", _dense(graph, matrix.a, x), lower, axis=1)) if len(matrix.a) else lower
-        case Kronecker():
-            return _kronecker(graph, matrix, x)
+def _sparse(graph: Builder, matrix: Sparse | Tiles, x: Any) -> Any:
+    return graph.add("Gemm", x, _scattered(graph, matrix), transB=1)
 
 
-def _dense(graph: Graph, weight: npt.NDArray[np.float32], x: str) -> str:
-    return str(graph.add("Gemm", x, graph.constant(weight, "weight"), transB=1))
-
-
-def _kronecker(graph: Graph, matrix: Kronecker, x: str) -> str:
-    """Σ_r vec(B_r X C_rᵀ) with x reshaped to X (n1, n2), in the cheaper order."""
-    (_, m1, n1), (_, m2, n2) = matrix.b.shape, matrix.c.shape
-    x = graph.add("Reshape", x, graph.constant(np.array([-1, 1, n1, n2]), "shape"))
-    b, right = graph.constant(matrix.b, "b"), graph.constant(np.ascontiguousarray(matrix.c.swapaxes(1, 2)), "c")
-    if n1 * m2 * (n2 + m1) <= m1 * n2 * (n1 + m2):
-        y = graph.add("MatMul", b, graph.add("MatMul", x, right))
-    else:
-        y = graph.add("MatMul", graph.add("MatMul", b, x), right)
-    y = graph.add("ReduceSum", y, graph.constant(np.array([1]), "axis"), keepdims=0)
-    return str(graph.add("Reshape", y, graph.constant(np.array([-1, m1 * m2]), "shape")))
-
-
-def _sparse(graph: Graph, matrix: Sparse, x: str) -> str:
-    return str(graph.add("Gemm", x, _scattered(graph, matrix), transB=1))
-
-
-def written_out(graph: Graph, matrix: Matrix) -> str:
+def written_out(graph: Builder, matrix: Matrix) -> Any:
     """W itself, (M, N), which ONNX Runtime computes once, when the session is made."""
-    match matrix:
-        case Sum():
-            return str(graph.add("Add", _composed(graph, matrix.structured), _scattered(graph, matrix.sparse)))
-        case Sparse():
-            return _scattered(graph, matrix)
-        case _:
-            return _composed(graph, matrix)
+    if isinstance(matrix, Sum):
+        return graph.add("Add", matrix.structured.onnx_composed(graph), _scattered(graph, matrix.sparse))
+    return _scattered(graph, matrix) if isinstance(matrix, Sparse | Tiles) else matrix.onnx_composed(graph)
 
 
-def _composed(graph: Graph, matrix: Structured) -> str:
-    match matrix:
-        case Dense():
-            return graph.constant(matrix.weight, "weight")
-        case LowRank():
-            return str(graph.add("MatMul", graph.constant(matrix.u, "u"), graph.constant(matrix.v, "v")))
-        case Hybrid():
-            lower = graph.add("MatMul", graph.constant(matrix.u, "u"), graph.constant(_halves(matrix), "v"))
-            return str(graph.add("Concat", graph.constant(matrix.a, "a"), lower, axis=0)) if len(matrix.a) else str(lower)
-        case Kronecker():
-            (_, m1, n1), (_, m2, n2) = matrix.b.shape, matrix.c.shape
-            # As (R, m1, 1, n1, 1) and (R, 1, m2, 1, n2), so that their product holds every pair of entries in its place.
-            b, c = matrix.b[:, :, None, :, None], matrix.c[:, None, :, None, :]
-            pairs = graph.add("Mul", graph.constant(b, "b"), graph.constant(c, "c"))
-            terms = graph.add("ReduceSum", pairs, graph.constant(np.array([0]), "axis"), keepdims=0)
-            return str(graph.add("Reshape", terms, graph.constant(np.array([m1 * m2, n1 * n2]), "shape")))
-
-
-def _halves(matrix: Hybrid) -> npt.NDArray[np.float32]:
-    """Both halves of v as the rows of a (2, N) matrix, so that one product gives both sums."""
-    half = len(matrix.v) // 2
-    v_2N = np.zeros((2, len(matrix.v)), np.float32)
-    v_2N[0, :half], v_2N[1, half:] = matrix.v[:half], matrix.v[half:]
-    return v_2N
-
-
-def _scattered(graph: Graph, matrix: Sparse) -> str:
+def _scattered(graph: Builder, matrix: Sparse | Tiles) -> Any:
     """S itself, (M, N), from its values and coordinates."""
-    weight_MN = matrix.dense()
+    scale, values_kind = matrix.values_scale, matrix.values.dtype
+    weight_MN = replace(matrix, values=matrix.values.astype(np.float32), values_scale=None).dense()
     places = np.argwhere(weight_MN)
     index = np.uint16 if max(matrix.shape) <= 1 << 16 else np.int64
     shape = graph.constant(np.array(matrix.shape), "shape")
     zeros = graph.add("ConstantOfShape", shape, value=numpy_helper.from_array(np.zeros(1, np.float32)))
     coordinates = graph.add("Cast", graph.constant(places.astype(index), "places"), to=int(TensorProto.INT64))
-    values = graph.constant(weight_MN[tuple(places.T)], "values")
-    return str(graph.add("ScatterND", zeros, coordinates, values))
+    values = graph.constant(weight_MN[tuple(places.T)].astype(values_kind), "values")
+    if scale is None:
+        return graph.add("ScatterND", zeros, coordinates, values)
+    numbers = graph.add("Cast", values, to=int(TensorProto.FLOAT))
+    scattered = graph.add("ScatterND", zeros, coordinates, numbers)
+    return graph.add("Mul", scattered, graph.constant(scale[:, None], "scale"))
 
 
 def value(name: str, kind: int, shape: list[int | str]) -> onnx.ValueInfoProto:

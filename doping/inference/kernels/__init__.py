@@ -9,7 +9,7 @@ to the kernels as it is. Their fields are the arrays that training has and a fil
 ``layout.fields(matrix)`` are the fields of the C structure ``doped_matrix`` by name, in the order and padding that the
 kernels want: what an export to C writes down.
 
-The kernels are one C file, compiled for this processor when first used and kept in the user's cache folder. Without a
+The kernels are C, a file per concept, compiled for this processor when first used and kept in the user's cache. Without a
 compiler the same interface runs on PyTorch, slower, and says so. Threads come from OpenMP, whose pool outlives a call (a
 step takes tens of microseconds, so threads cannot be started for each); they wait for each other several times a step, so
 more than one pays only where cores are free and layers wide.
@@ -18,13 +18,18 @@ Legend: M rows, N columns, R rank or terms, I J rows and columns of a left Krone
 B batch, H hidden units (M = 4 H).
 """
 
+from doping.inference.families.base import StructuredMatrix
+from doping.inference.families.dense import Dense
+from doping.inference.families.hybrid import Hybrid
+from doping.inference.families.kronecker import Kronecker
+from doping.inference.families.low_rank import LowRank
+from doping.inference.families.matrix import Matrix, Sum, narrowed, widened
+from doping.inference.families.sparse import PATTERNS, Pattern, Sparse
+from doping.inference.families.tiles import Tiles
 from doping.inference.kernels.build import KernelError
 from doping.inference.kernels.layer import Engine, Layer, multiply
-from doping.inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum, widened
-from doping.inference.kernels.narrow import narrowed
-from doping.inference.kernels.sparse import PATTERNS, Pattern, Sparse
 
 __all__ = [
     "PATTERNS", "Dense", "Engine", "Hybrid", "KernelError", "Kronecker", "Layer", "LowRank", "Matrix", "Pattern", "Sparse",
-    "Structured", "Sum", "multiply", "narrowed", "widened",
+    "StructuredMatrix", "Sum", "Tiles", "multiply", "narrowed", "widened",
 ]  # fmt: skip

@@ -15,18 +15,38 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import platformdirs
 
-SOURCE = Path(__file__).with_name("doped_lstm.c")
-HEADER = Path(__file__).with_name("doped_lstm.h")
+from doping.errors import UserError
+
+FOLDER = Path(__file__).parent
+HEADER = FOLDER / "doped_lstm.h"
+NAMES = FOLDER / "names.h"
+SOURCES = tuple(sorted(FOLDER.glob("float32/*.c")))
+HEADERS = (HEADER, NAMES, *sorted(FOLDER.glob("float32/*.h")))
 
 COMMON_FLAGS = ("-std=c99", "-O3", "-ffp-contract=fast", "-fPIC", "-shared")
 CHOICES = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
 """Flags to try, the best first: for this processor, on several threads."""
 
 
-class KernelError(RuntimeError):
+class Library(NamedTuple):
+    """What a library is compiled from."""
+
+    name: str
+    sources: tuple[Path, ...]
+    headers: tuple[Path, ...]
+    flags: tuple[str, ...]
+    choices: tuple[tuple[str, ...], ...]
+    """Further flags to try, the best first."""
+
+
+FLOAT32 = Library("doped_lstm", SOURCES, HEADERS, COMMON_FLAGS, CHOICES)
+
+
+class KernelError(UserError, RuntimeError):
     """The kernels cannot be compiled here; the message says why."""
 
 
@@ -45,7 +65,7 @@ def compiler() -> list[str]:
     raise KernelError(f"no C compiler: {wanted}; install GCC or Clang")
 
 
-def library() -> Path:
+def library(wanted: Library = FLOAT32) -> Path:
     """The compiled library; compiles it if it is not in the cache yet, and says so on standard error.
 
     Raises:
@@ -53,33 +73,34 @@ def library() -> Path:
 
     """
     command = compiler()
-    sources = SOURCE.read_bytes() + HEADER.read_bytes()
+    sources = b"".join(path.name.encode() + path.read_bytes() for path in (*wanted.sources, *wanted.headers))
     folder = platformdirs.user_cache_path("lstm-doping") / "kernels"
     problem = "the compiler accepts no flags"
-    for choice in CHOICES:
-        flags = [*COMMON_FLAGS, *choice]
+    for choice in wanted.choices:
+        flags = [*wanted.flags, *choice]
         target = subprocess.run([*command, *flags, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, check=False)
         if target.returncode != 0:
             continue
         key = hashlib.sha256(sources + shlex.join(flags).encode() + target.stdout).hexdigest()[:32]
-        path = folder / f"doped_lstm-{key}.so"
+        path = folder / f"{wanted.name}-{key}.so"
         if path.is_file():
             return path
-        failure = _compile([*command, *flags], path)
+        failure = _compile([*command, *flags], wanted.sources, path)
         if failure is None:
             return path
         problem = failure
     raise KernelError(f"{shlex.join(command)} cannot compile the kernels: {problem}")
 
 
-def _compile(command: list[str], path: Path) -> str | None:
+def _compile(command: list[str], sources: tuple[Path, ...], path: Path) -> str | None:
     """Compile into place in one step, so that two processes at once do no harm; the compiler's complaint if it fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             draft = Path(folder) / path.name
             print(f"compiling the kernels once with {shlex.join(command)}; kept in {path.parent}", file=sys.stderr)
-            done = subprocess.run([*command, str(SOURCE), "-o", str(draft)], capture_output=True, text=True, check=False)
+            parts = [*command, *map(str, sources), "-o", str(draft)]
+            done = subprocess.run(parts, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
             draft.replace(path)

@@ -1,20 +1,28 @@
 /* LSTM layers whose weight matrices are compressed: W = M + S, a structured matrix M plus a sparse matrix S.
  *
- * Plain C99 to call; the implementation, doped_lstm.c, uses the vector extensions that GCC and Clang share, and no
- * instruction of one vendor. Compile it with -O3 -ffp-contract=fast and the flag for the processor (-march=native).
+ * C99 to call, or C++. The implementation, in float32/, uses the vector extensions that GCC and Clang share; on x86 it asks
+ * for AVX-512 when it runs. Compile it with -O3 -ffp-contract=fast and the flag for the processor (-march=native).
  * Nothing here allocates, keeps state of its own, or fails: whoever fills the structures answers for shapes and indices.
- * With -fopenmp a layer can run on several threads; without, `threads` is ignored.
+ * With -fopenmp a layer can run on several threads; without, `threads` is ignored and no system is needed.
+ * With -DDOPED_SMALL, for a processor without vectors, small.c computes one vector at a time: little code, stack and workspace, but
+ * several steps or sequences at once are no faster than one after the other. All parts are compiled with it, or none.
  *
  * Matrices are stored row after row unless said otherwise. "Padded" is rounded up to a multiple of 8; what fills it is zero.
  *
  * Values are float32, or narrow: int8 times a scale of their row, a float32. An array whose scales are NULL is float32. Narrow
- * values are widened in registers, or two thousand at a time on the stack (8 KB), and never all at once.
+ * values are widened in registers, or two thousand at a time on the stack (8 KB; none with DOPED_SMALL), and never all at once.
  */
 #ifndef DOPED_LSTM_H
 #define DOPED_LSTM_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "names.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* What M is. Shapes: W is (rows, columns); Kronecker factors B (left_rows, left_columns) and
  * C (rows / left_rows, columns / left_columns). */
@@ -89,8 +97,34 @@ size_t doped_multiply_workspace(const doped_matrix *matrix);
 /* Product with each of `count` vectors: x (count, columns) -> y (count, rows). */
 void doped_multiply(const doped_matrix *matrix, int32_t count, const float *x, float *y, float *workspace);
 
+/* What a layer does with its gates, in PyTorch's order: LSTM (input, forget, cell, output), GRU (reset, update, new), or RNN. */
+enum doped_cell { DOPED_LSTM = 0, DOPED_GRU = 1, DOPED_RNN_TANH = 2, DOPED_RNN_RELU = 3 };
+
+/* Any recurrent layer in one direction. hidden is the number of rows divided by that of the gates (4, 3 or 1). */
+typedef struct {
+    doped_matrix input;          /* (gates hidden, inputs) */
+    doped_matrix recurrent;      /* (gates hidden, outputs) */
+    doped_matrix projection;     /* of an LSTM, (outputs, hidden); without, its rows are 0, and outputs is hidden */
+    const float *input_bias;     /* (gates hidden), or NULL */
+    const float *recurrent_bias; /* (gates hidden), or NULL */
+    int32_t cell;                /* enum doped_cell */
+    int32_t reverse;             /* 1: from the last step to the first */
+} doped_recurrent;
+
+/* Floats of workspace that doped_recurrent_run needs for this batch. */
+size_t doped_recurrent_workspace(const doped_recurrent *layer, int32_t batch);
+
+/* Run over a sequence: x (steps, batch, inputs) -> y (steps, batch, outputs). The state, h (batch, outputs) and for an LSTM
+ * c (batch, hidden), is read and then holds the last one. No two of the arrays may overlap. */
+void doped_recurrent_run(const doped_recurrent *layer, int32_t steps, int32_t batch, const float *x, float *h, float *c, float *y,
+                         float *workspace);
+
 /* The activations as the layers compute them, of `count` numbers. */
 void doped_tanh(int32_t count, const float *x, float *y);
 void doped_sigmoid(int32_t count, const float *x, float *y);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,13 +11,14 @@ from typing import Literal
 
 import numpy as np
 
+from doping.inference.families.matrix import Matrix
+from doping.inference.families.sparse import Array
 from doping.inference.kernels.build import KernelError
-from doping.inference.kernels.matrices import Matrix
+from doping.inference.kernels.int8 import Int8Layer, Int8Matrix, narrow
 from doping.inference.kernels.native import NativeLayer, NativeMatrix, kernels
-from doping.inference.kernels.sparse import Array
 
-Engine = Literal["c", "torch"]
-"""The C kernels, or PyTorch where there is no compiler."""
+Engine = Literal["c", "torch", "int8"]
+"""The C kernels, or PyTorch where there is no compiler; or C in int8 arithmetic."""
 
 
 @functools.cache
@@ -40,11 +41,12 @@ class Layer:
         bias: (4·hidden), the sum of both of PyTorch's; none by default.
         reverse: run from the last step to the first, as the second direction of a bidirectional LSTM.
         threads: how many to use; more than one pays where layers are wide.
-        engine: ``c`` or ``torch``; by default C if there is a compiler, else PyTorch, saying so.
+        engine: ``c`` or ``torch``; by default C if there is a compiler, else PyTorch, saying so. ``int8``: values are
+            rounded to 8 bits if they are not narrow, inputs and state in each step; on one thread.
 
     Raises:
         ValueError: if shapes do not fit each other.
-        KernelError: if ``engine`` is ``c`` and the kernels cannot be compiled.
+        KernelError: if ``engine`` is ``c`` or ``int8`` and the kernels cannot be compiled.
 
     """
 
@@ -58,6 +60,7 @@ class Layer:
         threads: int = 1,
         engine: Engine | None = None,
     ):
+        self.reverse = reverse
         self.input_size = input.shape[1]
         self.hidden_size = recurrent.shape[1]
         rows = 4 * self.hidden_size
@@ -69,12 +72,14 @@ class Layer:
             raise ValueError(f"the bias has shape {bias.shape}; expected ({rows},)")
         if threads < 1:
             raise ValueError(f"threads is {threads}; expected at least 1")
-        if (engine or default_engine()) == "c":
+        if engine == "int8":
+            if threads > 1:
+                raise ValueError(f"threads is {threads}; int8 arithmetic runs on 1")
+            self._run = Int8Layer(narrow(input), narrow(recurrent), bias, reverse).run
+        elif (engine or default_engine()) == "c":
             self._run = NativeLayer(input, recurrent, bias, reverse, threads).run
         else:
-            from doping.inference.kernels.pytorch import (
-                TorchLayer,  # PyTorch takes seconds to import and is only needed here
-            )
+            from doping.inference.kernels.pytorch import TorchLayer
 
             self._run = TorchLayer(input, recurrent, bias, reverse, threads).run
 
@@ -104,18 +109,38 @@ class Layer:
         return self._run(x_TBI, h_BH, c_BH), h_BH, c_BH
 
 
-def multiply(matrix: Matrix, x_BN: Array, engine: Engine | None = None) -> Array:
-    """Product with each row of ``x``, (batch, n) → (batch, m); prepares the matrix each time, so for trying things out.
+class Product:
+    """A matrix made ready for products, by the C kernels or by PyTorch.
 
     Raises:
-        ValueError: if ``x`` has the wrong shape.
+        KernelError: if ``engine`` is ``c`` and the kernels cannot be compiled.
 
     """
-    x_BN = np.ascontiguousarray(x_BN, np.float32)
-    if x_BN.ndim != 2 or x_BN.shape[1] != matrix.shape[1]:
-        raise ValueError(f"the input has shape {x_BN.shape}; expected (batch, {matrix.shape[1]})")
-    if (engine or default_engine()) == "c":
-        return NativeMatrix(matrix).multiply(x_BN)
-    from doping.inference.kernels.pytorch import TorchMatrix
 
-    return TorchMatrix(matrix).multiply(x_BN)
+    def __init__(self, matrix: Matrix, engine: Engine | None = None):
+        self._shape = matrix.shape
+        if engine == "int8":
+            self._multiply = Int8Matrix(narrow(matrix)).multiply
+        elif (engine or default_engine()) == "c":
+            self._multiply = NativeMatrix(matrix).multiply
+        else:
+            from doping.inference.kernels.pytorch import TorchMatrix
+
+            self._multiply = TorchMatrix(matrix).multiply
+
+    def __call__(self, x_BN: Array) -> Array:
+        """Product with each row of ``x``, (batch, n) → (batch, m). Several threads may call it at once.
+
+        Raises:
+            ValueError: if ``x`` has the wrong shape.
+
+        """
+        x_BN = np.ascontiguousarray(x_BN, np.float32)
+        if x_BN.ndim != 2 or x_BN.shape[1] != self._shape[1]:
+            raise ValueError(f"the input has shape {x_BN.shape}; expected (batch, {self._shape[1]})")
+        return self._multiply(x_BN)
+
+
+def multiply(matrix: Matrix, x_BN: Array, engine: Engine | None = None) -> Array:
+    """One product of a :class:`Product`; prepares the matrix each time, so for trying things out."""
+    return Product(matrix, engine)(x_BN)

@@ -1,7 +1,6 @@
 """The same layers and products on PyTorch, for machines without a C compiler: correct, and several times slower.
 
-Legend: T steps, B batch, I inputs, H hidden units, M rows, N columns, R rank or terms, J L columns of Kronecker factors,
-Z blocks, P rows of a block, G groups of rows.
+Legend: T steps, B batch, I inputs, H hidden units, M rows, N columns, Z blocks, P rows of a block, G groups of rows.
 """
 
 from __future__ import annotations
@@ -13,8 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from doping.inference.kernels.matrices import Dense, Hybrid, Kronecker, LowRank, Matrix, Structured, Sum, widened
-from doping.inference.kernels.sparse import ROWS_OF_BLOCK, Array, Sparse
+from doping.inference.families.base import StructuredMatrix
+from doping.inference.families.matrix import Matrix, Sum, widened
+from doping.inference.families.sparse import ROWS_OF_BLOCK, Array, Sparse
+from doping.inference.families.tiles import Tiles
 
 
 class TorchMatrix:
@@ -23,7 +24,7 @@ class TorchMatrix:
     def __init__(self, matrix: Matrix):
         matrix = widened(matrix)
         parts = (matrix.structured, matrix.sparse) if isinstance(matrix, Sum) else (matrix,)
-        self._products = [_SparseProduct(part) if isinstance(part, Sparse) else _StructuredProduct(part) for part in parts]
+        self._products = [_product(part.as_gates() if isinstance(part, Tiles) else part) for part in parts]
 
     def multiply(self, x_BN: Array) -> Array:
         """Product with each row of ``x``, (batch, n) → (batch, m)."""
@@ -36,28 +37,19 @@ class TorchMatrix:
         return sum(others, first)
 
 
+def _product(part: StructuredMatrix | Sparse) -> _StructuredProduct | _SparseProduct:
+    return _SparseProduct(part) if isinstance(part, Sparse) else _StructuredProduct(part)
+
+
 class _StructuredProduct:
     """M x."""
 
-    def __init__(self, matrix: Structured):
+    def __init__(self, matrix: StructuredMatrix):
         self._matrix = matrix
-        self._tensors = {name: _tensor(array) for name, array in vars(matrix).items() if array is not None}
+        self._tensors = {name: _tensor(array) for name, array in matrix.arrays().items()}
 
     def __call__(self, x_BN: Tensor) -> Tensor:
-        tensors = self._tensors
-        if isinstance(self._matrix, Dense):
-            return x_BN @ tensors["weight"].mT
-        if isinstance(self._matrix, LowRank):
-            return (x_BN @ tensors["v"].mT) @ tensors["u"].mT
-        if isinstance(self._matrix, Hybrid):
-            half = x_BN.shape[1] // 2
-            scaled_BN = x_BN * tensors["v"]
-            sums_B2 = torch.stack([scaled_BN[:, :half].sum(1), scaled_BN[:, half:].sum(1)], dim=1)
-            return torch.cat([x_BN @ tensors["a"].mT, sums_B2 @ tensors["u"].mT], dim=1)
-        assert isinstance(self._matrix, Kronecker)
-        b_RIJ, c_RKL = tensors["b"], tensors["c"]
-        x_B1JL = x_BN.view(len(x_BN), 1, b_RIJ.shape[2], c_RKL.shape[2])
-        return (b_RIJ @ (x_B1JL @ c_RKL.mT)).sum(1).flatten(1)
+        return self._matrix.torch_product(self._tensors, x_BN)
 
 
 class _SparseProduct:

@@ -14,11 +14,11 @@ from doping.errors import InferenceError
 from doping.inference.bundle import description
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import rows, table
-from doping.inference.models.lstm import Floats, Lstm
+from doping.inference.models.lstm import Arithmetic, Floats, FromBundle, Lstm
 from doping.vocabulary import Vocabulary
 
 
-class Classifier:
+class Classifier(FromBundle):
     """Embedding, LSTM, attention over its outputs, softmax; as it was trained, dropout off.
 
     Attributes:
@@ -29,13 +29,13 @@ class Classifier:
 
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> None:
         described = bundle.description.model
         assert isinstance(described, description.Classifier)
-        self.bundle = bundle
+        super().__init__(bundle, threads, arithmetic)
         self.vocabulary = Vocabulary("word", described.tokens)
         self.labels = described.labels
-        self.lstm = Lstm(bundle, threads)
+        self.lstm = Lstm(bundle, threads, arithmetic)
         self._embedding = table(bundle.tensors, "embedding")
         self._attention_D: Floats = bundle.tensors["attention"]
         self._softmax_CD: Floats = table(bundle.tensors, "softmax.weight").dense()

@@ -15,8 +15,10 @@ import numpy.typing as npt
 from doping.errors import InferenceError
 from doping.inference.bundle import description
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import rows, table
-from doping.inference.models.lstm import Floats, Lstm, State
+from doping.inference.bundle.weights import cells, rows, table
+from doping.inference.kernels import Dense
+from doping.inference.kernels.int8 import Int8Layer, Int8Model, Int8Steps, narrow
+from doping.inference.models.lstm import Arithmetic, Floats, FromBundle, Lstm, State
 from doping.vocabulary import END_OF_LINE, Vocabulary, tokenize
 
 CHUNK = 256
@@ -47,7 +49,7 @@ class Score:
         return math.exp(self.nats) if self.nats < 700 else math.inf
 
 
-class LanguageModel:
+class LanguageModel(FromBundle):
     """Embedding, LSTM, softmax; as it was trained, dropout off.
 
     Attributes:
@@ -57,22 +59,34 @@ class LanguageModel:
 
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> None:
         described = bundle.description.model
         assert isinstance(described, description.LanguageModel)
-        self.bundle = bundle
+        super().__init__(bundle, threads, arithmetic)
         self.vocabulary = Vocabulary(described.level, described.tokens)
-        self.lstm = Lstm(bundle, threads)
+        self.lstm = Lstm(bundle, threads, arithmetic)
         self._embedding = table(bundle.tensors, "embedding")
         self._softmax_VH: Floats = table(bundle.tensors, "softmax.weight").dense()  # BLAS has no narrow products
         self._bias_V: Floats = bundle.tensors["softmax.bias"]
+        self._in_c = self._model_in_c() if arithmetic == "int8" else None
 
-    def forward(self, tokens_TB: npt.ArrayLike, state: State | None = None) -> tuple[Floats, State]:
+    def _model_in_c(self) -> Int8Model:
+        """The same model, that reads and writes whole texts in C."""
+        layers = [Int8Layer(narrow(cell.input), narrow(cell.recurrent), cell.bias) for cell in cells(self.bundle)]
+        embedding, softmax = (narrow(table(self.bundle.tensors, name)) for name in ("embedding", "softmax.weight"))
+        assert isinstance(embedding, Dense)
+        assert isinstance(softmax, Dense)
+        return Int8Model(Int8Steps(layers), embedding, softmax, self._bias_V)
+
+    def forward(
+        self, tokens_TB: npt.ArrayLike, state: State | None = None, lengths_B: npt.ArrayLike | None = None
+    ) -> tuple[Floats, State]:
         """Logits of the next token after each one.
 
         Args:
             tokens_TB: ids of the tokens to read, (T, B).
             state: the state before them, each part (layers, B, H); zeros by default. It is not changed.
+            lengths_B: tokens of each sequence where they differ, (B,), from 1 to T; behind them the logits mean nothing.
 
         Returns:
             Logits (T, B, V), and the state after the last token.
@@ -81,7 +95,7 @@ class LanguageModel:
             InferenceError: if an array has another shape, or an id is not in the vocabulary.
 
         """
-        outputs_TBH, state = self.lstm.forward(self._embedded(tokens_TB), state)
+        outputs_TBH, state = self.lstm.forward(self._embedded(tokens_TB), state, lengths_B)
         return outputs_TBH @ self._softmax_VH.T + self._bias_V, state
 
     def score(self, text: str) -> Score:
@@ -95,14 +109,16 @@ class LanguageModel:
         ids = self.vocabulary.encode(tokens)
         if len(ids) < 2:
             raise InferenceError(f"the text has {len(ids)} tokens; expected at least 2, to predict one from the other")
+        known = set(self.vocabulary.tokens)
+        unknown = sum(token not in known for token in tokens)
+        if self._in_c:
+            return Score(self._in_c.score(ids) / (len(ids) - 1), len(ids) - 1, unknown)
         state, nats = None, 0.0
         for start in range(0, len(ids) - 1, CHUNK):
             piece = ids[start : start + CHUNK + 1]
             logits_TBV, state = self.forward(piece[:-1, None], state)
             log_probabilities_TV = _log_softmax(logits_TBV[:, 0])
             nats -= float(log_probabilities_TV[np.arange(len(piece) - 1), piece[1:]].sum())
-        known = set(self.vocabulary.tokens)
-        unknown = sum(token not in known for token in tokens)
         return Score(nats / (len(ids) - 1), len(ids) - 1, unknown)
 
     def generate(self, prompt: str, length: int, temperature: float = 1.0, seed: int = 0) -> str:
@@ -112,7 +128,7 @@ class LanguageModel:
             prompt: text to start with; an empty one stands for a line end.
             length: tokens to write.
             temperature: divides the logits: below 1 the likely becomes likelier; 0 always takes the likeliest.
-            seed: of the random choices; the same one gives the same text.
+            seed: of the random choices; the same one gives the same text, in the same arithmetic.
 
         Returns:
             The prompt as the model reads it, and what it wrote.
@@ -124,6 +140,8 @@ class LanguageModel:
         if length < 0 or not 0 <= temperature < math.inf:
             raise InferenceError(f"length {length} and temperature {temperature:g} were given; expected numbers from 0 on")
         ids = self._prompt(prompt)
+        if self._in_c:
+            return self.vocabulary.decode([*ids, *self._in_c.generate(ids, length, temperature, seed)])
         return self.vocabulary.decode([*ids, *self._continued(ids, length, temperature, np.random.default_rng(seed))])
 
     def _continued(self, ids: TokenIds, length: int, temperature: float, random: np.random.Generator) -> Iterator[int]:

@@ -31,7 +31,7 @@ static model_input id_of(const char *word) {
 
 static int tell_label(int words, char **text) {
     static float logits[MODEL_LABELS];
-    model_input *inputs = malloc(sizeof(model_input) * words);
+    model_input *inputs = malloc(sizeof(model_input) * (size_t)words);
     float *workspace = malloc(sizeof(float) * model_workspace(words));
     if (!inputs || !workspace) {
         fprintf(stderr, "out of memory\n");

@@ -4,31 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "doped_lstm.h"
+#include "kernels/doped_lstm.h"
 #include "weights.h"
 
 enum { INPUTS = MODEL_VOCABULARY ? MODEL_EMBEDDING : MODEL_INPUTS, WIDTH = MODEL_DIRECTIONS * MODEL_HIDDEN };
 
-static size_t kernel_workspace(void) {
-    size_t most = 0;
-    for (int s = 0; s < MODEL_STATES; s++) {
-        const size_t needed = doped_workspace(&layers[s], 1, 1);
-        if (needed > most) most = needed;
-    }
-#if MODEL_VOCABULARY
-    const size_t needed = doped_multiply_workspace(&softmax);
-    if (needed > most) most = needed;
-#endif
-    return most;
-}
-
-/* Outputs of two layers and of one direction; where tokens are read also inputs and outputs of them all; and of a classifier
- * the weights of its attention. */
-size_t model_workspace(int32_t steps) {
-    const size_t ends = MODEL_VOCABULARY ? INPUTS + WIDTH : 0;
-    const size_t attention = MODEL_LABELS ? (size_t)steps + WIDTH : 0;
-    return (size_t)steps * (2 * WIDTH + MODEL_HIDDEN + ends) + attention + kernel_workspace();
-}
+size_t model_workspace(int32_t steps) { return MODEL_WORKSPACE(steps); }
 
 static void run_layers(model_state *state, int32_t steps, const float *x, float *y, float *workspace) {
     const size_t size = (size_t)steps * WIDTH;

@@ -5,9 +5,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #include "sizes.h"
 
 #define MODEL_STATES (MODEL_LAYERS * MODEL_DIRECTIONS)
+
+/* Floats of workspace that so many steps at once need, for a static array; a larger one will do. Outputs of two layers and of one
+ * direction; where tokens are read also inputs and outputs of them all; and of a classifier the weights of its attention. */
+#define MODEL_WORKSPACE(steps)                                                                                    \
+    ((size_t)(steps) * (2 * MODEL_DIRECTIONS * MODEL_HIDDEN + MODEL_HIDDEN +                                      \
+                        (MODEL_VOCABULARY ? MODEL_EMBEDDING + MODEL_DIRECTIONS * MODEL_HIDDEN : 0)) +             \
+     (MODEL_LABELS ? (size_t)(steps) + MODEL_DIRECTIONS * MODEL_HIDDEN : 0) + MODEL_KERNELS)
+
+/* What was compiled with DOPED_SMALL and what without do not link: their workspaces differ. */
+#ifdef DOPED_SMALL
+#define model_workspace model_workspace_small
+#define model_classify model_classify_small
+#define model_step model_step_small
+#define model_run model_run_small
+#endif
 
 #if MODEL_VOCABULARY
 /* A language model or a classifier reads tokens, by their ids 0 .. MODEL_VOCABULARY - 1. */
@@ -25,7 +44,7 @@ typedef struct {
     float c[MODEL_STATES][MODEL_HIDDEN];
 } model_state;
 
-/* Floats of workspace that so many steps at once need; a larger one will do. */
+/* The same at run time. */
 size_t model_workspace(int32_t steps);
 
 #if MODEL_LABELS
@@ -47,6 +66,10 @@ void model_step(model_state *state, const model_input *inputs, float *outputs, f
 /* Read many steps at once, which is faster: inputs (steps, MODEL_INPUTS) -> outputs (steps, MODEL_OUTPUTS). No two of the
  * arrays may overlap. */
 void model_run(model_state *state, int32_t steps, const model_input *inputs, float *outputs, float *workspace);
+#endif
+
+#ifdef __cplusplus
+}
 #endif
 
 #endif

@@ -1,0 +1,1 @@
+"""The tables of docs/, made from the committed rows in results/ and put between their markers."""

@@ -1,0 +1,61 @@
+"""Tables of what benchmarks measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.docs_tables.rows import markdown, read, signed
+
+
+def speed(results: Path) -> list[str]:
+    """How many times faster doped KP at 20x is than the fastest dense engine: batch 1, one thread."""
+    rows = read(results, "inference_benchmark.csv")
+    own = {"engine": "doped_kp", "values": "float32", "factor": 20, "batch": 1, "threads": 1}
+    for column, value in own.items():
+        rows = rows[rows[column] == value]
+    lines = []
+    for hidden in (200, 650, 1500):
+        for mode, label in (("generating", "a step at a time"), ("scoring", "35 steps known")):
+            cell = rows[(rows["hidden"] == hidden) & (rows["mode"] == mode)].set_index("pattern")["speedup"]
+            lines.append([f"{hidden}, {label}", *(f"{cell[pattern]:.1f}" for pattern in ("unstructured", "gates", "rows"))])
+    return markdown(["hidden units", "single values", "blocks of 4 gates", "blocks of 8 rows"], lines)
+
+
+def step_time(results: Path) -> list[str]:
+    """Time and memory of a training step against those of ``nn.LSTM``."""
+    lines = [
+        [
+            row["method"],
+            f"{row['median_ms']:.0f}",
+            f"{row['time_ratio']:.2f}",
+            f"{row['peak_mb']}",
+            f"{row['memory_ratio']:.2f}",
+        ]
+        for row in read(results, "step_time.csv").to_dict("records")
+    ]
+    return markdown(["", "median ms", "time", "peak MB", "memory"], lines)
+
+
+def narrow_values(results: Path) -> list[str]:
+    """What int8 costs and saves."""
+    rows = pd.read_csv(results / "narrow_values.csv", keep_default_na=False)
+    labels = {
+        "dense": ("dense", "", 1),
+        "pruned": ("pruned", "unstructured", 20),
+        "doped KP": ("doped_kp", "unstructured", 20),
+        "doped KP, blocks of gates": ("doped_kp", "gates", 20),
+        "LMF": ("lmf", "", 20),
+        "KP": ("kp", "", 20),
+        "HMD": ("hmd", "", 20),
+    }
+    lines = []
+    for label, (method, pattern, factor) in labels.items():
+        own = (rows["method"] == method) & (rows["pattern"] == pattern) & (rows["factor"] == factor) & (rows["cmr"] == 0)
+        (row,) = rows[own].to_dict("records")
+        line = [label, f"{row['validation_float32']:.4f}", f"{row['validation_int8']:.4f}"]
+        line.append(signed(row["validation_int8"] - row["validation_float32"], 4))
+        line += [f"{row[f'{part}_bytes_{values}']:,}" for part in ("lstm", "file") for values in ("float32", "int8")]
+        lines.append(line)
+    return markdown(["", "float32", "int8", "difference", "bytes of the LSTM", "int8", "whole file", "int8"], lines)

@@ -1,0 +1,1 @@
+"""Power cuts at every moment of a small study, replayed; see ``command``."""

@@ -1,0 +1,6 @@
+"""Entry: ``python -m benchmarks.power_cuts``; ``--help`` says more."""
+
+if __name__ == "__main__":
+    from doping.entry import start
+
+    start("benchmarks.power_cuts.command")

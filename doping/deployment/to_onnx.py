@@ -1,0 +1,69 @@
+"""``to_onnx``: a whole model as one ONNX file, its compressed layers small."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from doping.deployment.deploy import Values, deploy_
+from doping.errors import InferenceError
+from doping.layers.compressed import compressed_layers
+
+OPSET = 18
+"""Of the standard operators; ONNX Runtime reads it since 1.14."""
+
+
+@torch.no_grad()
+def to_onnx(
+    model: nn.Module,
+    example: Any,
+    path: str | PathLike[str],
+    *,
+    values: Values = "float32",
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    dynamic_axes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model with compressed layers to one ONNX file, as it is in evaluation; the model stays as it is.
+
+    A linear layer becomes small products, a recurrent one ONNX's own operator, whose weights are written out of their small
+    parts when the session is made. The rest of the model goes through ``torch.onnx.export``, which traces it.
+
+    Args:
+        model: with layers that :func:`doping.compress_` made, or that :func:`doping.deploy_` put onto the kernels.
+        example: an input, or a tuple of all inputs.
+        path: the file to write.
+        values: ``int8`` stores each weight of a compressed layer in a byte, with a scale for each row.
+        input_names: of the inputs of the file.
+        output_names: of its outputs.
+        dynamic_axes: which dimensions may differ from those of the example, ``{"x": {0: "batch", 1: "time"}}``.
+
+    Raises:
+        CompressionError, UnfinishedError: as of :func:`doping.deploy_`.
+        InferenceError: the file cannot be written, or the model cannot be traced so.
+
+    """
+    copied = copy.deepcopy(model).eval().cpu()
+    if next(compressed_layers(copied), None) is not None:
+        deploy_(copied, values=values)
+    inputs = example if isinstance(example, tuple) else (example,)
+    if not Path(path).absolute().parent.is_dir():
+        raise InferenceError(f"cannot write {path}: there is no such folder; give another path")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the tracer, about Python numbers that are sizes of layers
+            torch.onnx.export(
+                copied, inputs, str(path), dynamo=False, opset_version=OPSET, do_constant_folding=False,
+                input_names=input_names, output_names=output_names, dynamic_axes=dynamic_axes,
+            )  # fmt: skip
+    except OSError as error:
+        raise InferenceError(f"cannot write {path}: {error.strerror}; give another path") from error
+    except (torch.onnx.errors.OnnxExporterError, NotImplementedError) as error:
+        raise InferenceError(f"PyTorch cannot write this model to ONNX: {str(error).splitlines()[0]}") from error

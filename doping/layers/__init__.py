@@ -1,0 +1,1 @@
+"""Layers whose weights are compressed matrices: made in place by patterns on their names, reported, merged back."""

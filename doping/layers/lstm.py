@@ -1,0 +1,204 @@
+"""An ``nn.LSTM`` that is compressed from the start, as the tasks of this project have it.
+
+For a layer of a model of one's own there is :func:`doping.compress_`; here weights are drawn at random, or the nearest to a
+trained LSTM, pruned at once.
+
+Legend: T steps, B batch, H hidden units, I inputs, M = 4·H rows of a weight (the gates input, forget, cell, output stacked).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from doping.errors import CompressionError
+from doping.layers.compressed import CompressedLayer, compressed_class
+from doping.layers.kinds import weight_names
+from doping.layers.plain_weights import read, widened
+from doping.matrices import BudgetError, Matrix, Plan, Shape, plan_matrix
+from doping.matrices.base import uniform
+from doping.method import Method
+
+State = tuple[Tensor, Tensor]
+"""Hidden and cell state, each (layers · directions, B, H)."""
+
+
+def weight_shapes(input_size: int, hidden_size: int, num_layers: int = 1, bidirectional: bool = False) -> dict[str, Shape]:
+    """Shapes (4·H, inputs) of the weight matrices of an LSTM, by the names that ``nn.LSTM`` gives them, in its order."""
+    return _shapes(nn.LSTM(input_size, hidden_size, num_layers, bidirectional=bidirectional, device="meta"))
+
+
+def _shapes(lstm: nn.LSTM) -> dict[str, Shape]:
+    weights = {name: lstm.get_parameter(name) for name in weight_names(lstm)}
+    return {name: (weight.shape[0], weight.shape[1]) for name, weight in weights.items()}
+
+
+class CompressedLSTM(CompressedLayer, nn.LSTM):
+    """Long short-term memory with compressed weights: an ``nn.LSTM`` in all else.
+
+    Its biases are in ``biases`` and its weights in ``matrices``, by the names of ``nn.LSTM``; they are read by these too.
+
+    Args:
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype: as
+            ``nn.LSTM`` has them.
+        method: what every weight matrix is ...
+        keep_dense: ... but for those of these names, such as ``weight_ih_l0`` of an LSTM with few inputs.
+        init_range: replaces the range ± 1 / √H in which ``nn.LSTM`` draws weights and biases; compressed weights get the
+            same variance.
+
+    Raises:
+        ValueError: there is no weight of a name in ``keep_dense``, or ``nn.LSTM`` refuses an argument.
+        BudgetError: a weight cannot be compressed by the method's factor.
+
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        method: Method,
+        init_range: float | None = None,
+        keep_dense: Collection[str] = (),
+    ):
+        # On the device meta, PyTorch draws no numbers for weights that are thrown away.
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device="meta"
+        )
+        self.method = method
+        shapes = _shapes(self)
+        if unknown := sorted(set(keep_dense) - set(shapes)):
+            raise ValueError(f"keep_dense names {', '.join(unknown)}; the weights are {', '.join(shapes)}")
+        bound = init_range or hidden_size**-0.5
+        plans, matrices, biases = {}, {}, nn.ParameterDict()
+        methods = {name: Method() if name in keep_dense else method for name in shapes}
+        for name, shape in shapes.items():
+            plans[name] = _plan(methods[name], name, shape)
+            matrices[name] = plans[name].initialized(std=bound / 3**0.5)
+            if bias and not name.startswith("weight_hr"):
+                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
+        self._parameters.clear()
+        self.__class__ = compressed_class(type(self), (*shapes, *biases))  # type: ignore[assignment]
+        self.compress(matrices, plans, methods, {})
+        self.biases = biases
+        self.to(device, dtype)
+
+    @classmethod
+    def from_lstm(cls, lstm: nn.LSTM, method: Method, keep_dense: Collection[str] = ()) -> CompressedLSTM:
+        """The nearest compressed LSTM to a trained one, at the method's factor: pruned at once, for use without training.
+
+        Weights that PyTorch's pruning, ``weight_norm`` or others make are taken as the tensors that they are.
+
+        Raises:
+            ValueError: there is no weight of a name in ``keep_dense``, or a weight cannot be read.
+            BudgetError: a weight cannot be compressed by the method's factor.
+
+        """
+        if not isinstance(lstm, nn.LSTM):
+            raise CompressionError(f"{type(lstm).__name__} is no nn.LSTM; compress such a layer with doping.compress_")
+        made = cls(
+            lstm.input_size, lstm.hidden_size, lstm.num_layers, lstm.bias, lstm.batch_first, lstm.dropout,
+            lstm.bidirectional, lstm.proj_size, method=Method(), keep_dense=keep_dense,
+        )  # fmt: skip
+        weights = {name: read(lstm, name, name) for name in made.matrices}
+        methods = {name: Method() if name in keep_dense else method for name in weights}
+        plans = {name: _plan(methods[name], name, made.plans[name].shape) for name in weights}
+        matrices = {name: plan.fitted(widened(weights[name])).to(weights[name].dtype) for name, plan in plans.items()}
+        made.method = method
+        made.compress(matrices, plans, methods, {})
+        first = next(iter(weights.values()))
+        made.to(first.device, first.dtype)
+        with torch.no_grad():
+            for name, bias in made.biases.items():
+                bias.copy_(getattr(lstm, name))
+        return made.train(lstm.training)
+
+    @torch.no_grad()
+    def start_from(self, dense: CompressedLSTM) -> None:
+        """Take the weights and biases of a dense LSTM to start training with: nothing is pruned yet.
+
+        Raises:
+            RuntimeError: if it has another shape.
+
+        """
+        self.biases.load_state_dict(dense.biases.state_dict())
+        for name, matrix in self.named_matrices():
+            matrix.load_state_dict(self.plans[name].started(dense.matrix(name).dense()).state_dict())
+
+    @torch.no_grad()
+    def to_lstm(self) -> nn.LSTM:
+        """A plain ``nn.LSTM`` with the composed weights."""
+        parameters = {name: getattr(self, name).detach() for name in self._composed}
+        first = next(iter(parameters.values()))
+        lstm = nn.LSTM(
+            self.input_size, self.hidden_size, self.num_layers, self.bias, self.batch_first, self.dropout,
+            self.bidirectional, self.proj_size, first.device, first.dtype,
+        )  # fmt: skip
+        lstm.load_state_dict(parameters)
+        return lstm.train(self.training)
+
+    def composed(self, name: str) -> Tensor:
+        """A weight or a bias by its name in ``nn.LSTM``."""
+        return self.biases[name] if name.startswith("bias") else super().composed(name)
+
+    def _plain_parameter(self, name: str) -> nn.Parameter:
+        return self.biases[name] if name.startswith("bias") else super()._plain_parameter(name)
+
+    def weight_matrices(self) -> Iterator[Matrix]:
+        """The weight matrices, in the order of ``nn.LSTM``."""
+        return (matrix for _, matrix in self.named_matrices())
+
+    @torch.no_grad()
+    def matrix_inputs(self, input: Tensor | PackedSequence, hx: State | None = None) -> dict[str, Tensor]:
+        """The vectors that each weight matrix is multiplied with while it reads a batch, by the name of the matrix.
+
+        There is no dropout between layers. For arguments as ``nn.LSTM`` takes them, with a batch, all are (T, B, columns),
+        in the order in which they are read: from the end in the reverse direction. For a packed batch they are (steps of all
+        sequences together, columns).
+        """
+        if self.proj_size:
+            raise NotImplementedError(f"an LSTM with proj_size={self.proj_size} does not tell what its projection reads")
+        if isinstance(input, PackedSequence):
+            x_TBI, lengths_B = pad_packed_sequence(input)
+        else:
+            x_TBI = input.transpose(0, 1) if self.batch_first else input
+            lengths_B = torch.full((x_TBI.shape[1],), x_TBI.shape[0])
+        steps_TB, batch = torch.arange(x_TBI.shape[0])[:, None].expand(x_TBI.shape[:2]), torch.arange(x_TBI.shape[1])
+        read_TB = steps_TB < lengths_B
+        # The steps of each sequence from its end; what is behind the end stays there, read last, and is left out below.
+        backwards_TB = torch.where(read_TB, lengths_B - 1 - steps_TB, steps_TB)
+        names, inputs = iter(self._all_weights), {}
+        zeros = x_TBI.new_zeros(self.get_expected_hidden_size(x_TBI.transpose(0, 1) if self.batch_first else x_TBI, None))
+        first = zip(*(hx or (zeros, zeros)), strict=True)  # of each layer and direction
+        for layer in range(self.num_layers):
+            outputs = []
+            for suffix in ("", "_reverse") if self.bidirectional else ("",):
+                read_TBI = x_TBI[backwards_TB, batch] if suffix else x_TBI
+                h_1BH, c_1BH = (part[None] for part in next(first))
+                weights = [getattr(self, name) for name in next(names)]
+                h_TBH, *_ = torch.lstm(read_TBI, (h_1BH, c_1BH), weights, self.bias, 1, 0.0, False, False, False)
+                inputs[f"weight_ih_l{layer}{suffix}"] = read_TBI
+                inputs[f"weight_hh_l{layer}{suffix}"] = torch.cat([h_1BH, h_TBH[:-1]])
+                outputs.append(h_TBH[backwards_TB, batch] if suffix else h_TBH)
+            x_TBI = torch.cat(outputs, dim=-1)
+        if isinstance(input, PackedSequence):
+            return {name: vectors_TBN[read_TB] for name, vectors_TBN in inputs.items()}
+        return inputs
+
+
+def _plan(method: Method, name: str, shape: Shape) -> Plan:
+    try:
+        return plan_matrix(method, shape)
+    except BudgetError as error:
+        raise BudgetError(f"{error}; or leave it dense: keep_dense=[{name!r}]", error.nearest) from None

@@ -1,0 +1,264 @@
+"""A deployed layer is the compressed one in evaluation, and behaves like the layer of PyTorch that it was."""
+
+from __future__ import annotations
+
+import copy
+import io
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import doping
+from doping import CompressionError, Method, UnfinishedError
+
+METHODS = [
+    *(Method(name=name, factor=4) for name in ("pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd")),
+    Method(name="doped_kp", factor=4, pattern="rows"),
+]
+LAYERS = {
+    "lstm": lambda: nn.LSTM(24, 32, 2, dropout=0.3),
+    "lstm, both directions": lambda: nn.LSTM(24, 32, 2, bidirectional=True, bias=False),
+    "lstm, projected": lambda: nn.LSTM(24, 48, 2, proj_size=32, bidirectional=True),
+    "gru": lambda: nn.GRU(24, 32, 2),
+    "gru, both directions": lambda: nn.GRU(24, 32, bidirectional=True, bias=False),
+    "rnn": lambda: nn.RNN(24, 32, 2),
+    "rnn, rectified": lambda: nn.RNN(24, 32, nonlinearity="relu", bidirectional=True),
+}
+CELLS = {
+    "lstm": lambda: nn.LSTMCell(24, 32),
+    "gru": lambda: nn.GRUCell(24, 32, bias=False),
+    "rnn": lambda: nn.RNNCell(24, 32, nonlinearity="relu"),
+}
+
+
+def compressed(layer: nn.Module, method: Method = METHODS[4]) -> nn.Module:
+    """A compressed layer whose pruning is over, in evaluation, in a model of its own."""
+    model = nn.ModuleDict({"layer": layer})
+    doping.compress_(model, {"layer": method})
+    doping.Annealer(model, total_steps=10).finish_(at_once=True)
+    return model.eval()["layer"]
+
+
+def pair(layer: nn.Module, method: Method = METHODS[4]) -> tuple[nn.Module, nn.Module]:
+    """A compressed layer in float64, and the deployed one."""
+    original = compressed(layer, method)
+    return copy.deepcopy(original).double(), doping.deploy_(original)
+
+
+def close(ours, theirs) -> None:
+    if isinstance(theirs, tuple):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            close(one, other)
+    else:
+        torch.testing.assert_close(ours.double(), theirs, atol=3e-5, rtol=0)
+
+
+def states(layer: nn.Module, *shape: int):
+    """A state of random numbers for a layer: of S, B and its widths."""
+    h = torch.randn(*shape, getattr(layer, "proj_size", 0) or layer.hidden_size)
+    is_lstm = isinstance(layer, nn.LSTM | nn.LSTMCell)
+    return (h, torch.randn(*shape, layer.hidden_size)) if is_lstm else h
+
+
+def double(state):
+    return tuple(part.double() for part in state) if isinstance(state, tuple) else state.double()
+
+
+@pytest.fixture(autouse=True)
+def without_gradients():
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
+@pytest.mark.parametrize("layer", ["lstm", "lstm, projected", "gru", "rnn"])
+def test_every_method_and_layer_computes_what_it_did(layer, method):
+    reference, deployed = pair(LAYERS[layer](), method)
+    x = torch.randn(7, 3, 24)
+    close(deployed(x), reference(x.double()))
+
+
+def test_blocks_of_gates():
+    reference, deployed = pair(LAYERS["lstm"](), Method(name="doped_kp", factor=4, pattern="gates"))
+    x = torch.randn(7, 3, 24)
+    close(deployed(x), reference(x.double()))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
+def test_a_linear_layer_of_every_method(method):
+    reference, deployed = pair(nn.Linear(24, 64), method)
+    for shape in ((24,), (5, 24), (2, 3, 24), (0, 24)):
+        x = torch.randn(*shape)
+        close(deployed(x), reference(x.double()))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_states_go_in_and_out(layer):
+    reference, deployed = pair(LAYERS[layer]())
+    x = torch.randn(5, 2, 24)
+    count = reference.num_layers * (2 if reference.bidirectional else 1)
+    hx = states(reference, count, 2)
+    kept = copy.deepcopy(hx)
+    close(deployed(x, hx), reference(x.double(), double(hx)))
+    close(deployed(input=x, hx=hx), reference(x.double(), double(hx)))
+    close(double(hx), double(kept))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("lengths", [[6, 4, 4, 1], [1, 6, 2, 5]])
+def test_packed_sequences_are_read_each_to_its_own_end(layer, lengths):
+    reference, deployed = pair(LAYERS[layer]())
+    x = torch.randn(6, 4, 24)
+    count = reference.num_layers * (2 if reference.bidirectional else 1)
+    ordered = lengths == sorted(lengths, reverse=True)
+    for hx in (None, states(reference, count, 4)):
+        y, last = deployed(pack_padded_sequence(x, lengths, enforce_sorted=ordered), hx)
+        wide = None if hx is None else double(hx)
+        y_there, last_there = reference(pack_padded_sequence(x.double(), lengths, enforce_sorted=ordered), wide)
+        close(pad_packed_sequence(y), (pad_packed_sequence(y_there)[0], pad_packed_sequence(y_there)[1].double()))
+        close(last, last_there)
+
+
+def test_batch_first_and_without_a_batch():
+    reference, deployed = pair(nn.GRU(24, 32, batch_first=True))
+    for shape in ((3, 5, 24), (5, 24)):
+        x = torch.randn(*shape)
+        close(deployed(x), reference(x.double()))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_cells(cell):
+    reference, deployed = pair(CELLS[cell]())
+    for shape in ((4,), ()):
+        x, hx = torch.randn(*shape, 24), states(reference, *shape)
+        close(deployed(x), reference(x.double()))
+        close(deployed(x, hx), reference(x.double(), double(hx)))
+
+
+@pytest.mark.parametrize("layer", ["lstm", "gru", "lstm, projected", "rnn"])
+@pytest.mark.parametrize("batch", [1, 2, 3, 8, 11])
+def test_any_batch_and_number_of_steps(layer, batch):
+    reference, deployed = pair(LAYERS[layer]())
+    for steps in (1, 9):
+        x = torch.randn(steps, batch, 24)
+        close(deployed(x), reference(x.double()))
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(24, 32, batch_first=True, bidirectional=True)
+        self.again = self.rnn
+        self.head = nn.Linear(64, 32)
+
+    def forward(self, x):
+        return self.head(self.again(x)[0].mean(1))
+
+
+def net() -> Net:
+    model = Net()
+    doping.compress_(model, {"rnn": Method(name="doped_kp", factor=4), "head": Method(name="lmf", factor=4)})
+    doping.Annealer(model, total_steps=10).finish_(at_once=True)
+    return model.eval()
+
+
+def apply(model, x):
+    with torch.no_grad():
+        return model(x)
+
+
+def test_a_model_is_deployed_in_place_wherever_it_holds_a_layer():
+    model = net()
+    x = torch.randn(2, 5, 24)
+    before = model(x)
+    seen = []
+    model.rnn.register_forward_hook(lambda *_: seen.append(1))
+    assert doping.deploy_(model) is model
+    torch.testing.assert_close(model(x), before, atol=1e-5, rtol=0)
+    assert model.again is model.rnn
+    assert seen == [1], "hooks stay"
+    assert not list(model.parameters())
+
+
+def test_it_is_copied_pickled_saved_and_sent_to_another_process():
+    model, x = doping.deploy_(net()), torch.randn(2, 5, 24)
+    expected = model(x)
+    torch.testing.assert_close(copy.deepcopy(model)(x), expected)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(model))(x), expected)
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    other = doping.deploy_(net())
+    assert not torch.allclose(other(x), expected)
+    file.seek(0)
+    other.load_state_dict(torch.load(file))
+    torch.testing.assert_close(other(x), expected)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        torch.testing.assert_close(pool.submit(apply, model, x).result(timeout=300), expected)
+
+
+def test_export_and_compile_see_operators():
+    model, x = doping.deploy_(net()), torch.randn(2, 5, 24)
+    exported = torch.export.export(
+        model, (x,), dynamic_shapes={"x": {0: torch.export.Dim("batch"), 1: torch.export.Dim("time")}}
+    )
+    assert {"doping.linear.default", "doping.recurrent.default"} <= {str(node.target) for node in exported.graph.nodes}
+    for shape in ((2, 5, 24), (3, 9, 24)):
+        x = torch.randn(*shape)
+        torch.testing.assert_close(exported.module()(x), model(x))
+        torch.testing.assert_close(torch.compile(model, backend="aot_eager", fullgraph=True)(x), model(x))
+
+
+def test_the_operators_are_what_they_are_declared_to_be():
+    model = doping.deploy_(net())
+    torch.library.opcheck(torch.ops.doping.linear.default, (torch.randn(3, 64), model.head.packed, 32))
+    arguments = (torch.randn(5, 2, 24), model.rnn.packed_l0, None, None, None, 32, 32)
+    torch.library.opcheck(torch.ops.doping.recurrent.default, arguments)
+
+
+def test_values_in_a_byte_are_a_quarter_and_close():
+    original = net()
+    x = torch.randn(2, 5, 24)
+    before = original(x)
+    wide, narrow = doping.deploy_(copy.deepcopy(original)), doping.deploy_(original, values="int8")
+    assert (narrow(x) - before).abs().max() < 0.02
+    sizes = [sum(buffer.numel() for buffer in model.buffers()) for model in (wide, narrow)]
+    assert sizes[1] < 0.75 * sizes[0]
+
+
+def test_half_precision_comes_back_as_it_came():
+    model = doping.deploy_(net())
+    x = torch.randn(2, 5, 24)
+    found = model(x.bfloat16())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), model(x), atol=0.05, rtol=0.05)
+
+
+def test_mistakes_say_what_to_do():
+    with pytest.raises(CompressionError, match="no compressed layer to deploy; compress_ makes them"):
+        doping.deploy_(nn.Linear(4, 4))
+    unfinished = nn.ModuleDict({"rnn": nn.GRU(24, 32)})
+    doping.compress_(unfinished, {"rnn": Method(name="pruned", factor=4)})
+    with pytest.raises(UnfinishedError, match=r"rnn has 5,376 values, and 1,3\d\d are planned: its pruning is not over"):
+        doping.deploy_(unfinished)
+    with pytest.raises(CompressionError, match="values is 'int4'; expected 'float32' or 'int8'"):
+        doping.deploy_(net(), values="int4")  # type: ignore[arg-type]
+    model = doping.deploy_(net())
+    for wrong, said in (
+        (lambda: model.rnn(torch.randn(2, 5, 23)), "the input has 23 features; expected input_size=24"),
+        (
+            lambda: model.rnn(torch.randn(2, 5, 24), (torch.randn(2, 3, 32),) * 2),
+            r"state has shape \(2, 3, 32\); expected \(2, 2, 32\)",
+        ),
+        (lambda: model.head(torch.randn(2, 63)), "the input has 63 features; expected in_features=64"),
+    ):
+        with pytest.raises(RuntimeError, match=said):
+            wrong()
+    with torch.enable_grad(), pytest.raises(RuntimeError, match="a deployed layer has no gradient"):
+        model(torch.randn(2, 5, 24, requires_grad=True)).sum().backward()

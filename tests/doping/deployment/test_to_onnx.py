@@ -1,0 +1,124 @@
+"""A whole model as an ONNX file: ONNX Runtime computes what PyTorch does, for every method and every kind of layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from test_deploy import CELLS, LAYERS, METHODS, compressed
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import doping
+from doping import Method
+from doping.errors import InferenceError
+
+
+class Around(nn.Module):
+    """Something before and behind a compressed layer."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.norm = nn.LayerNorm(24)
+        self.layer = layer
+
+    def forward(self, x, *state):
+        given = () if not state else (state if len(state) > 1 else state[0],)
+        y = self.layer(self.norm(x), *given)
+        return y if isinstance(y, torch.Tensor) else (y[0], *(y[1] if isinstance(y[1], tuple) else (y[1],)))
+
+
+class Packed(nn.Module):
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x, lengths):
+        y, _ = self.layer(pack_padded_sequence(x, lengths, enforce_sorted=False))
+        return pad_packed_sequence(y)[0]
+
+
+def in_onnx(model: nn.Module, example: tuple, path, inputs: tuple, **options) -> list:
+    """Outputs of the exported model for inputs of other sizes than those of the example."""
+    doping.to_onnx(model, example, path, **options)
+    session = onnxruntime.InferenceSession(path)
+    return session.run(None, {node.name: x.numpy() for node, x in zip(session.get_inputs(), inputs, strict=True)})
+
+
+def same(found: list, expected) -> None:
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other.numpy(), atol=3e-5)
+
+
+@pytest.fixture(autouse=True)
+def without_gradients():
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield
+
+
+SIZES = {"input_names": ["x"], "dynamic_axes": {"x": {0: "time", 1: "batch"}}}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
+@pytest.mark.parametrize("layer", ["lstm", "gru"])
+def test_every_method(layer, method, tmp_path):
+    model = Around(compressed(LAYERS[layer](), method))
+    x = torch.randn(9, 3, 24)
+    same(in_onnx(model, (torch.randn(5, 2, 24),), tmp_path / "m.onnx", (x,), **SIZES), model(x))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_in_both_directions(layer, tmp_path):
+    model = Around(compressed(LAYERS[layer]()))
+    x = torch.randn(9, 3, 24)
+    same(in_onnx(model, (torch.randn(5, 2, 24),), tmp_path / "m.onnx", (x,), **SIZES), model(x))
+
+
+@pytest.mark.parametrize("values", ["float32", "int8"])
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
+def test_linear_layers_are_small_products(method, values, tmp_path):
+    model = Around(compressed(nn.Linear(24, 64), method))
+    x = torch.randn(3, 5, 24)
+    found = in_onnx(model, (torch.randn(2, 7, 24),), tmp_path / "m.onnx", (x,), values=values, **SIZES)
+    same(found, model(x) if values == "float32" else doping.deploy_(model, values="int8")(x))
+
+
+@pytest.mark.parametrize("layer", ["lstm, both directions", "gru, both directions", "rnn"])
+def test_narrow_values_are_those_of_the_deployed_layer_and_a_smaller_file(layer, tmp_path):
+    model = Around(compressed(LAYERS[layer](), Method(name="pruned", factor=2)))
+    x = torch.randn(9, 3, 24)
+    in_onnx(model, (x,), tmp_path / "wide.onnx", (x,))
+    found = in_onnx(model, (x,), tmp_path / "m.onnx", (x,), values="int8")
+    same(found, doping.deploy_(model, values="int8")(x))
+    assert (tmp_path / "m.onnx").stat().st_size < 0.9 * (tmp_path / "wide.onnx").stat().st_size
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_cells_with_their_states(cell, tmp_path):
+    model = Around(compressed(CELLS[cell]()))
+    inputs = (torch.randn(3, 24), *(torch.randn(3, 32) for _ in range(2 if cell == "lstm" else 1)))
+    same(in_onnx(model, inputs, tmp_path / "m.onnx", inputs), model(*inputs))
+
+
+def test_a_packed_tagger(tmp_path):
+    model = Packed(compressed(nn.LSTM(24, 32, bidirectional=True)))
+    x, lengths = torch.randn(7, 3, 24), torch.tensor([3, 7, 5])
+    same(in_onnx(model, (x, lengths), tmp_path / "m.onnx", (x, lengths)), model(x, lengths))
+
+
+def test_the_file_of_a_compressed_model_is_small(tmp_path):
+    dense = Around(nn.LSTM(24, 96, 2).eval())
+    torch.onnx.export(dense, (torch.randn(5, 2, 24),), str(tmp_path / "dense.onnx"), dynamo=False)
+    model = Around(compressed(nn.LSTM(24, 96, 2), Method(name="kp", factor=10)))
+    doping.to_onnx(model, torch.randn(5, 2, 24), tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").stat().st_size < (tmp_path / "dense.onnx").stat().st_size / 5
+    assert list(model.layer.named_matrices()), "the model itself stays as it was"
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(InferenceError, match="no such folder; give another path"):
+        doping.to_onnx(Around(compressed(LAYERS["gru"]())), torch.randn(5, 2, 24), tmp_path / "no" / "m.onnx")

@@ -1,0 +1,104 @@
+"""Independent references of int8 arithmetic: sums of whole numbers, the rounding of a vector, and how far a product may be
+off."""
+
+from __future__ import annotations
+
+import numpy as np
+from kernel_references import random_structured, written_out
+
+from doping.inference.kernels import Hybrid, Kronecker, LowRank, Matrix, Sum, Tiles, narrowed
+
+EPSILON = float(np.finfo(np.float32).eps)
+
+
+def random_tiles(generator, rows, columns, density):
+    """Tiles at random; some groups of units are empty, some full."""
+    whole = Tiles.pack(np.ones((rows, columns)))
+    share = density * generator.choice([0, 1, 3], size=len(whole.offsets) - 1)
+    kept = generator.random(len(whole.columns)) < share[whole.groups()]
+    values = whole.values[kept] * generator.normal(size=(kept.sum(), 16, 4)).astype(np.float32)
+    offsets = np.searchsorted(whole.groups()[kept], np.arange(len(whole.offsets))).astype(np.uint32)
+    return Tiles((rows, columns), values, whole.columns[kept], offsets)
+
+
+def random_narrow(generator, kind, rows, columns, bits=8, scale=1.0, short_scales=True):
+    """A matrix by the name of its family, ``tiles``, or both with a plus between, of so many bits."""
+    parts = [
+        random_tiles(generator, rows, columns, 0.2)
+        if part == "tiles"
+        else _random_kronecker(generator, rows, columns, scale)
+        if part == "kronecker"
+        else random_structured(generator, part, rows, columns, scale)
+        for part in kind.split("+")
+    ]
+    return narrowed(parts[0] if len(parts) == 1 else Sum(*parts), bits, short_scales=short_scales)
+
+
+def _random_kronecker(generator, rows, columns, scale):
+    """A sum of up to four products of factors of random shapes."""
+    terms = int(generator.integers(1, 5))
+    m1, n1 = (int(generator.choice([d for d in range(1, size + 1) if size % d == 0])) for size in (rows, columns))
+    shapes = (terms, m1, n1), (terms, rows // m1, columns // n1)
+    return Kronecker(*((scale * generator.normal(size=shape)).astype(np.float32) for shape in shapes))
+
+
+def rounded(x):
+    """Whole numbers from −127 to 127 and their scale, of each vector in the last dimension."""
+    largest = np.abs(x).max(axis=-1, keepdims=True, initial=0)
+    return np.rint(x * (127 / np.where(largest > 0, largest, 1))), largest / 127
+
+
+def bound(matrix: Matrix, x_BN):
+    """How far a product in int8 may be from the exact one of the same narrow matrix, (batch, m).
+
+    A rounded number is off by at most half a step (and by a thousandth of one for the float32 product before it), so a
+    vector is off by d <= 0.501 max |x| / 127 in each place. A product W x with rounded x is then off by at most d sum |W|,
+    row by row; what its float32 operations add (two products, a sum of the parts) is some 2^-23 of |W| |x|. Where a
+    product has two stages, T = V x and y = U T, T is off by e = d sum |V|, is at most max |T| + max e large, so its own
+    rounding adds 0.501 (max |T| + max e) / 127, and y is off by |U| times the sum of both. V of a hybrid matrix is rounded
+    itself: half a step of its own largest magnitude.
+    """
+    x_BN = x_BN.astype(np.float64)
+    step_B1 = 0.501 / 127 * np.abs(x_BN).max(axis=1, keepdims=True, initial=0)
+    small = 8 * EPSILON
+    if isinstance(matrix, Sum):
+        return bound(matrix.structured, x_BN) + bound(matrix.sparse, x_BN)
+    if isinstance(matrix, LowRank):
+        u, v = (
+            array * scale[:, None].astype(np.float64)
+            for array, scale in ((matrix.u, matrix.u_scale), (matrix.v, matrix.v_scale))
+        )
+        return _second_stage(u, x_BN @ v.T, step_B1 * np.abs(v).sum(axis=1) + small * np.abs(x_BN) @ np.abs(v).T)
+    if isinstance(matrix, Kronecker):
+        terms, m1, n1 = matrix.b.shape
+        b = matrix.b * matrix.b_scale[:, None].astype(np.float64)
+        c = matrix.c * matrix.c_scale[:, None].astype(np.float64)
+        x_BJL = x_BN.reshape(len(x_BN), n1, c.shape[2])
+
+        def products(b, c, x):  # both orders: T = X C^T, a row of B and (j, r) for each of its columns; and P = B X
+            t = np.einsum("rkl,bjl->bkjr", c, x).reshape(len(x_BN), c.shape[1], n1 * terms)
+            return t, np.einsum("rij,bjl->birl", b, x).reshape(len(x_BN), m1, terms * c.shape[2])
+
+        (t, p), (t_size, p_size) = products(b, c, x_BJL), products(np.abs(b), np.abs(c), np.abs(x_BJL))
+        t_off, p_off = products(np.abs(b), np.abs(c), np.ones_like(x_BJL))
+        t_off, p_off = (step_B1[..., None] * off + small * size for off, size in ((t_off, t_size), (p_off, p_size)))
+        right_first = _second_stage(b.transpose(1, 2, 0).reshape(m1, n1 * terms), t, t_off).swapaxes(1, 2)
+        left_first = _second_stage(c.transpose(1, 0, 2).reshape(c.shape[1], -1), p, p_off)
+        return np.maximum(right_first, left_first).reshape(len(x_BN), matrix.shape[0])
+    weight = np.abs(written_out(matrix))
+    off_BM = step_B1 * weight.sum(axis=1) + small * np.abs(x_BN) @ weight.T
+    if isinstance(matrix, Hybrid):
+        half, below = len(matrix.v) // 2, len(matrix.a)
+        for u, v, x in (
+            (matrix.u[:, 0], matrix.v[:half], x_BN[:, :half]),
+            (matrix.u[:, 1], matrix.v[half:], x_BN[:, half:]),
+        ):
+            for_v = 0.501 / 127 * np.abs(v).max(initial=0)
+            off_BM[:, below:] += np.outer(np.abs(x).sum(axis=1) * for_v + step_B1[:, 0] * for_v * len(v), np.abs(u))
+    return off_BM + 1e-30
+
+
+def _second_stage(left, between, off):
+    """Bound of ``left`` times vectors in the last dimension, each off by ``off``."""
+    step = 0.501 / 127 * (np.abs(between) + off).max(axis=-1, keepdims=True, initial=0)
+    return (off + step) @ np.abs(left).T + 8 * EPSILON * np.abs(between) @ np.abs(left).T

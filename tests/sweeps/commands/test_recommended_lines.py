@@ -1,0 +1,34 @@
+"""Every line that a command recommends runs: from a study without a dense trial to its report, and to an exported model."""
+
+import html
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+SMOKE = "python sweeps/run.py --study cmr_probability --preset smoke --wandb off --quiet --set task.data.limit=6000"
+
+
+def ran(line: str) -> str:
+    """Output of a command line, which has to succeed; ``python`` is the one that runs the tests."""
+    first, *rest = shlex.split(line)
+    assert first == "python"
+    ended = subprocess.run([sys.executable, *rest], capture_output=True, text=True, cwd=ROOT, timeout=600, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_the_next_line_of_a_study_without_dense_and_the_commands_of_its_report(tmp_path: Path) -> None:
+    out = tmp_path / "runs"
+    last = ran(f"{SMOKE} --out {out}").splitlines()[-1]
+    assert last.startswith("next: python analysis/make_tables.py --results ")
+    ran(last.removeprefix("next: "))
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "No dense trial of this task has finished" in page
+    recommended = re.findall(r"<dd>([^<]*)<pre tabindex=\"0\">(python[^<]*)</pre>", page)
+    assert recommended
+    for _, line in recommended:
+        command = html.unescape(line).replace("--out model.lstm", f"--out {tmp_path / 'model.lstm'}")
+        assert "wrote" in ran(command)

@@ -1,0 +1,198 @@
+"""A study that names latency as its objective: measured alone, searched for, and chosen by."""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from fake_training import outcome
+
+from sweeps.optuna_view.entries import Ledger
+from sweeps.optuna_view.journal import open_journal
+from sweeps.planning.due_trials import Agenda
+from sweeps.planning.plan import make_plan
+from sweeps.planning.search import Tried, optuna_result, propose
+from sweeps.results.folder import ResultsFolder
+from sweeps.study.study import load, with_settings
+from sweeps.trials.outcome import Outcome, Progress, Report
+from sweeps.trials.trial import Trial
+from sweeps.worker.execute import execute
+from sweeps.worker.pause_others import Pauses
+
+ROOT = Path(__file__).parents[3]
+SHARES = [None, 0.3, 0.6]
+
+
+def study(tmp_path: Path, tuning: str = "objective: latency, tolerance: 0.1") -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(
+        f"""\
+description: tiny
+presets:
+  quick:
+    task: {{model: {{hidden: 20}}}}
+    seeds: [1]
+    tuning: {{trials: 8, parallel: 1, {tuning}, search: {{structured_share: [null, 0.3, 0.6]}}}}
+    runs: [{{method: doped_kp, factor: 5}}]
+"""
+    )
+    return path
+
+
+def validation(trial: Trial) -> float:
+    """The three settings have validations of 10, 10.5 and 12."""
+    return {None: 10.0, 0.3: 10.5, 0.6: 12.0}[trial.method.structured_share]
+
+
+def latency(trial: Trial, folder: Path) -> float:
+    """The better a setting, the slower."""
+    return 100 / validation(trial)
+
+
+def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome:
+    report(Progress(0.5, 1))
+    return outcome(trial, validation(trial))
+
+
+def run(path: Path, out: Path) -> tuple[Agenda, ResultsFolder]:
+    """All trials that a study asks for, one after the other."""
+    folder = ResultsFolder(out)
+    folder.prepare()
+    plan = make_plan(load(str(path)), "quick", None, lambda task: "0" * 64)
+    agenda = Agenda(plan, folder)
+    ledger = Ledger(open_journal(out, print), plan.study, plan, folder)
+    jobs = list(agenda.jobs.values())
+    while jobs:
+        for job in jobs:
+            assert execute(job, folder, train, lambda progress: None, 1, latency).kind == "done"
+            ledger.tell(job, folder.results([job])[job.trial.id])
+        jobs = agenda.advance()
+    ledger.agree(agenda.jobs.values(), agenda.rows())
+    return agenda, folder
+
+
+def chosen(agenda: Agenda) -> list[float | None]:
+    return [job.trial.method.structured_share for job in agenda.jobs.values() if job.stage == "final"]
+
+
+@pytest.mark.parametrize(
+    ("tuning", "share"),
+    [("objective: quality", None), ("objective: latency, tolerance: 0.1", 0.3), ("objective: latency, tolerance: 0.5", 0.6)],
+)
+def test_the_fastest_setting_that_is_good_enough_is_run_with_every_seed(tmp_path: Path, tuning: str, share: Any) -> None:
+    agenda, _ = run(study(tmp_path, tuning), tmp_path / "out")
+    assert {job.trial.method.structured_share for job in agenda.jobs.values() if job.stage == "tuning"} == set(SHARES)
+    assert chosen(agenda) == [share]
+
+
+def test_the_latency_of_every_trial_is_in_its_row_and_in_optuna(tmp_path: Path) -> None:
+    agenda, _ = run(study(tmp_path), tmp_path / "out")
+    for trial_id, row in agenda.rows().items():
+        assert row.latency_us == latency(agenda.jobs[trial_id].trial, Path())
+        assert row.latency_hardware
+    kept = optuna.load_study(study_name="tiny-quick: doped_kp 5x, by latency", storage=open_journal(tmp_path / "out", print))
+    own = [row for trial_id, row in agenda.rows().items() if agenda.jobs[trial_id].stage == "tuning"]
+    assert {tuple(trial.values) for trial in kept.trials} == {(row.validation, row.latency_us) for row in own}
+
+
+def test_a_result_without_a_latency_will_not_do(tmp_path: Path) -> None:
+    run(study(tmp_path, "objective: quality"), tmp_path / "out")
+    by_quality = ResultsFolder(tmp_path / "out")
+    by_quality.prepare()
+    plan = make_plan(load(str(study(tmp_path))), "quick", None, lambda task: "0" * 64)
+    assert Agenda(plan, by_quality).rows() == {}
+    agenda, _ = run(study(tmp_path), tmp_path / "out")
+    assert all(row.latency_us for row in agenda.rows().values())
+
+
+def test_what_has_no_latency_counts_as_failed(tmp_path: Path) -> None:
+    agenda, _ = run(study(tmp_path), tmp_path / "out")
+    row = next(iter(agenda.rows().values()))
+    assert optuna_result(row, "latency")[1] == [row.validation, row.latency_us]
+    for status in ("stopped", "diverged", "failed"):
+        state, values = optuna_result(row.model_copy(update={"status": status, "latency_us": None}), "latency")
+        assert (state.name, values) == ("FAIL", None)
+
+
+def test_proposals_follow_from_the_results_alone(tmp_path: Path) -> None:
+    agenda, _ = run(study(tmp_path), tmp_path / "out")
+    row = next(iter(agenda.rows().values()))
+    searched = {"structured_share": SHARES}
+    tried = [Tried({"structured_share": share}, row) for share in (*SHARES, None)] + [Tried({"structured_share": 0.3}, None)]
+    first = propose(searched, tried, 6, "cell", "latency")
+    assert first["structured_share"] in SHARES
+    assert propose(searched, tried, 6, "cell", "latency") == first
+
+
+def test_a_tolerance_needs_the_objective(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="tolerance needs objective: latency"):
+        load(str(study(tmp_path, "tolerance: 0.1")))
+
+
+def _work(ticks: Any, stop: Any) -> None:
+    with Pauses() as pauses:
+        while not stop.is_set():
+            pauses.pause()
+            ticks.value += 1
+            time.sleep(0.005)
+
+
+def test_others_stand_still_while_one_measures() -> None:
+    context = multiprocessing.get_context("fork")
+    ticks, stop = context.Value("i", 0), context.Event()
+    worker = context.Process(target=_work, args=(ticks, stop))
+    with Pauses() as own:
+        worker.start()
+        _until(lambda: ticks.value > 3)
+        with own.alone():
+            before = ticks.value
+            time.sleep(0.1)
+            assert ticks.value == before
+        _until(lambda: ticks.value > before + 3)
+    stop.set()
+    worker.join(10)
+    assert worker.exitcode == 0
+
+
+def _until(condition: Any) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler")
+def test_the_shipped_study_measures_and_chooses(tmp_path: Path) -> None:
+    command = [sys.executable, "sweeps/run.py", "--study", "fast_kp", "--preset", "smoke", "--wandb", "off"]
+    subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, check=True, capture_output=True, timeout=240)
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(float(row["latency_us"]) > 0 for row in rows)
+    for cell in ("doped_kp 5x", "doped_kp 8x"):
+        tuned = [row for row in rows if (row["cell"], row["stage"]) == (cell, "tuning")]
+        limit = min(float(row["validation"]) for row in tuned) * 1.05
+        fastest = min((row for row in tuned if float(row["validation"]) <= limit), key=lambda row: float(row["latency_us"]))
+        finals = [row for row in rows if (row["cell"], row["stage"]) == (cell, "final")]
+        assert len(finals) == 2
+        assert {_share(row) for row in finals} == {_share(fastest)}
+
+
+def _share(row: dict[str, str]) -> float | None:
+    share: float | None = json.loads(row["settings"])["method"]["structured_share"]
+    return share
+
+
+def test_a_named_study_can_be_given_the_objective_on_the_command_line() -> None:
+    changed = with_settings(load("pareto"), "quick", ["tuning.objective=latency", "tuning.tolerance=0.02"])
+    tuning = changed.preset("quick").tuning
+    assert tuning is not None
+    assert (tuning.objective, tuning.tolerance) == ("latency", 0.02)

@@ -1,0 +1,148 @@
+"""A training of one's own, a function in a file, runs as a study."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.commands.main import main
+
+SCRIPT = """
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+import doping
+from tasks.script import script
+
+GROUPS = []
+
+
+@dataclass
+class Mine:
+    learning_rate: float = 0.01
+    steps: int = 20
+
+
+@script(metric="energy", data=["mine.csv"])
+def train(method, settings: Mine, report):
+    model = nn.ModuleDict({"rnn": nn.GRU(16, 32, batch_first=True), "head": nn.Linear(32, 1)})
+    report.start(model)
+    report.model = doping.compress_(model, {"rnn": method})
+    annealer = doping.Annealer(model, total_steps=settings.steps)
+    groups = [{"params": model["rnn"].parameters(), "weight_decay": 0.1}, {"params": model["head"].parameters()}]
+    optimizer = torch.optim.SGD(groups, lr=settings.learning_rate)
+
+    def loss():
+        x = torch.randn(8, 5, 16)
+        return (model["head"](model["rnn"](x)[0][:, -1]).squeeze(1) - x[:, -1].mean(1)).square().mean()
+
+    first = loss().item()
+    for step in range(settings.steps):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+        annealer.step()
+        report((step + 1) / settings.steps)
+        if step % 5 == 4:
+            report((step + 1) / settings.steps, validation=loss().item() - 1)
+    annealer.finish_()
+    return {"validation": loss().item() - 1, "test": settings.learning_rate, "first": first}
+
+
+def nothing(method, settings, report):
+    return 1.0
+
+
+def wrong(method):
+    return 1.0
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "my_file.py").write_text(SCRIPT)
+    (tmp_path / "mine.csv").write_text("1,2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("my_file", None)
+
+
+def study(folder: Path, out: str, *more: str, function: str = "train", training: str = "{}", runs: str = "") -> int:
+    runs = runs or "[{method: dense}, {method: pruned, factor: 4}]"
+    (folder / "mine.yaml").write_text(
+        f"description: d\npresets:\n  quick:\n    task: {{name: 'my_file:{function}', training: {training}}}\n"
+        f"    seeds: [1]\n    runs: {runs}\n"
+    )
+    arguments = ["--study", str(folder / "mine.yaml"), "--out", str(folder / out), "--wandb", "off", "--workers", "1"]
+    return main([*arguments, "--quiet", *more])
+
+
+def rows(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "results.csv").open(newline="") as file:
+        return {row["cell"]: row for row in csv.DictReader(file)}
+
+
+def test_it_runs_with_its_own_settings_and_loop(folder):
+    assert study(folder, "out", training="{steps: 30}") == 0
+    found = rows(folder / "out")
+    assert {row["metric"] for row in found.values()} == {"energy"}
+    assert found["pruned 4x"]["steps"] == "30"
+    assert float(found["pruned 4x"]["test"]) == 0.01, "what the study does not set keeps the default of the function"
+    assert float(found["pruned 4x"]["cf_values"]) == pytest.approx(4, rel=0.01)
+    assert "first" in json.loads(found["dense"]["measures"])
+    curve = list(csv.DictReader((folder / "out/trials" / found["pruned 4x"]["trial_id"] / "curve.csv").open(newline="")))
+    assert len(curve) == 6
+    assert float(curve[0]["sparsity"]) < float(curve[-1]["sparsity"])
+
+
+def test_its_settings_are_searched(folder):
+    search = "tuning={trials: 3, search: {task.training.learning_rate: {low: 0.001, high: 0.05}}}"
+    assert study(folder, "out", "--set", search) == 0
+    with (folder / "out" / "results.csv").open(newline="") as file:
+        tried = [row["test"] for row in csv.DictReader(file) if row["stage"] == "tuning" and row["cell"] == "dense"]
+    assert len(set(tried)) == 3
+
+
+def test_it_starts_from_its_dense_model(folder):
+    assert study(folder, "dense", runs="[{method: dense}]") == 0
+    start = f"task.training.start_from.path={folder / 'dense'}"
+    assert study(folder, "out", "--set", start, training="{learning_rate: 0.001}", runs="[{method: pruned, factor: 4}]") == 0
+    (dense,), (started,) = rows(folder / "dense").values(), rows(folder / "out").values()
+    assert json.loads(started["measures"])["first"] < json.loads(dense["measures"])["first"]
+
+
+def test_a_dry_run_says_what_is_not_known_yet(folder, capsys):
+    assert study(folder, "out", "--dry-run") == 0
+    assert "known once a trial has run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("function", "training", "said"),
+    [
+        ("wrong", "{}", "the function takes (method); expected train(method, settings, report) -> metric"),
+        ("absent", "{}", "has no attribute 'absent'"),
+        ("train", "{learning_rat: 0.1}", "did you mean 'learning_rate'"),
+        ("train", "{steps: many}", "steps"),
+    ],
+)
+def test_mistakes_are_one_line(folder, capsys, function, training, said):
+    assert study(folder, "out", function=function, training=training) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_data_that_are_missing_and_a_training_that_gives_no_model(folder, capsys):
+    assert study(folder, "out", function="nothing", runs="[{method: dense}]") == 1
+    (row,) = rows(folder / "out").values()
+    assert "my_file:nothing gave no compressed model: set report.model" in row["error"]
+    (folder / "mine.csv").unlink()
+    assert study(folder, "other") == 2
+    assert "mine.csv" in capsys.readouterr().err
