@@ -12,6 +12,4 @@ def not_exportable(method: Method) -> str | None:
         return "a file cannot hold int4 values yet; take int8 or float32"
     if method.sparse and method.pattern not in (*PATTERNS, "tiles"):
         return f"a file cannot hold the pattern {method.pattern} yet; take one of {', '.join(PATTERNS)}, tiles"
-    if method.free_rows == "gates":
-        return "a file cannot hold free rows in every gate yet; take free_rows: stacked"
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +27,13 @@ class Stored:
     Attributes:
         kind: the ``kind`` of its class in ``doping.inference.families``.
         sizes: the few numbers that decide its shapes, by their names there.
-        arrays: its values, float32, by their names there.
+        arrays: its values, by their names there.
 
     """
 
     kind: str
     sizes: dict[str, int | tuple[int, int]]
-    arrays: dict[str, npt.NDArray[np.float32]]
+    arrays: dict[str, npt.NDArray[Any]]
 
 
 class Matrix(nn.Module, ABC):

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from doping.errors import InferenceError
 from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import Shape, Size, structured_size
 from doping.matrices.patterns import GATES
@@ -61,19 +62,12 @@ class Hybrid(Matrix):
             scale_gradients(u_1L, gradient_1L, v_H[None], gradient_H[None])
 
     def stored(self) -> Stored:
-        """``a``, ``u`` and ``v``.
-
-        Raises:
-            InferenceError: the free rows are spread over gates, for which a file has no form.
-
-        """
-        if self.gates > 1:
-            raise InferenceError(
-                "a hybrid matrix with free rows in every gate cannot be written to a file yet; "
-                "give Method(free_rows='stacked') to export one whose free rows come first"
-            )
-        arrays = {"a": array(self.a), "u": array(self.u), "v": array(self.v)}
-        return Stored("hybrid", {"free_rows": self.a.shape[0]}, arrays)
+        """``a``, ``u`` and ``v``, and how many gates the rows of A are spread over if it is more than one."""
+        arrays: dict[str, npt.NDArray[Any]] = {"a": array(self.a), "u": array(self.u), "v": array(self.v)}
+        if self.gates == 1:
+            return Stored("hybrid", {"free_rows": self.a.shape[0]}, arrays)
+        arrays["gates"] = np.array([self.gates], np.uint16)
+        return Stored("hybrid", {"free_rows": self.a.shape[0], "gates": self.gates}, arrays)
 
     def bits_of(self, parameter: str, bits: int) -> int:
         """Those of A; u and v stay float32."""

@@ -11,11 +11,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import doping
-from doping import CompressionError, Method, callbacks
+from doping import CompressionError, Method
 from doping.errors import InferenceError
 from doping.inference.from_torch import to_bundle
 from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Sparse
+from doping.training import callbacks
 from doping.training.schedules import cubic_sparsity
 from lightning_modules.callbacks.annealing import Annealing
 
