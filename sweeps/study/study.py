@@ -16,6 +16,7 @@ from sweeps.study import strict_yaml
 from sweeps.study.named_tasks import over_defaults, written_out
 from sweeps.study.search_space import Range
 from sweeps.study.study_file import Cell, KeyMistake, Preset, StudyFile, expand, parse
+from tasks.registry import trust
 
 DEEPEST = 20
 """Keys in one another that ``--set`` takes."""
@@ -102,7 +103,9 @@ def _with_named_tasks(content: Any, file: str, set_keys: Sequence[KeyPath] = ())
     for name, preset in presets.items() if isinstance(presets, dict) else ():
         if isinstance(preset, dict) and "task" in preset:
             try:
-                preset["task"] = over_defaults(written_out(preset["task"]))
+                task = written_out(preset["task"])
+                trust(task)  # who runs a study names its task
+                preset["task"] = over_defaults(task)
             except ValueError as error:
                 raise UserError(f"{_place(file, ('presets', name, 'task'), set_keys)}: {error}") from error
     return content

@@ -55,6 +55,16 @@ COLUMNS = [
     "versions",
     "settings",
     "measures",
+    "deployed_bytes",
+    "model_bytes",
+    "validation_int8",
+    "test_int8",
+    "bytes_int8",
+    "model_bytes_int8",
+    "validation_int4",
+    "test_int4",
+    "bytes_int4",
+    "model_bytes_int4",
     "latency_us",
     "bundle_bytes",
     "latency_hardware",
@@ -73,7 +83,7 @@ def test_every_shipped_preset_can_be_planned(name, preset):
     plan = make_plan(loaded, preset, None, lambda corpus: "0" * 64)
     assert len({cell.name for cell in plan.cells}) == len(plan.cells)
     trials = [cell.trial({}, seed) for cell in plan.cells for seed in cell.seeds]
-    assert len({trial.id for trial in trials}) == len(trials) > 4
+    assert len({trial.id for trial in trials}) == len(trials) > (1 if plan.tuning and plan.tuning.together else 4)
 
 
 def write(folder: Path, task: str, more: str = "") -> Path:
@@ -106,7 +116,9 @@ def test_what_is_searched_is_set_by_its_key_with_the_dots_in_it(tmp_path):
 
 @pytest.mark.parametrize("name", study.names())
 def test_every_study_has_three_presets_of_the_same_names(name):
-    assert {"smoke", "quick", "paper"} <= {preset for of, preset in SHIPPED if of == name}
+    # What is deployed is asked of small models: these two have no preset for a GPU.
+    needed = {"smoke", "quick"} if name in ("deployed", "fit") else {"smoke", "quick", "paper"}
+    assert needed <= {preset for of, preset in SHIPPED if of == name}
 
 
 def test_the_main_study_has_what_it_promises():
