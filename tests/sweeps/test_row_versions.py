@@ -20,7 +20,7 @@ PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash"
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A function that runs a study of two trials in ``tmp_path/out``, and returns its exit code."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where workers find ``fake_training``
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))  # where workers find ``fake_training``
     file = tmp_path / "tiny.yaml"
     file.write_text(STUDY)
     runs = "runs=[{method: dense}, {method: doped_kp, factor: 5}]"

@@ -23,7 +23,7 @@ EVIL = "evil_stranger:Task"
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """The arguments of a study that was run in ``tmp_path/out``."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
     monkeypatch.setattr(registry, "_trusted", set())
     file = tmp_path / "tiny.yaml"
     file.write_text(STUDY)
