@@ -15,7 +15,14 @@ BELOW = {
     "data": {"doping", "lightning_modules.settings"},
     "tasks": {"doping", "lightning_modules", "data"},
     "sweeps": {"doping", "lightning_modules", "data", "tasks"},
-    "analysis": {"doping.command_line", "doping.entry", "doping.errors", "doping.families"},
+    "analysis": {
+        "doping.command_line",
+        "doping.entry",
+        "doping.errors",
+        "doping.families",
+        "doping.method",
+        "doping.inference.exportable",
+    },
 }
 """What each package may import of the others; ``benchmarks``, ``examples`` and ``tests`` may import all."""
 

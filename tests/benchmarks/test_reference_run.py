@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.reference_run import COLUMNS, compare, draw, rows, summary
+from benchmarks.reference_run.__main__ import COLUMNS, compare, draw, rows, summary
 from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 import torch
-from matrix_references import method_of, reference
+from references.matrices import method_of, reference
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence

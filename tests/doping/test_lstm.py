@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from matrix_references import METHODS, method_of
+from references.matrices import METHODS, method_of
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from matrix_references import (
+from references.matrices import (
     COARSE,
     ENTRIES,
     METHODS,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matrix_references import plan_near
+from references.matrices import plan_near
 
 from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Sparse

@@ -2,7 +2,7 @@ import re
 
 import pytest
 import torch
-from matrix_references import METHODS, method_of
+from references.matrices import METHODS, method_of
 
 from doping.matrices import BudgetError, Sparse
 from doping.method import Method

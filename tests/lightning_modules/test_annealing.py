@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from matrix_references import ENTRIES, blocks_of
+from references.matrices import ENTRIES, blocks_of
 from tiny_task import TinyText, model, settings, trainer
 
 from doping.matrices import Doped, Sparse

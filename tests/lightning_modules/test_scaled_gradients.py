@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from matrix_references import METHODS, STRUCTURED, factors, plan_near, shapes
+from references.matrices import METHODS, STRUCTURED, factors, plan_near, shapes
 from tiny_task import TinyText, model, trainer
 from tiny_task import settings as task_settings
 

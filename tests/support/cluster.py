@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from runs import until
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_references import written_out
+from references.kernels import written_out
 
 from doping.inference.families.layout import fields
 from doping.inference.kernels import Kronecker, narrowed

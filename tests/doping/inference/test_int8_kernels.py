@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from int8_references import bound, random_narrow, random_tiles, rounded
-from kernel_references import lstm, written_out
+from references.int8 import bound, random_narrow, random_tiles, rounded
+from references.kernels import lstm, written_out
 
 from doping.inference.families.int8_layout import fields, stored_bytes
 from doping.inference.kernels import Dense, KernelError, Sparse, Tiles, multiply, narrowed

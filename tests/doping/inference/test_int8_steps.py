@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from int8_references import random_narrow, rounded
-from kernel_references import lstm, random_structured, written_out
+from references.int8 import random_narrow, rounded
+from references.kernels import lstm, random_structured, written_out
 
 from doping.inference.kernels import Dense, Layer, narrowed
 from doping.inference.kernels.int8 import Int8Layer, Int8Model, Int8Steps, available

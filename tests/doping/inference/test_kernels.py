@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_references import FAMILIES, lstm, random_matrix, random_sparse, random_structured, written_out
+from references.kernels import FAMILIES, lstm, random_matrix, random_sparse, random_structured, written_out
 
 from doping.inference.families.layout import fields, stored_bytes
 from doping.inference.kernels import PATTERNS, Dense, Kronecker, Layer, Sparse, Sum, multiply, narrowed

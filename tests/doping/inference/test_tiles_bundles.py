@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from int8_references import random_tiles
 from models import compressed, lstms
+from references.int8 import random_tiles
 
 from doping.errors import InferenceError
 from doping.inference.bundle import file

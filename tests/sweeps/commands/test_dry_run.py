@@ -1,6 +1,7 @@
 """A dry run says what would run, how large it is, how long it takes and what the disk must hold; and runs nothing."""
 
 import pytest
+
 from runs import STUDY, TUNED, run
 
 

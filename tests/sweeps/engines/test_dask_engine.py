@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from cluster import dask_cluster, postgresql
 from fake_training import TICKS
-from runs import ROOT, STUDY, assert_complete, quality, rows, run, start, until
 
 from doping.machine import cores
+from runs import ROOT, STUDY, assert_complete, quality, rows, run, start, until
 from sweeps.engines.local import THREAD_VARIABLES
 
 

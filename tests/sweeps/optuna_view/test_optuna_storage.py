@@ -8,9 +8,9 @@ import time
 
 import pytest
 from cluster import PASSWORD, ROOT, postgresql
-from runs import ENVIRONMENT, STUDY, assert_complete, run, start, until
 
 from doping.errors import UserError, hide_passwords
+from runs import ENVIRONMENT, STUDY, assert_complete, run, start, until
 from sweeps.commands.main import main
 from sweeps.optuna_view.backends import check, study_name
 from sweeps.trials.dotted_names import Parts

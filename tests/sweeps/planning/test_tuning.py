@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import pytest
+
 from runs import TUNED, rows, run, start, until, workers_of
 
 CELLS = ["dense", "pruned 5x", "doped_kp 5x", "doped_kp + cmr 5x"]

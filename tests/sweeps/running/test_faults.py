@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import pytest
+
 from runs import STUDY, alive, assert_complete, quality, rows, run, start, until, workers_of
 
 

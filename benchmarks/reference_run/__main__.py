@@ -25,7 +25,7 @@ import torch
 from matplotlib.figure import Figure
 
 from analysis.figures import drawing
-from benchmarks.plain_language_model import Course, PlainLanguageModel, Regime, train
+from benchmarks.reference_run.plain_language_model import Course, PlainLanguageModel, Regime, train
 from data.text.datamodule import TextDataModule
 from doping.layers.lstm import CompressedLSTM
 from doping.method import Method

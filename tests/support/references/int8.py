@@ -4,9 +4,9 @@ off."""
 from __future__ import annotations
 
 import numpy as np
-from kernel_references import random_structured, written_out
 
 from doping.inference.kernels import Hybrid, Kronecker, LowRank, Matrix, Sum, Tiles, narrowed
+from references.kernels import random_structured, written_out
 
 EPSILON = float(np.finfo(np.float32).eps)
 
