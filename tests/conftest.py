@@ -1,9 +1,14 @@
-"""What all tests share: float64, and which of them are slow."""
+"""What all tests share: one thread each, float64, and which of them are slow."""
 
+import os
 from pathlib import Path
 
 import pytest
-import torch
+
+# Tests run side by side, one process per core: more threads each would wait for one another. Read when PyTorch starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch  # noqa: E402
 
 TESTS = Path(__file__).parent
 SLOW = (
