@@ -8,7 +8,7 @@ import pytest
 # Tests run side by side, one process per core: more threads each would wait for one another. Read when PyTorch starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch  # noqa: E402
+import torch
 
 TESTS = Path(__file__).parent
 SLOW = (
