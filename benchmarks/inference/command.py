@@ -32,7 +32,7 @@ SECONDS_PER_TIMING = 0.003
 SECONDS_PER_STRETCH = 0.0001
 METHODS = [name for name in methods() if name != "dense"]
 PATTERNS = ("unstructured", "gates", "rows")
-Row = dict[str, Any]
+Measurement = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,16 +91,16 @@ def _command(arguments: Sequence[str]) -> None:
     print(f"wrote {path}" + " and the figure beside it" * (not options.int8))
 
 
-def _cell(row: Row) -> tuple[int, int, int, str]:
+def _cell(row: Measurement) -> tuple[int, int, int, str]:
     return row["hidden"], row["threads"], row["batch"], row["mode"]
 
 
-def _known(path: Path, command: str) -> list[Row]:
+def _known(path: Path, command: str) -> list[Measurement]:
     """The rows of an earlier run of the same command, which was stopped, as numbers and text."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        rows: list[Row] = list(csv.DictReader(file))
+        rows: list[Measurement] = list(csv.DictReader(file))
     for row in rows:
         if row["command"] != command:
             raise UserError(f"{path} has rows of another benchmark ({row['command']}); give another folder with --out")
@@ -135,7 +135,7 @@ class Cell(NamedTuple):
     mode: str
 
 
-def _in_process(hidden: int, cell: Cell, options: argparse.Namespace) -> list[Row]:
+def _in_process(hidden: int, cell: Cell, options: argparse.Namespace) -> list[Measurement]:
     """One cell of one width, in a process of its own: the libraries read their settings when they start."""
     command = [sys.executable, "-m", "benchmarks.inference", "--one", json.dumps(cell)]
     command += ["--hidden", str(hidden), "--rounds", str(options.rounds), "--factors", *map(str, options.factors)]
@@ -146,7 +146,7 @@ def _in_process(hidden: int, cell: Cell, options: argparse.Namespace) -> list[Ro
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise UserError(f"the benchmark of {hidden} hidden units failed (exit code {done.returncode}); see above")
-    rows: list[Row] = json.loads(done.stdout.splitlines()[-1])
+    rows: list[Measurement] = json.loads(done.stdout.splitlines()[-1])
     return rows
 
 
@@ -173,7 +173,7 @@ dense engines."""
 
 def measure(
     hidden: int, factors: list[float], rounds: int, quick: bool, cell: Sequence[Any], int8_only: bool = False
-) -> list[Row]:
+) -> list[Measurement]:
     """All engines of one cell; or dense ones and those in int8 arithmetic."""
     threads, batch, mode = cell
     generator = np.random.default_rng(0)
@@ -292,7 +292,7 @@ def _bandwidth() -> float:
     return round(array.nbytes / min(seconds) / 1e9, 1)
 
 
-def _print(rows: list[Row]) -> None:
+def _print(rows: list[Measurement]) -> None:
     """Doped, pruned and Kronecker layers at the factor nearest to 20, batch 1, beside what dense ones take."""
     shown = [row for row in rows if row["batch"] == 1 and row["engine"] in ("dense", "doped_kp", "pruned", "kp")]
     nearest = min((row["factor"] for row in shown), key=lambda factor: abs(factor - 20))
