@@ -133,7 +133,7 @@ def _rows(trials: pd.DataFrame) -> list[TableRow]:
 def _row(group: pd.DataFrame) -> TableRow:
     first = group.iloc[0]
     finished = group[group["status"] == "finished"]
-    return Row(
+    return TableRow(
         first["method"],
         bool(first["cmr_on"]),
         float(first["cmr"]),

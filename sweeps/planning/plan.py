@@ -15,7 +15,7 @@ from sweeps.results.dense_start import with_start
 from sweeps.results.files import write_whole
 from sweeps.study.search_space import Space, Together, Values, leaves
 from sweeps.study.study import Study
-from sweeps.study.study_file import Tuning
+from sweeps.study.study_file import StudyCell, Tuning
 from sweeps.trials.job import Job, Stage
 from sweeps.trials.trial import RESULT_FORMAT, Trial
 from tasks.base import TaskSettings

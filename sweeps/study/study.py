@@ -15,7 +15,7 @@ from sweeps.results.files import shown
 from sweeps.study import strict_yaml
 from sweeps.study.named_tasks import over_defaults, written_out
 from sweeps.study.search_space import Range
-from sweeps.study.study_file import KeyMistake, Preset, StudyFile, expand, parse
+from sweeps.study.study_file import KeyMistake, Preset, StudyCell, StudyFile, expand, parse
 from tasks.registry import trust
 
 DEEPEST = 20
