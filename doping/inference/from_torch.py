@@ -22,9 +22,9 @@ from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells
 from doping.inference.families import class_of
 from doping.inference.families.matrix import stored_arrays
-from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.sparse import PATTERNS
 from doping.inference.families.sparse import Sparse as Packed
+from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.tiles import Tiles
 from doping.layers.lstm import CompressedLSTM
 from doping.machine import commit, versions

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from doping.inference.families.parts import BYTES, Count, MatrixParts, Part, TensorShape, Valued, Width
+from doping.inference.families.stored import BYTES, Count, MatrixParts, Part, TensorShape, Valued, Width
 from doping.vocabulary import Level, Vocabulary
 
 

@@ -14,7 +14,7 @@ from doping.inference.bundle.description import Lstm
 from doping.inference.bundle.file import Bundle, Tensors
 from doping.inference.families import class_of
 from doping.inference.families.base import StructuredMatrix
-from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
+from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
 from doping.inference.kernels import Dense, Matrix, Sparse, Sum, Tiles
 
 LARGEST_SCALE = np.finfo(np.float32).max / 128
