@@ -108,8 +108,8 @@ def test_a_stop_is_130_whatever_a_library_makes_of_it(error: BaseException, caps
 
     kept = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        assert answer(command, stopped=lambda: "stopped") == 130
-        assert capsys.readouterr().err == "stopped\n"
+        assert answer(command, interrupted=lambda: "interrupted") == 130
+        assert capsys.readouterr().err == "interrupted\n"
     finally:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), kept, strict=True):
             signal.signal(number, handler)

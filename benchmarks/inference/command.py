@@ -1,6 +1,6 @@
 """The command line of the benchmark: a process for each setting (width, threads, batch, mode), the table, the figure.
 
-Rows are written as soon as they are measured; the same command goes on where it was stopped.
+Rows are written as soon as they are measured; the same command goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _measured_at(row: Measurement) -> tuple[int, int, int, str]:
 
 
 def _known(path: Path, command: str) -> list[Measurement]:
-    """The rows of an earlier run of the same command, which was stopped, as numbers and text."""
+    """The rows of an earlier run of the same command, which was interrupted, as numbers and text."""
     if not path.exists():
         return []
     with path.open(newline="") as file:

@@ -67,8 +67,8 @@ def run(
     """Run the trial of a job, given as JSON, as the Dask task ``key``. What happens is told as events of ``topic``; the last
     one has ``ended``.
 
-    The trial is stopped when the task is cancelled, as Dask does when the client that wants it is gone, and when the worker
-    leaves the cluster.
+    The trial is interrupted when the task is cancelled, as Dask does when the client that wants it is gone, and when the
+    worker leaves the cluster.
     """
     worker = get_worker()
 
@@ -95,7 +95,7 @@ def run(
         tell(ended=ended.kind, message=ended.message)
     else:
         engine.close(grace)
-        tell(ended="stopped", message="")
+        tell(ended="interrupted", message="")
 
 
 def _follow(engine: LocalEngine, tell: Callable[..., None], wanted: Callable[[], bool]) -> Ended | None:

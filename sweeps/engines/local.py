@@ -72,7 +72,7 @@ class LocalEngine:
             return events
 
     def close(self, grace: float) -> None:
-        """Ask the workers to stop their trials, and end them after ``grace`` seconds or when they have stopped."""
+        """Ask the workers to interrupt their trials, and end them after ``grace`` seconds or when they have."""
         busy = {worker for worker in self._workers if worker.trial}
         for worker in busy:
             worker.send({"order": "stop"})
@@ -121,7 +121,7 @@ class LocalEngine:
         self._replace(worker)
         if worker.trial is None:
             return None
-        return Ended(worker.trial, "lost" if worker.ready else "stopped", f"its process ended: {_manner(code)}")
+        return Ended(worker.trial, "lost" if worker.ready else "interrupted", f"its process ended: {_manner(code)}")
 
     def _replace(self, worker: _Worker) -> None:
         place = self._workers.index(worker)

@@ -63,7 +63,7 @@ def test_a_layer_in_int8_that_computes_something_else_is_not_timed():
         int8_engines.compressed(tiles, np.ones(96, np.float32), np.ones((3, 1, 24), np.float32))
 
 
-def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_stopped(tmp_path):
+def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_interrupted(tmp_path):
     command = [
         sys.executable,
         "-m",
@@ -84,7 +84,7 @@ def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_stoppe
     with path.open() as file:
         rows = list(csv.DictReader(file))
     first = sum(row["mode"].startswith("generating") for row in rows)
-    path.write_text("".join(whole[: 1 + first]))  # as if it had been stopped after the first setting
+    path.write_text("".join(whole[: 1 + first]))  # as if it had been interrupted after the first setting
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, preexec_fn=on_one_core)
     assert "[1/" not in done.stdout
     assert "[2/" in done.stdout

@@ -15,7 +15,7 @@ from doping.method import Method
 from sweeps.commands.main import main
 from sweeps.results.dense_start import with_start
 from sweeps.results.trained_models import NoModel
-from sweeps.trials.outcome import Stopped
+from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import Trial
 from sweeps.worker import train as training
 from sweeps.worker.train import train
@@ -115,22 +115,22 @@ def test_the_folder_is_no_part_of_what_identifies_a_trial(results, tmp_path):
         assert trial_from(other, method).task.training.start_from.trial == other.name
 
 
-def test_a_stopped_trial_goes_on_to_the_same_result(results, tmp_path, monkeypatch):
+def test_an_interrupted_trial_goes_on_to_the_same_result(results, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr(training, "REPORT_SECONDS", 0)
     trial = trial_from(results / "dense", Method(name="doped_kp", factor=5, cmr={"probability": 0.3}))
 
     def stop_in_the_middle(progress):
         if progress.share > 0.6:
-            raise Stopped
+            raise Interrupted
 
-    calm, stopped = tmp_path / "calm", tmp_path / "stopped"
+    calm, interrupted = tmp_path / "calm", tmp_path / "interrupted"
     calm.mkdir()
-    stopped.mkdir()
-    with pytest.raises(Stopped):
-        train(trial, stopped, stop_in_the_middle, 1)
-    assert (stopped / "checkpoint.ckpt").exists()
-    assert train(trial, stopped, lambda progress: None, 1) == train(trial, calm, lambda progress: None, 1)
+    interrupted.mkdir()
+    with pytest.raises(Interrupted):
+        train(trial, interrupted, stop_in_the_middle, 1)
+    assert (interrupted / "checkpoint.ckpt").exists()
+    assert train(trial, interrupted, lambda progress: None, 1) == train(trial, calm, lambda progress: None, 1)
 
 
 def test_mistakes_are_one_line(results, tmp_path, capsys):

@@ -10,7 +10,7 @@ from data import DataError, data_hash
 from doping.method import Method
 from doping.sizes import plan_sizes
 from doping.training.rounding import deployed
-from sweeps.trials.outcome import Stopped
+from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import Trial
 from sweeps.worker.train import train
 from tasks.language_model import LanguageModelTask
@@ -65,23 +65,23 @@ def test_the_same_trial_gives_the_same_result(tmp_path):
     assert results[0] == results[1]
 
 
-def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
+def test_an_interrupted_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     trial = tiny(Method(name="doped_kp", factor=5, cmr={"probability": 0.3}))
 
     def stop_in_the_middle(progress):
         if progress.share > 0.5:
-            raise Stopped
+            raise Interrupted
 
-    calm, stopped = tmp_path / "calm", tmp_path / "stopped"
+    calm, interrupted = tmp_path / "calm", tmp_path / "interrupted"
     calm.mkdir()
-    stopped.mkdir()
-    with pytest.raises(Stopped):
-        run(trial, stopped, stop_in_the_middle)
-    assert (stopped / "checkpoint.ckpt").exists()
-    assert run(trial, stopped) == run(trial, calm)
-    assert (stopped / "curve.csv").read_text() == (calm / "curve.csv").read_text()
+    interrupted.mkdir()
+    with pytest.raises(Interrupted):
+        run(trial, interrupted, stop_in_the_middle)
+    assert (interrupted / "checkpoint.ckpt").exists()
+    assert run(trial, interrupted) == run(trial, calm)
+    assert (interrupted / "curve.csv").read_text() == (calm / "curve.csv").read_text()
 
 
 def test_divergence_is_an_outcome(tmp_path):
@@ -128,17 +128,17 @@ def test_a_finished_trial_is_measured_in_every_precision(tmp_path):
     assert model.measured() == pytest.approx(outcome.validation_int8, abs=1e-6)
 
 
-def test_a_trial_with_rounding_that_was_stopped_goes_on_to_the_same_result(tmp_path, monkeypatch):
+def test_a_trial_with_rounding_that_was_interrupted_goes_on_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     trial = tiny(Method(name="lmf", factor=2, values="int4", rounding={"share": 0.8, "annealed": 0.5}))
 
     def stop(progress):
         if progress.step >= 33:
-            raise Stopped
+            raise Interrupted
 
     for name in ("whole", "resumed"):
         (tmp_path / name).mkdir()
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         run(trial, tmp_path / "resumed", stop)
     assert run(trial, tmp_path / "resumed") == run(trial, tmp_path / "whole")

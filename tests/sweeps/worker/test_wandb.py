@@ -20,7 +20,7 @@ from doping import machine
 from doping.method import Method
 from lightning_modules.callbacks.curve import CurvePoint
 from sweeps.results.views import CURVE_COLUMNS
-from sweeps.trials.outcome import Stopped
+from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import WHERE, Trial
 from sweeps.worker.train import train
 from sweeps.worker.wandb_folder import run_name
@@ -229,25 +229,25 @@ def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_trial_that_was_stopped_twice_is_one_run_with_every_point_once(tmp_path, monkeypatch):
+def test_a_trial_that_was_interrupted_twice_is_one_run_with_every_point_once(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
-    trial, calm, stopped = tiny(), tmp_path / "calm", tmp_path / "stopped"
+    trial, calm, interrupted = tiny(), tmp_path / "calm", tmp_path / "interrupted"
     run(trial, calm)
     for share in (0.4, 0.7):
 
         def stop(progress, share=share):
             if progress.share > share:
-                raise Stopped
+                raise Interrupted
 
-        with pytest.raises(Stopped):
-            run(trial, stopped, stop)
-        assert json.loads(inspect(stopped, "--summary"))["state"] == "failed"
-    run(trial, stopped)
+        with pytest.raises(Interrupted):
+            run(trial, interrupted, stop)
+        assert json.loads(inspect(interrupted, "--summary"))["state"] == "failed"
+    run(trial, interrupted)
     own_time = ("_runtime", "_timestamp")
     expected = [{key: value for key, value in line.items() if key not in own_time} for line in history(calm)]
-    assert [{key: value for key, value in line.items() if key not in own_time} for line in history(stopped)] == expected
-    assert json.loads(inspect(stopped, "--summary"))["state"] == "finished"
+    assert [{key: value for key, value in line.items() if key not in own_time} for line in history(interrupted)] == expected
+    assert json.loads(inspect(interrupted, "--summary"))["state"] == "finished"
 
 
 def test_a_step_is_taken_once(tmp_path):
