@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from doping.errors import UserError
 from doping.method import Method
+from doping.settings import leaves
 from sweeps.results.dense_start import with_start
 from sweeps.results.files import write_whole
-from sweeps.study.search_space import Space, Together, Values, leaves
+from sweeps.study.search_space import Space, Together, Values
 from sweeps.study.study import Study
 from sweeps.study.study_file import StudyCell, Tuning
 from sweeps.trials.job import Job, Stage

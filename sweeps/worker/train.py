@@ -6,11 +6,9 @@ lost; when it is done that file makes way for ``model.ckpt``, the trained model 
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +31,7 @@ from lightning_modules.callbacks.curve import Curve, CurvePoint
 from lightning_modules.callbacks.monitor import Monitor
 from lightning_modules.callbacks.rounding import Rounding
 from lightning_modules.task import Task
+from lightning_modules.trainer import plain_trainer, quiet_lightning
 from sweeps.results.curve_files import write_curve
 from sweeps.results.dense_start import start
 from sweeps.results.files import set_aside, trouble
@@ -132,31 +131,18 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
         return outcome
 
 
-def quiet_lightning() -> None:
-    """Keep Lightning from announcing devices and tips."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-
-
 def _trainer(trial: Trial, directory: Path, data: TaskData, callbacks: list[pl.Callback]) -> pl.Trainer:
     training = trial.task.training
     steps = training.epochs * len(data.train_dataloader())
-    return pl.Trainer(
+    return plain_trainer(
         max_epochs=training.epochs,
         accelerator="auto",
-        devices=1,
         precision=training.precision,
         gradient_clip_val=training.clip,
         # Counted in steps over all epochs, so that the curve is sampled evenly whatever the length of an epoch.
         val_check_interval=max(1, steps // training.validations),
         check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        logger=False,
         callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         default_root_dir=directory,
     )
 

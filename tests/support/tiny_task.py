@@ -13,6 +13,7 @@ from data.text.batches import StreamBatches
 from doping.method import Method
 from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.language_model import LanguageModel
+from lightning_modules.trainer import plain_trainer
 from tasks.language_model import LanguageModelTask
 
 VOCABULARY = 12
@@ -56,15 +57,10 @@ def model(method: Method, task: LanguageModelTask | None = None, seed: int = 0) 
 
 
 def trainer(method: Method, folder: Path, epochs: int = 2, callbacks: tuple[pl.Callback, ...] = (), **options: Any):
-    return pl.Trainer(
+    return plain_trainer(
         max_epochs=epochs,
         accelerator="cpu",
         callbacks=[Annealing(method), *callbacks],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
         default_root_dir=folder,
         **({"gradient_clip_val": 5.0} | options),
     )
