@@ -24,7 +24,7 @@ from torchmetrics.classification import MulticlassF1Score
 from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 from lightning_modules.settings import IntentModel, Training
-from lightning_modules.task import Task
+from lightning_modules.task import TaskModule
 
 
 class LabelledBatch(Protocol):
@@ -51,7 +51,7 @@ class LabelledBatch(Protocol):
         ...
 
 
-class IntentClassifier(Task):
+class IntentClassifier(TaskModule):
     """Tells the label of a text; its metric is the error rate in per cent."""
 
     metric = "error_rate"

@@ -141,7 +141,7 @@ def bundle_of(units: int, kind: Kind) -> Bundle:
     torch.manual_seed(0)
     vocabulary = Vocabulary.of(string.printable, "character")
     task = LanguageModelTask.model_validate({"data": {"level": "character"}, "model": {"hidden": units, "layers": 1}})
-    model = language_model.LanguageModel(task.model, task.training, Method(), len(vocabulary), "character")
+    model = language_model.RecurrentLanguageModel(task.model, task.training, Method(), len(vocabulary), "character")
     method = {"name": kind.method, "factor": kind.factor} if kind.method != "dense" else {}
     method |= {"pattern": kind.pattern} if kind.pattern else {}
     model.lstm = CompressedLSTM.from_lstm(nn.LSTM(units, units), Method.model_validate(method))

@@ -29,7 +29,7 @@ from benchmarks.reference_run.plain_language_model import Course, PlainLanguageM
 from data.text.datamodule import TextDataModule
 from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import RecurrentLanguageModel
 from lightning_modules.trainer import plain_trainer, quiet_lightning
 from sweeps.study.named_tasks import written_out
 from tasks.language_model import LanguageModelTask
@@ -57,7 +57,7 @@ def compare(task: LanguageModelTask, steps: int) -> tuple[Course, Course]:
     return ours, train(plain, Regime(**numbers), text, validation, steps)
 
 
-def _train_ours(model: LanguageModel, data: TextDataModule, steps: int) -> Course:
+def _train_ours(model: RecurrentLanguageModel, data: TextDataModule, steps: int) -> Course:
     recorder = _Recorder()
     with tempfile.TemporaryDirectory() as folder:
         trainer = plain_trainer(
@@ -86,7 +86,7 @@ class _Recorder(pl.Callback):
         self.course.losses.append(float(outputs["nats"]))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, LanguageModel)
+        assert isinstance(pl_module, RecurrentLanguageModel)
         self.course.validations[trainer.global_step] = pl_module.measured()
 
 

@@ -30,7 +30,7 @@ from lightning_modules.callbacks.checkpoint import TimedCheckpoint, save_whole
 from lightning_modules.callbacks.curve import Curve, CurvePoint
 from lightning_modules.callbacks.monitor import Monitor
 from lightning_modules.callbacks.rounding import Rounding
-from lightning_modules.task import Task
+from lightning_modules.task import TaskModule
 from lightning_modules.trainer import plain_trainer, quiet_lightning
 from sweeps.results.curve_files import write_curve
 from sweeps.results.dense_start import start
@@ -159,7 +159,7 @@ class _Qualities:
     """Validation and test after rounding, by the names of the fields of ``Outcome``."""
 
 
-def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch, values: Values) -> _Qualities:
+def _qualities(trainer: pl.Trainer, model: TaskModule, data: TaskData, watch: _Watch, values: Values) -> _Qualities:
     """The metric on validation and test, of the model as it is deployed by its method, and in int8 and int4."""
     if watch.diverged:
         return _Qualities("diverged", math.inf, math.inf)
@@ -191,7 +191,7 @@ def _is_lost(point: CurvePoint, metric: str) -> bool:
     return not (math.isfinite(point.validation) and nats < LARGEST_LOSS and point.training_loss < LARGEST_LOSS)
 
 
-def _outcome(trial: Trial, model: Task, curve: Curve, steps: int, quality: _Qualities) -> Outcome:
+def _outcome(trial: Trial, model: TaskModule, curve: Curve, steps: int, quality: _Qualities) -> Outcome:
     size, values = model.size(), trial.method.values
     dense = _dense(trial)
     of_lstms = {kind: lstm_bytes([lstm for _, lstm in model.lstms()], kind) for kind in dict.fromkeys((*NARROW, values))}

@@ -12,7 +12,7 @@ from torch import Tensor
 from data.text.batches import StreamBatches
 from doping.method import Method
 from lightning_modules.callbacks.annealing import Annealing
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import RecurrentLanguageModel
 from lightning_modules.trainer import plain_trainer
 from tasks.language_model import LanguageModelTask
 
@@ -50,10 +50,10 @@ def settings(epochs: int = 2, hidden: int = 20, **training: Any) -> LanguageMode
     )
 
 
-def model(method: Method, task: LanguageModelTask | None = None, seed: int = 0) -> LanguageModel:
+def model(method: Method, task: LanguageModelTask | None = None, seed: int = 0) -> RecurrentLanguageModel:
     torch.manual_seed(seed)
     task = task or settings()
-    return LanguageModel(task.model, task.training, method, VOCABULARY, task.data.level)
+    return RecurrentLanguageModel(task.model, task.training, method, VOCABULARY, task.data.level)
 
 
 def trainer(method: Method, folder: Path, epochs: int = 2, callbacks: tuple[pl.Callback, ...] = (), **options: Any):
