@@ -11,7 +11,7 @@ from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.description import summary
 from doping.inference.bundle.file import Bundle
-from tasks.registry import trust
+from sweeps.commands.trust import trusting
 
 _DESCRIPTION = """\
 Export a trained model: to one file that `doping-run` and `doping.inference.runtime.load` run without the training code, to C
@@ -85,16 +85,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         choices=("text", "binary"),
         help="with --format c: weights as C text, or for large models as a file that the assembler includes (default: text)",
     )
-    parser.add_argument(
-        "--trust",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="own task that results may name, as package.module:Class: its code runs, so give it for results of your own",
-    )
-    options = parser.parse_args(arguments)
-    for name in options.trust:
-        trust(name)
+    options = trusting(parser, arguments)
     if options.format != "c" and (options.name or options.weights):
         raise InferenceError(f"--name and --weights are for C sources, and --format is {options.format}; add --format c")
     return options
