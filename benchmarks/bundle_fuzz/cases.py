@@ -10,15 +10,23 @@ import numpy as np
 
 from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
-from doping.inference.bundle.description import Classifier, Description, LanguageModel, Lstm, LstmModel, Model, Sizes
+from doping.inference.bundle.description import (
+    ClassifierDescription,
+    Description,
+    LanguageModelDescription,
+    LstmDescription,
+    LstmModel,
+    Model,
+    Sizes,
+)
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.families.dense import DenseParts
 from doping.inference.families.hybrid import HybridParts
 from doping.inference.families.kronecker import KroneckerParts
 from doping.inference.families.low_rank import LowRankParts
-from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
-from doping.inference.families.sparse import Pattern, Sparse
+from doping.inference.families.sparse import Sparse, StoredPattern
+from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
 
 Random = np.random.Generator
 Alteration = Callable[[bytes, list[bytes], Random], bytes]
@@ -33,7 +41,7 @@ def samples() -> list[Bundle]:
         None, DenseParts(), LowRankParts(rank=2), HybridParts(free_rows=3), KroneckerParts(left=(4, 2)),
         KroneckerParts(left=(12, 2), terms=2),
     ]  # fmt: skip
-    patterns: list[Pattern | None] = [None, *get_args(Pattern)]
+    patterns: list[StoredPattern | None] = [None, *get_args(StoredPattern)]
     made: list[Bundle] = []
     for family in families:
         for pattern in patterns:
@@ -177,35 +185,37 @@ def _edit_somewhere(node: Any, random: Random) -> None:
 
 
 def _lstm_bundle(
-    random: Random, family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool
+    random: Random, family: StructuredParts | None, pattern: StoredPattern | None, layers: int, bidirectional: bool
 ) -> Bundle:
     return _bundle(random, LstmModel(lstm=_lstm(family, pattern, layers, bidirectional, inputs=4)), pattern)
 
 
-def _language_model_bundle(random: Random, family: StructuredParts, pattern: Pattern) -> Bundle:
+def _language_model_bundle(random: Random, family: StructuredParts, pattern: StoredPattern) -> Bundle:
     lstm = _lstm(family, pattern, layers=2, bidirectional=False, inputs=6)
     tokens = ("\n", " ", "a", '"sha256":"', "é", "<unk>")
-    return _bundle(random, LanguageModel(lstm=lstm, level="character", tokens=tokens), pattern)
+    return _bundle(random, LanguageModelDescription(lstm=lstm, level="character", tokens=tokens), pattern)
 
 
-def _classifier_bundle(random: Random, family: StructuredParts, pattern: Pattern) -> Bundle:
+def _classifier_bundle(random: Random, family: StructuredParts, pattern: StoredPattern) -> Bundle:
     lstm = _lstm(family, pattern, layers=1, bidirectional=True, inputs=6)
     tokens = ("to", "from", "fly", "é", "<unk>")
-    return _bundle(random, Classifier(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)
+    return _bundle(random, ClassifierDescription(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)
 
 
-def _lstm(family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool, inputs: int) -> Lstm:
+def _lstm(
+    family: StructuredParts | None, pattern: StoredPattern | None, layers: int, bidirectional: bool, inputs: int
+) -> LstmDescription:
     shape: dict[str, Any] = {
         "input_size": inputs, "hidden_size": 6, "layers": layers, "bidirectional": bidirectional, "bias": bool(layers % 2),
     }  # fmt: skip
     matrices = {}
-    for name, (_, columns) in Lstm.model_construct(**shape).shapes().items():
+    for name, (_, columns) in LstmDescription.model_construct(**shape).shapes().items():
         sparse = SparseParts(pattern=pattern, blocks=3 * columns // 2) if pattern else None
         matrices[name] = MatrixParts(structured=family, sparse=sparse)
-    return Lstm(**shape, matrices=matrices)
+    return LstmDescription(**shape, matrices=matrices)
 
 
-def _bundle(random: Random, model: Model, pattern: Pattern | None) -> Bundle:
+def _bundle(random: Random, model: Model, pattern: StoredPattern | None) -> Bundle:
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     for name, demanded in model.tensors().items():
         if demanded.kind == "F32":
@@ -218,7 +228,7 @@ def _bundle(random: Random, model: Model, pattern: Pattern | None) -> Bundle:
     return Bundle(Description(model=model, sizes=sizes, method="sample", origin={}), tensors)
 
 
-def _random_sparse(random: Random, pattern: Pattern, shape: tuple[int, int], blocks: int) -> Sparse:
+def _random_sparse(random: Random, pattern: StoredPattern, shape: tuple[int, int], blocks: int) -> Sparse:
     """A matrix with so many blocks in random places."""
     whole = Sparse.pack(np.ones(shape, np.float32), pattern)
     kept = np.sort(random.choice(len(whole.columns), blocks, replace=False))

@@ -10,7 +10,7 @@ from doping.inference.bundle.description import Description
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells, matrix, table
 from doping.inference.families.matrix import narrowed, stored_arrays
-from doping.inference.families.parts import MatrixParts
+from doping.inference.families.stored import MatrixParts
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.models.lstm import Lstm

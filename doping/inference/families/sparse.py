@@ -18,10 +18,10 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 Values = npt.NDArray[Any]
 """Float32, or int8 where there are scales."""
-Pattern = Literal["unstructured", "rows", "gates"]
-PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
+StoredPattern = Literal["unstructured", "rows", "gates"]
+PATTERNS: tuple[StoredPattern, ...] = get_args(StoredPattern)
 
-ROWS_OF_BLOCK: dict[Pattern, int] = {"unstructured": 1, "rows": 8, "gates": 4}
+ROWS_OF_BLOCK: dict[StoredPattern, int] = {"unstructured": 1, "rows": 8, "gates": 4}
 """Values that share an index."""
 
 
@@ -43,7 +43,7 @@ class Sparse:
 
     """
 
-    pattern: Pattern
+    pattern: StoredPattern
     shape: tuple[int, int]
     values: Values
     columns: npt.NDArray[Any]
@@ -72,7 +72,7 @@ class Sparse:
             raise ValueError(f"offsets must rise from 0 to {blocks}, the number of blocks")
 
     @classmethod
-    def pack(cls, weight_MN: npt.ArrayLike, pattern: Pattern = "unstructured") -> Sparse:
+    def pack(cls, weight_MN: npt.ArrayLike, pattern: StoredPattern = "unstructured") -> Sparse:
         """The blocks of a dense matrix in which any value is not zero."""
         weight_MN = np.asarray(weight_MN, np.float32)
         blocks_GPN = _blocks(weight_MN, pattern)
@@ -111,18 +111,18 @@ class Sparse:
         return np.repeat(np.arange(len(offsets) - 1), offsets[1:] - offsets[:-1])
 
 
-def by_group(per_row_M: Array, pattern: Pattern) -> Array:
+def by_group(per_row_M: Array, pattern: StoredPattern) -> Array:
     """A number a row in the order of the blocks, (m,) → (groups, rows of a block); rows beyond the matrix have 0."""
     return _blocks(per_row_M[:, None], pattern)[:, :, 0]
 
 
-def _groups(pattern: Pattern, rows: int) -> int:
+def _groups(pattern: StoredPattern, rows: int) -> int:
     if pattern == "gates" and rows % 4:
         raise ValueError(f"a matrix of {rows} rows has no four gates; expected a multiple of 4")
     return -(-rows // ROWS_OF_BLOCK[pattern])
 
 
-def _blocks(weight_MN: Array, pattern: Pattern) -> Array:
+def _blocks(weight_MN: Array, pattern: StoredPattern) -> Array:
     """The matrix cut into blocks of rows, (groups, rows of a block, n)."""
     rows, columns = weight_MN.shape
     groups, block = _groups(pattern, rows), ROWS_OF_BLOCK[pattern]
