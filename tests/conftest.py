@@ -14,6 +14,7 @@ SLOW = (
     "analysis/test_make_tables_command.py",
     "benchmarks",
     "doping/inference/test_bundles.py",
+    "doping/inference/test_deployed_bytes.py",
     "doping/inference/test_c_export.py",
     "doping/inference/test_classifier.py",
     "doping/inference/test_kernel_build.py",

@@ -21,7 +21,6 @@ BELOW = {
         "doping.errors",
         "doping.families",
         "doping.method",
-        "doping.inference.exportable",
     },
 }
 """What each package may import of the others; ``benchmarks``, ``examples`` and ``tests`` may import all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,27 +13,31 @@ from doping.inference.bundle import file as bundle
 from doping.inference.bundle.description import Classifier, Description, LanguageModel, Lstm, LstmModel, Model, Sizes
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
+from doping.inference.bundle.sparse_arrays import stored_sparse
 from doping.inference.families.dense import DenseParts
 from doping.inference.families.hybrid import HybridParts
 from doping.inference.families.kronecker import KroneckerParts
 from doping.inference.families.low_rank import LowRankParts
 from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
-from doping.inference.families.sparse import Pattern, Sparse
+from doping.inference.families.sparse import COLUMNS_OF_GROUP, Sparse
+from doping.inference.families.sparse import Pattern as Blocks
+from doping.inference.families.tiles import Tiles
 
 Random = np.random.Generator
+Pattern = Blocks | Literal["tiles"]
 Alteration = Callable[[bytes, list[bytes], Random], bytes]
 
 
 def samples() -> list[Bundle]:
     """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs, a language model and a
-    classifier, all of them with values in float32 and in int8.
+    classifier, all of them with values in float32, int8 and int4.
     """
     random = np.random.default_rng(1)
     families: list[StructuredParts | None] = [
         None, DenseParts(), LowRankParts(rank=2), HybridParts(free_rows=3), KroneckerParts(left=(4, 2)),
         KroneckerParts(left=(12, 2), terms=2),
     ]  # fmt: skip
-    patterns: list[Pattern | None] = [None, *get_args(Pattern)]
+    patterns: list[Pattern | None] = [None, *get_args(Blocks), "tiles"]
     made: list[Bundle] = []
     for family in families:
         for pattern in patterns:
@@ -43,7 +47,11 @@ def samples() -> list[Bundle]:
                 )
     made.append(_language_model_bundle(random, KroneckerParts(left=(4, 2)), "gates"))
     made.append(_classifier_bundle(random, KroneckerParts(left=(4, 2)), "unstructured"))
-    return made + [narrow(bundle) for bundle in made]
+    made += [
+        _language_model_bundle(random, LowRankParts(rank=2), "tiles"),
+        _classifier_bundle(random, LowRankParts(rank=2), "tiles"),
+    ]
+    return made + [narrow(bundle, "int8") for bundle in made] + [narrow(bundle, "int4", "int4") for bundle in made]
 
 
 def altered(files: list[bytes], random: Random) -> tuple[bytes, bool]:
@@ -121,7 +129,7 @@ def _edit_indices(data: bytes, _: list[bytes], random: Random) -> bytes:
         spans = [
             value["data_offsets"]
             for key, value in header.items()
-            if key.endswith((".columns", ".offsets", ".values", "_scale"))
+            if key.endswith((".columns", ".offsets", ".counts", ".places", ".values", "_scale"))
         ]
         start, end = spans[random.integers(len(spans))]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -157,7 +165,7 @@ def _edit_somewhere(node: Any, random: Random) -> None:
     """Walk down to a random leaf and put something else there."""
     values: tuple[Any, ...] = (
         0, 1, -1, 2, 8, 65_536, 65_537, 1 << 20, (1 << 31) - 1, 1 << 31, 1 << 63, 10**40, 0.5, 1e308, "", "gates", "rows",
-        "dense", "unstructured", None, True, [], {}, [1] * 50, "\ud800", "x" * 5000,
+        "dense", "unstructured", "tiles", "n_of_16", "int8", "int4", "bfloat16", None, True, [], {}, [1] * 50, "\ud800", "x" * 5000,
     )  # fmt: skip
     while True:
         keys = list(node) if isinstance(node, dict) else list(range(len(node)))
@@ -200,7 +208,7 @@ def _lstm(family: StructuredParts | None, pattern: Pattern | None, layers: int, 
     }  # fmt: skip
     matrices = {}
     for name, (_, columns) in Lstm.model_construct(**shape).shapes().items():
-        sparse = SparseParts(pattern=pattern, blocks=3 * columns // 2) if pattern else None
+        sparse = SparseParts(pattern=pattern, blocks=_blocks(pattern, columns)) if pattern else None
         matrices[name] = MatrixParts(structured=family, sparse=sparse)
     return Lstm(**shape, matrices=matrices)
 
@@ -212,16 +220,33 @@ def _bundle(random: Random, model: Model, pattern: Pattern | None) -> Bundle:
             tensors[name] = random.standard_normal(demanded.shape).astype(np.float32) * np.float32(0.5)
     for name, (rows, columns) in model.lstm.shapes().items():
         if pattern:
-            packed = _random_sparse(random, pattern, (rows, columns), len(tensors[f"lstm.{name}.sparse.values"]))
-            tensors |= {f"lstm.{name}.sparse.{part}": getattr(packed, part) for part in ("values", "columns", "offsets")}
+            parts = model.lstm.matrices[name].sparse
+            assert parts
+            packed = _random_sparse(random, pattern, (rows, columns), parts.blocks)
+            tensors |= {f"lstm.{name}.sparse.{part}": array for part, array in stored_sparse(packed, parts).items()}
     sizes = Sizes(values=1, bytes=1, multiply_adds=1, dense_values=1)
     return Bundle(Description(model=model, sizes=sizes, method="sample", origin={}), tensors)
 
 
-def _random_sparse(random: Random, pattern: Pattern, shape: tuple[int, int], blocks: int) -> Sparse:
-    """A matrix with so many blocks in random places."""
+def _blocks(pattern: Pattern, columns: int) -> int:
+    """How many a matrix of 24 rows gets: of N:M two of each group, of which there is one."""
+    return 48 if pattern in COLUMNS_OF_GROUP else 2 if pattern == "tiles" else 3 * columns // 2
+
+
+def _random_sparse(random: Random, pattern: Pattern, shape: tuple[int, int], blocks: int) -> Sparse | Tiles:
+    """A matrix with so many blocks in random places; of N:M with equally many in every row."""
+    if pattern == "tiles":
+        all_tiles = Tiles.pack(np.ones(shape, np.float32))
+        chosen = np.sort(random.choice(len(all_tiles.columns), blocks, replace=False))
+        tile_values = all_tiles.values[chosen] * random.standard_normal((blocks, 16, 4)).astype(np.float32)
+        tile_offsets = np.searchsorted(all_tiles.groups()[chosen], np.arange(len(all_tiles.offsets))).astype(np.uint32)
+        return Tiles(shape, tile_values, all_tiles.columns[chosen], tile_offsets)
     whole = Sparse.pack(np.ones(shape, np.float32), pattern)
     kept = np.sort(random.choice(len(whole.columns), blocks, replace=False))
+    if pattern in COLUMNS_OF_GROUP:
+        rows, columns = shape
+        of_rows = [random.choice(columns, blocks // rows, replace=False) + row * columns for row in range(rows)]
+        kept = np.sort(np.concatenate(of_rows))
     groups = np.bincount(whole.groups()[kept], minlength=len(whole.offsets) - 1)
     offsets = np.concatenate([[0], np.cumsum(groups)]).astype(np.uint32)
     values = whole.values[kept] * random.standard_normal((blocks, 1)).astype(np.float32)
