@@ -8,6 +8,7 @@ from torch import nn
 
 import doping
 
+BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # PyTorch's LSTM has none on CPUs without AVX-512
 FEATURES, TIME, STEPS = 40, 20, 300
 MIXING = torch.randn(3, FEATURES, generator=torch.Generator().manual_seed(1))
 
@@ -42,7 +43,7 @@ def train(factor: float = 1, seed: int = 0, steps: int = STEPS) -> tuple[float, 
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     for _ in range(steps):
         x, state = batch(32)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16):
             loss = nn.functional.mse_loss(model(x).float(), state)
         loss.backward()
         optimizer.step()

@@ -1,8 +1,13 @@
-"""What all tests share: float64, and which of them are slow."""
+"""What all tests share: one thread each, float64, and which of them are slow."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side, one process per core: more threads each would wait for one another. Read when PyTorch starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 
 TESTS = Path(__file__).parent

@@ -21,6 +21,7 @@ TABLES: dict[str, Callable[[Path], list[str]]] = {
     "row_dropout_elsewhere": studies.row_dropout_elsewhere,
     "words": studies.words,
     "atis": studies.atis,
+    "deployed": studies.deployed,
     "narrow_values": measurements.narrow_values,
     "speed": measurements.speed,
     "step_time": measurements.step_time,

@@ -142,6 +142,25 @@ def words(results: Path) -> list[str]:
     return markdown(["", "validation", "test", "against dense", "bytes"], lines)
 
 
+def deployed(results: Path) -> list[str]:
+    """Mean quality of every setting by its bytes as deployed; bold where nothing as small validates better."""
+    trials = read(results, "deployed-targets")
+    cells = trials[trials["status"] == "finished"].groupby("cell", sort=False)
+    own = ["deployed_bytes", "model_bytes", "validation", "test"]
+    rounded = {values: [f"{column}_{values}" for column in ("bytes", "model_bytes", "validation", "test")]
+               for values in ("int8", "int4")}  # fmt: skip
+    means = cells[own + rounded["int8"] + rounded["int4"]].mean()
+    found = [(str(cell), *mean[own]) for cell, mean in means.iterrows()]
+    for values, columns in rounded.items():
+        found.append((f"dense, rounded to {values} after the training", *means.loc["dense", columns]))
+    lines = []
+    for cell, layers, model, validation, test in sorted(found, key=lambda line: -line[1]):
+        best = all(validation <= other[3] for other in found if other[1] <= layers)
+        shown = f"**{validation:.3f}**" if best else f"{validation:.3f}"
+        lines.append([cell, f"{layers / 1000:.0f}", f"{model / 1000:.0f}", shown, f"{test:.3f}"])
+    return markdown(["", "kB of the layer", "kB of the model", "validation", "test"], lines)
+
+
 def atis(results: Path) -> list[str]:
     """Error rate in per cent of every method at four factors, mean of five seeds."""
     rows = read(results, "atis-paper")

@@ -24,6 +24,7 @@ from sweeps.study import study
 from sweeps.trials.dotted_names import Parts, load
 from sweeps.worker import environment as worker_environment
 from sweeps.worker.wandb_mode import login_problem, wandb_environment
+from tasks.registry import TASKS
 
 
 def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:
@@ -60,6 +61,8 @@ def _command(options: Options, parts: Parts) -> int:
         worker_environment.MONITOR_EVERY: str(options.monitor)
     }
     workers = options.workers or len(gpus()) or cores()
+    if not options.scheduler:
+        _check_precision(chosen, options.preset)
     if options.dry_run:
         sizes = check_sizes(chosen, options.preset, load(parts.plan_sizes))
         for line in dry_run.describe(chosen, options.preset, options.seed, sizes, folder, workers, parts):
@@ -98,6 +101,18 @@ def _command(options: Options, parts: Parts) -> int:
         raise
     except OSError as error:
         raise trouble(error, folder.path) or error from error
+
+
+def _check_precision(chosen: study.Study, preset: str) -> None:
+    """Raises ``UserError`` if this machine cannot train in the precision of a preset; own tasks need not have an LSTM."""
+    task = chosen.preset(preset).task
+    if task.name in TASKS and task.training.precision != "32-true":
+        from lightning_modules.precision import precision_problem
+
+        if problem := precision_problem(task.training.precision):
+            raise UserError(
+                f"{chosen.place(('presets', preset, 'task', 'training', 'precision'))}: {task.training.precision}: {problem}"
+            )
 
 
 def _mode(options: Options, mode: str, folder: ResultsFolder) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from machine import needs_bfloat16
 from tiny_task import VOCABULARY, TinyText, settings, stream, trainer
 
 from data.text.batches import StreamBatches
@@ -12,6 +13,8 @@ from doping.matrices import Sparse
 from doping.method import Method
 from lightning_modules.callbacks.annealing import Annealing
 from lightning_modules.language_model import LanguageModel
+from lightning_modules.precision import precision_problem
+from sweeps.commands.main import main
 from tasks.language_model import LanguageModelTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -86,6 +89,7 @@ def test_two_processes_have_the_same_masks_sizes_and_weights_and_each_its_own_te
     assert first["first"] + second["first"] == whole
 
 
+@needs_bfloat16
 def test_bf16_trains_close_to_float32_and_keeps_the_weights_in_float32(tmp_path):
     task, losses = settings(epochs=3), {}
     untrained = network(DOPED, task)
@@ -103,3 +107,18 @@ def test_bf16_trains_close_to_float32_and_keeps_the_weights_in_float32(tmp_path)
     assert losses["bf16-mixed"] != losses["32-true"]
     assert losses["bf16-mixed"] == pytest.approx(losses["32-true"], rel=0.02)
     assert losses["bf16-mixed"] < start - 0.01
+
+
+def test_a_cpu_without_lstms_in_bfloat16_is_known_before_anything_starts(monkeypatch, capsys, tmp_path):
+    def refuse(*arguments, **named):
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", refuse)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert precision_problem("32-true") == ""
+    command = ["--study", "kp_vs_pruning", "--preset", "smoke", "--out", str(tmp_path / "out")]
+    assert main([*command, "--set", "task.training.precision=bf16-mixed"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --set task.training.precision: bf16-mixed: PyTorch has no LSTM in bfloat16 for this CPU; take 32-true\n"
+    )
+    assert not (tmp_path / "out").exists()

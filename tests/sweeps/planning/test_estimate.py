@@ -3,6 +3,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from machine import needs_bfloat16
 
 from doping.method import Method
 from lightning_modules.settings.training import Training
@@ -42,6 +43,7 @@ def test_time_is_that_of_all_epochs():
     assert ten_times > 2 * once
 
 
+@needs_bfloat16
 def test_steps_are_timed_in_the_precision_of_the_task(monkeypatch):
     seen = []
     linear = torch.nn.functional.linear

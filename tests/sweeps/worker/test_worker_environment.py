@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from fake_training import STUDY
 
-from sweeps.worker.environment import GIVEN, HONOURED, PASSED_ON, TAKEN_OUT, is_taken_out, notice, worker_environment
+from sweeps.worker.environment import (
+    GIVEN,
+    HONOURED,
+    KEEPING_MEMORY,
+    PASSED_ON,
+    TAKEN_OUT,
+    is_taken_out,
+    notice,
+    worker_environment,
+)
 
 ROOT = Path(__file__).parents[3]
 SUPPORT = ROOT / "tests" / "support"
@@ -75,7 +84,9 @@ def test_workers_of_a_study_in_a_sweep_do_not_see_it(tmp_path):
         "WANDB_RESUME": "must",
         "RANK": "1",
         "WANDB_PROJECT": "mine",
+        "MALLOC_TRIM_THRESHOLD_": "1000000",
     }
+    kept = {name: outer[name] for name in ("WANDB_PROJECT", "MALLOC_TRIM_THRESHOLD_")}
     command = [sys.executable, "-m", "fake_training", "notes_environment", "--study", str(tmp_path / "tiny.yaml")]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "out"), "--wandb", "offline", "--workers", "1"],
@@ -90,5 +101,6 @@ def test_workers_of_a_study_in_a_sweep_do_not_see_it(tmp_path):
     seen = [json.loads(path.read_text()) for path in (tmp_path / "out" / "trials").glob("*/environment.json")]
     assert len(seen) == 6
     for environment in seen:
-        assert {name: environment.get(name) for name in outer} == dict.fromkeys(outer) | {"WANDB_PROJECT": "mine"}
+        assert {name: environment.get(name) for name in outer} == dict.fromkeys(outer) | kept
+        assert environment["MALLOC_MMAP_THRESHOLD_"] == KEEPING_MEMORY["MALLOC_MMAP_THRESHOLD_"]
         assert environment["WANDB_RUN_GROUP"] == "tiny-quick"
