@@ -38,7 +38,7 @@ class Candidate:
 
     row: Row
     precision: str
-    """``int8`` or ``int4`` where it is rounded to that while it is exported; empty for the precision that it was trained in."""
+    """``int8`` or ``int4`` where an export rounds to that; empty for the precision that it was trained in."""
     bytes: float
     validation: float
     test: float

@@ -28,16 +28,16 @@ Pattern = Blocks | Literal["tiles"]
 Alteration = Callable[[bytes, list[bytes], Random], bytes]
 
 
-def samples() -> list[Bundle]:
-    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs, a language model and a
-    classifier, all of them with values in float32, int8 and int4.
+def samples(*, in_int8: bool = False) -> list[Bundle]:
+    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs, language models and
+    classifiers, all of them with values in float32, int8 and int4; or only those that have products in int8 arithmetic.
     """
     random = np.random.default_rng(1)
     families: list[StructuredParts | None] = [
         None, DenseParts(), LowRankParts(rank=2), HybridParts(free_rows=3), KroneckerParts(left=(4, 2)),
         KroneckerParts(left=(12, 2), terms=2),
     ]  # fmt: skip
-    patterns: list[Pattern | None] = [None, *get_args(Blocks), "tiles"]
+    patterns: list[Pattern | None] = [None, "tiles"] if in_int8 else [None, *get_args(Blocks), "tiles"]
     made: list[Bundle] = []
     for family in families:
         for pattern in patterns:
@@ -45,12 +45,9 @@ def samples() -> list[Bundle]:
                 made.append(
                     _lstm_bundle(random, family, pattern, layers=1 + len(made) % 2, bidirectional=len(made) % 3 == 0)
                 )
-    made.append(_language_model_bundle(random, KroneckerParts(left=(4, 2)), "gates"))
-    made.append(_classifier_bundle(random, KroneckerParts(left=(4, 2)), "unstructured"))
-    made += [
-        _language_model_bundle(random, LowRankParts(rank=2), "tiles"),
-        _classifier_bundle(random, LowRankParts(rank=2), "tiles"),
-    ]
+    for family, pattern in ((KroneckerParts(left=(4, 2)), None if in_int8 else "gates"), (LowRankParts(rank=2), "tiles")):
+        made.append(_language_model_bundle(random, family, pattern))
+        made.append(_classifier_bundle(random, family, pattern))
     return made + [narrow(bundle, "int8") for bundle in made] + [narrow(bundle, "int4", "int4") for bundle in made]
 
 
@@ -165,7 +162,8 @@ def _edit_somewhere(node: Any, random: Random) -> None:
     """Walk down to a random leaf and put something else there."""
     values: tuple[Any, ...] = (
         0, 1, -1, 2, 8, 65_536, 65_537, 1 << 20, (1 << 31) - 1, 1 << 31, 1 << 63, 10**40, 0.5, 1e308, "", "gates", "rows",
-        "dense", "unstructured", "tiles", "n_of_16", "int8", "int4", "bfloat16", None, True, [], {}, [1] * 50, "\ud800", "x" * 5000,
+        "dense", "unstructured", "tiles", "n_of_16", "int8", "int4", "bfloat16",
+        None, True, [], {}, [1] * 50, "\ud800", "x" * 5000,
     )  # fmt: skip
     while True:
         keys = list(node) if isinstance(node, dict) else list(range(len(node)))
@@ -190,13 +188,13 @@ def _lstm_bundle(
     return _bundle(random, LstmModel(lstm=_lstm(family, pattern, layers, bidirectional, inputs=4)), pattern)
 
 
-def _language_model_bundle(random: Random, family: StructuredParts, pattern: Pattern) -> Bundle:
+def _language_model_bundle(random: Random, family: StructuredParts, pattern: Pattern | None) -> Bundle:
     lstm = _lstm(family, pattern, layers=2, bidirectional=False, inputs=6)
     tokens = ("\n", " ", "a", '"sha256":"', "é", "<unk>")
     return _bundle(random, LanguageModel(lstm=lstm, level="character", tokens=tokens), pattern)
 
 
-def _classifier_bundle(random: Random, family: StructuredParts, pattern: Pattern) -> Bundle:
+def _classifier_bundle(random: Random, family: StructuredParts, pattern: Pattern | None) -> Bundle:
     lstm = _lstm(family, pattern, layers=1, bidirectional=True, inputs=6)
     tokens = ("to", "from", "fly", "é", "<unk>")
     return _bundle(random, Classifier(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)

@@ -1,9 +1,9 @@
 """S as a file keeps it: with offsets, or with numbers of blocks, or with places within groups of columns.
 
-In memory S always has offsets and columns (``doping.inference.families.sparse`` and ``tiles``). A file of narrow values has
-``counts``, blocks of each group of rows, in place of ``offsets``. Of N:M it has ``places`` in place of both: where in its group
-of 16 or 32 columns each value is, in 4 or 5 bits, the lowest bits of a byte first. The last group of a row may have fewer
-columns than N; then what is over comes last in it, with places and values 0.
+In memory S always has offsets and columns (``doping.inference.families.sparse`` and ``tiles``). A file of narrow values
+has ``counts``, blocks of each group of rows, in place of ``offsets``. Of N:M it has ``places`` in place of both: where in
+its group of 16 or 32 columns each value is, in 4 or 5 bits, the lowest bits of a byte first. The last group of a row may
+have fewer columns than N; then what is over comes last in it, with places and values 0.
 
 Legend: M rows, G groups of columns in a row, Z values, K stored values.
 """

@@ -1,9 +1,9 @@
 """The contract of stored matrices, as NumPy arrays: what the kernels take and a file keeps.
 
-Values are float32, or narrow: whole numbers, kept as int8, times a scale of their row, which is in a field of the same name with ``_scale`` behind
-it. Rows, because their scales can be taken out of a product: (diag(s) W) x = diag(s) (W x). So it is with Kronecker factors,
-(diag(s) B) ⊗ (diag(t) C) = (diag(s) ⊗ diag(t)) (B ⊗ C), if all terms share the scales. Vectors have no rows, and
-stay float32.
+Values are float32, or narrow: whole numbers, kept as int8, times a scale of their row, which is in a field of the same name
+with ``_scale`` behind it. Rows, because their scales can be taken out of a product: (diag(s) W) x = diag(s) (W x). So it is
+with Kronecker factors, (diag(s) B) ⊗ (diag(t) C) = (diag(s) ⊗ diag(t)) (B ⊗ C), if all terms share the scales. Vectors have
+no rows, and stay float32.
 
 Legend: M rows, N columns, R rank or terms, I J rows and columns of a left Kronecker factor, K L of a right one, B batch.
 """

@@ -112,9 +112,8 @@ class SparseParts(Valued):
         block = (16, 4) if self.pattern == "tiles" else (ROWS_OF_BLOCK[self.pattern],)
         groups, across = groups_of_tiles((rows, columns)) if tiles else (-(-rows // block[0]), columns)
         if self.blocks > groups * across:
-            raise ValueError(
-                f"a sparse matrix of {rows} x {columns} cannot have {self.blocks:,} {'tiles' if tiles else f'blocks of {block[0]}'}"
-            )
+            what = "tiles" if tiles else f"blocks of {block[0]}"
+            raise ValueError(f"a sparse matrix of {rows} x {columns} cannot have {self.blocks:,} {what}")
         index: TensorKind = "U16" if across <= 1 << 16 else "U32"
         counted = self.values != "float32" and (tiles or self.scales == "bfloat16")
         return {

@@ -92,7 +92,7 @@ def narrow(matrix: Matrix) -> Matrix:
 
 
 class Int8Matrix:
-    """A narrow matrix as a C structure, together with the arrays it points to; ``bits`` are by default the fewest that fit."""
+    """A narrow matrix as a C structure, with the arrays it points to; ``bits`` are by default the fewest that fit."""
 
     def __init__(self, matrix: Matrix, bits: Bits | None = None, instruction_set: str | None = None, *, gates: bool = False):
         self.shape = matrix.shape
