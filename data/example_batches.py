@@ -19,7 +19,7 @@ class ExampleBatches(Generic[ExampleT, BatchT]):
 
     With ``shuffle_seed`` the order is another one in every epoch, drawn from the seed and the number of the epoch; without,
     it is the order of the examples. It is to be given to a Lightning ``Trainer`` as a data loader. Its state is kept in
-    checkpoints, so a training stopped in mid-epoch goes on at exactly the next batch.
+    checkpoints, so a training interrupted in mid-epoch goes on at exactly the next batch.
 
     Where several processes train together, each gives its own share of every epoch's batches, as many as the others
     give: those of the last, incomplete round are left out.

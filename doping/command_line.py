@@ -1,6 +1,6 @@
 """What all commands share: the one place that makes a line and an exit code of a mistake.
 
-Exit codes: 0, or another that the command gives; 2 after a mistake, which is one line on stderr; 130 where it was stopped,
+Exit codes: 0, or another that the command gives; 2 after a mistake, which is one line on stderr; 130 where interrupted,
 with no traceback at any moment, also while it imports; 141 where the reader of its output has left.
 """
 
@@ -20,7 +20,7 @@ from doping.errors import UserError, hide_passwords
 
 LONGEST = 800
 """Characters of a line that tells a mistake."""
-MISTAKE, STOPPED = 2, 128 + signal.SIGINT
+MISTAKE, INTERRUPTED = 2, 128 + signal.SIGINT
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,8 +42,8 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def answer(command: Callable[[], int | None], stopped: Callable[[], str] = lambda: "") -> int:
-    """Run a command; returns its exit code. ``stopped`` gives the line to print where it was stopped."""
+def answer(command: Callable[[], int | None], interrupted: Callable[[], str] = lambda: "") -> int:
+    """Run a command; returns its exit code. ``interrupted`` gives the line to print where it was."""
     _interrupt.asked = False
     if threading.current_thread() is threading.main_thread():
         # Also where SIGINT is ignored because a script started the command in the background.
@@ -65,9 +65,9 @@ def answer(command: Callable[[], int | None], stopped: Callable[[], str] = lambd
         # Libraries make errors of their own of an interrupt that comes while they are imported.
         if not _interrupt.asked:
             raise
-    if line := stopped():
+    if line := interrupted():
         print(hide_passwords(line), file=sys.stderr)
-    return STOPPED
+    return INTERRUPTED
 
 
 def arguments_or(given: Sequence[str] | None) -> Sequence[str]:

@@ -7,8 +7,8 @@ import _signal  # type: ignore[import-not-found] # what the module ``signal`` is
 import os
 import sys
 
-STOPPED = 128 + _signal.SIGINT
-"""Exit code of a command that was stopped."""
+INTERRUPTED = 128 + _signal.SIGINT
+"""Exit code of a command that was interrupted."""
 
 _OWN = ("doping", "lightning_modules", "data", "tasks", "sweeps", "analysis", "benchmarks", "examples")
 """Packages of the project itself: one that cannot be found is a defect, not a package to install."""
@@ -47,11 +47,11 @@ def start(module: str) -> None:
 
 
 def _leave(number: int, frame: object) -> None:
-    os._exit(STOPPED)
+    os._exit(INTERRUPTED)
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
     """An interrupt that comes where Python cannot raise it would be lost, and shown as a traceback."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        os._exit(STOPPED)
+        os._exit(INTERRUPTED)
     sys.__unraisablehook__(unraisable)

@@ -1,6 +1,6 @@
 """The command line of the benchmark: a process for each cell (width, threads, batch, mode), the table, the figure.
 
-A cell's rows are written when it is done; the same command goes on where it was stopped.
+A cell's rows are written when it is done; the same command goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _cell(row: Row) -> tuple[int, int, int, str]:
 
 
 def _known(path: Path, command: str) -> list[Row]:
-    """The rows of an earlier run of the same command, which was stopped, as numbers and text."""
+    """The rows of an earlier run of the same command, which was interrupted, as numbers and text."""
     if not path.exists():
         return []
     with path.open(newline="") as file:

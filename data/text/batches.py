@@ -38,7 +38,7 @@ class StreamBatches:
     each reads its own, and a step takes as many tokens as there are processes times more.
 
     It is to be given to a Lightning ``Trainer`` as a data loader, with ``limit_train_batches`` left alone. Its state
-    is kept in checkpoints, so a training stopped in mid-epoch goes on at exactly the next batch.
+    is kept in checkpoints, so a training interrupted in mid-epoch goes on at exactly the next batch.
     """
 
     def __init__(self, tokens: Tokens, lanes: int, length: int, shared: bool = False) -> None:

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     return answer(
         lambda: _command(parse(given), parts or Parts()),
-        stopped=lambda: f"stopped; to go on: python sweeps/run.py {shlex.join(given)}",
+        interrupted=lambda: f"interrupted; to go on: python sweeps/run.py {shlex.join(given)}",
     )
 
 

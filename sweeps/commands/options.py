@@ -17,8 +17,8 @@ from sweeps.worker.wandb_mode import Choice
 DEFAULT_PRESET = "quick"
 
 _DESCRIPTION = """\
-Run a study: train its trials side by side, and write their results to a folder. Stop it whenever you like: the same
-command goes on where it stopped, and no trial is run twice."""
+Run a study: train its trials side by side, and write their results to a folder. Interrupt it whenever you like: the
+same command goes on where it was, and no trial is run twice."""
 
 _EXAMPLES = """\
 examples:
@@ -32,7 +32,7 @@ examples:
   python sweeps/run.py --study pareto --export results/pareto    small files to keep, of what is finished
   python sweeps/run.py --study kp_vs_pruning --set task.training.epochs=2 --set runs.1.factor=[4,8]
 
-exit codes: 0 all trials have a result, 1 some failed, 2 a mistake (one line says which), 130 stopped"""
+exit codes: 0 all trials have a result, 1 some failed, 2 a mistake (one line says which), 130 interrupted"""
 
 
 @dataclass(frozen=True)

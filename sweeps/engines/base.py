@@ -32,7 +32,7 @@ class Ended:
     """A trial is no longer running: a ``Verdict``, or ``lost`` when its process ended without one."""
 
     trial: Trial
-    kind: Literal["done", "busy", "stopped", "crashed", "refused", "disk", "lost"]
+    kind: Literal["done", "busy", "interrupted", "crashed", "refused", "disk", "lost"]
     message: str = ""
 
 

@@ -198,7 +198,7 @@ class DaskEngine:
         if kind == "task" and message.key in self._runs and message.status in ("error", "cancelled"):
             if message.status == "error":
                 raise EngineError(f"Dask cannot run a trial: {one_line(message.exception())}")
-            return self._end(message.key, "stopped")
+            return self._end(message.key, "interrupted")
         if kind == "broken":
             raise EngineError(f"Dask cannot examine its workers: {message}")
         if kind == "examined":
@@ -238,7 +238,7 @@ class DaskEngine:
         self._free = deque(free for free in self._free if free != address)
         left = {key: run for key, run in self._runs.items() if run.address == address}
         return [
-            self._end(key, "lost" if run.begun and not expected else "stopped", f"its Dask worker {address} is gone")
+            self._end(key, "lost" if run.begun and not expected else "interrupted", f"its Dask worker {address} is gone")
             for key, run in left.items()
         ]
 

@@ -95,7 +95,7 @@ def run(
         tell(ended=ended.kind, message=ended.message)
     else:
         engine.close(grace)
-        tell(ended="stopped", message="")
+        tell(ended="interrupted", message="")
 
 
 def _follow(engine: LocalEngine, tell: Callable[..., None], wanted: Callable[[], bool]) -> Ended | None:

@@ -121,7 +121,7 @@ class LocalEngine:
         self._replace(worker)
         if worker.trial is None:
             return None
-        return Ended(worker.trial, "lost" if worker.ready else "stopped", f"its process ended: {_manner(code)}")
+        return Ended(worker.trial, "lost" if worker.ready else "interrupted", f"its process ended: {_manner(code)}")
 
     def _replace(self, worker: _Worker) -> None:
         place = self._workers.index(worker)

@@ -117,7 +117,7 @@ class Schedule:
             raise FolderError(event.message)
         if event.kind == "busy":
             self._elsewhere[job.trial.id] = (time.monotonic() + POLL_SECONDS, job)
-        elif event.kind == "stopped":
+        elif event.kind == "interrupted":
             self._queue.appendleft(job)
         elif event.kind in ("crashed", "lost", "refused"):
             self._failed(job, event)

@@ -59,13 +59,13 @@ class Sweep:
     def run(self, launch: Launch, retries: int, time_limit: float | None, storage_url: str | None) -> int:
         """Run the trials that are left; returns the exit code.
 
-        Raises ``OSError``, ``UserError``, and ``KeyboardInterrupt`` when it was stopped.
+        Raises ``OSError``, ``UserError``, and ``KeyboardInterrupt`` when it was interrupted.
         """
         begun = time.monotonic()
         rows = self._agenda.rows()
         left = self._agenda.expected - len(rows)
         tally = Tally(self._agenda, launch.at_a_time(left), dict(rows))
-        stopped = _Stop()
+        interrupt = _Stop()
         with display(tally, self._quiet, self._verbose) as watcher:
             engine = launch.engine(left, watcher.notice)
             try:
@@ -83,7 +83,7 @@ class Sweep:
                     ledger.agree(self._agenda.jobs.values(), rows)
                     for line in self._folder.notices:
                         watcher.notice(line)
-                    with stopped:
+                    with interrupt:
                         schedule = Schedule(
                             self._agenda,
                             self._folder,
@@ -93,15 +93,15 @@ class Sweep:
                             time_limit=time_limit,
                             save=self._save,
                         )
-                        schedule.run(engine, stopped.asked)
-                if stopped.asked():
+                        schedule.run(engine, interrupt.asked)
+                if interrupt.asked():
                     watcher.notice(f"stopping: running trials have {GRACE_SECONDS:g} s to end")
             finally:
                 engine.close(GRACE_SECONDS)
         self._save()
         write_views(self._folder)
         thin(self._folder)
-        if stopped.asked():
+        if interrupt.asked():
             raise KeyboardInterrupt
         return self._end(tally, time.monotonic() - begun)
 

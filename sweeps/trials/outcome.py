@@ -9,7 +9,7 @@ from typing import Literal
 Status = Literal["finished", "diverged", "stopped"]
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: a request from outside
+class Interrupted(Exception):  # noqa: N818 - not an error: a request from outside
     """Raised by a report: the trial is to end now. Training lets it through and keeps its last checkpoint."""
 
 
@@ -41,7 +41,7 @@ class Progress:
 
 Report = Callable[[Progress], None]
 """Called by the training about twice a second, after every validation, and with the latest validation when it goes on from a
-checkpoint; may raise ``Stopped``, ``Hopeless`` or ``TimeIsUp``."""
+checkpoint; may raise ``Interrupted``, ``Hopeless`` or ``TimeIsUp``."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from doping.errors import one_line
 from sweeps.results.folder import ResultsFolder
 from sweeps.trials.dotted_names import load
 from sweeps.trials.job import Job
-from sweeps.trials.outcome import Progress, Stopped
+from sweeps.trials.outcome import Interrupted, Progress
 from sweeps.worker.execute import Train, execute
 
 
@@ -70,7 +70,7 @@ def main(train_name: str, folder: str, threads: int) -> None:
 
     def report(progress: Progress) -> None:
         if channel.stopping.is_set():
-            raise Stopped
+            raise Interrupted
         channel.send("progress", **vars(progress))
 
     channel.send("ready")

@@ -22,7 +22,7 @@ from sweeps.results.files import trouble, write_whole
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import row_of, write_row
 from sweeps.trials.job import Job
-from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Stopped, TimeIsUp
+from sweeps.trials.outcome import Hopeless, Interrupted, Outcome, Progress, Report, TimeIsUp
 from sweeps.trials.trial import Trial
 from sweeps.worker.latency import latency
 from sweeps.worker.pause_others import Pauses
@@ -42,8 +42,8 @@ _TICK_SECONDS = 2.0
 class Verdict:
     """How the execution of a trial ended."""
 
-    kind: Literal["done", "busy", "stopped", "crashed", "refused", "disk"]
-    """``done``: its row is written; ``busy``: another process runs it; ``stopped``: as the report asked; ``crashed``: an
+    kind: Literal["done", "busy", "interrupted", "crashed", "refused", "disk"]
+    """``done``: its row is written; ``busy``: another process runs it; ``interrupted``: as the report asked; ``crashed``: an
     error that another attempt may not have; ``refused``: a ``ValueError``, which would come again; ``disk``: the folder
     cannot be written to."""
     message: str = ""
@@ -188,9 +188,9 @@ def _run(job: Job, folder: Path, train: Train, report: Report, threads: int, mea
             if job.latency and outcome.status == "finished":
                 with pauses.alone():
                     latency_us = measure(trial, folder)
-        except Stopped:
+        except Interrupted:
             clock.stop()
-            return Verdict("stopped")
+            return Verdict("interrupted")
         except Exception as error:
             traceback.print_exc()
             disk = trouble(error, folder.parents[1], hidden=True)

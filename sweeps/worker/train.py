@@ -1,6 +1,6 @@
 """Train one trial: data + task + method → outcome. Everything heavy is imported here, in a worker.
 
-A trial stopped at any moment goes on from ``checkpoint.ckpt`` in its folder, at most ``CHECKPOINT_SECONDS`` of work lost;
+A trial interrupted at any moment goes on from its ``checkpoint.ckpt``, at most ``CHECKPOINT_SECONDS`` of work lost;
 when it is done that file makes way for ``model.ckpt``, the trained model alone.
 """
 
@@ -36,7 +36,7 @@ from lightning_modules.task import Task
 from sweeps.results.curve_files import write_curve
 from sweeps.results.dense_start import start
 from sweeps.results.files import set_aside, trouble
-from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status, Stopped, TimeIsUp
+from sweeps.trials.outcome import Hopeless, Interrupted, Outcome, Progress, Report, Status, TimeIsUp
 from sweeps.trials.trial import Trial
 from sweeps.worker.environment import MONITOR_EVERY
 from sweeps.worker.wandb_run import optional_run
@@ -116,7 +116,7 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
         trainer = _trainer(trial, directory, data, callbacks)
         try:
             trainer.fit(model, data, ckpt_path=None if resume_from is None else str(resume_from))
-        except (Stopped, TimeIsUp, MemoryError, torch.OutOfMemoryError):
+        except (Interrupted, TimeIsUp, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # what is damaged can raise anything
             if resume_from is None or watch.begun or trouble(error, directory):

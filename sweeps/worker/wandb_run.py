@@ -1,4 +1,4 @@
-"""A trial as one run of Weights & Biases, however often it was stopped and resumed.
+"""A trial as one run of Weights & Biases, however often it was interrupted and resumed.
 
 The run's id is the trial's, and what it shows is the trial's curve: each point is logged at its optimizer step. A resumed
 training gives the points of its checkpoint again. Online, W&B takes no step twice; offline, a new file replaces those of the

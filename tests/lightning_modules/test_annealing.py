@@ -156,7 +156,7 @@ class Kill(pl.Callback):
 @pytest.mark.parametrize("stop_at", [7, 15, 22, 30])
 @every_sparse_method
 def test_a_stopped_training_goes_on_bit_for_bit(method, stop_at, tmp_path):
-    """Stopped in mid-epoch, in mid-anneal and at the end of an epoch: weights, masks and curve are the same."""
+    """Interrupted in mid-epoch, in mid-anneal and at the end of an epoch: weights, masks and curve are the same."""
     options = {"val_check_interval": 5, "check_val_every_n_epoch": None}
     undisturbed, curve = model(method), Curve(lambda points: None)
     trainer(method, tmp_path, callbacks=(curve,), **options).fit(undisturbed, TinyText())

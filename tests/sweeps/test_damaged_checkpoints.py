@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from doping.method import Method
-from sweeps.trials.outcome import Progress, Stopped
+from sweeps.trials.outcome import Interrupted, Progress
 from sweeps.trials.trial import Trial
 from sweeps.worker import train as training
 from sweeps.worker.train import train
@@ -41,12 +41,12 @@ def checkpoint(trial, tmp_path_factory) -> bytes:
 def stop_after(trial: Trial, folder: Path, share: float) -> None:
     def report(progress: Progress) -> None:
         if progress.share > share:
-            raise Stopped
+            raise Interrupted
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "CHECKPOINT_SECONDS", 0)
         patch.setattr(training, "REPORT_SECONDS", 0)
-        with pytest.raises(Stopped):
+        with pytest.raises(Interrupted):
             train(trial, folder, report, 1)
 
 

@@ -15,7 +15,7 @@ from doping.method import Method
 from sweeps.commands.main import main
 from sweeps.results.dense_start import with_start
 from sweeps.results.trained_models import NoModel
-from sweeps.trials.outcome import Stopped
+from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import Trial
 from sweeps.worker import train as training
 from sweeps.worker.train import train
@@ -122,12 +122,12 @@ def test_a_stopped_trial_goes_on_to_the_same_result(results, tmp_path, monkeypat
 
     def stop_in_the_middle(progress):
         if progress.share > 0.6:
-            raise Stopped
+            raise Interrupted
 
     calm, stopped = tmp_path / "calm", tmp_path / "stopped"
     calm.mkdir()
     stopped.mkdir()
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         train(trial, stopped, stop_in_the_middle, 1)
     assert (stopped / "checkpoint.ckpt").exists()
     assert train(trial, stopped, lambda progress: None, 1) == train(trial, calm, lambda progress: None, 1)

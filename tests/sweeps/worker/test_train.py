@@ -10,7 +10,7 @@ from data import DataError, data_hash
 from doping.method import Method
 from doping.sizes import plan_sizes
 from doping.training.rounding import deployed
-from sweeps.trials.outcome import Stopped
+from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import Trial
 from sweeps.worker.train import train
 from tasks.language_model import LanguageModelTask
@@ -72,12 +72,12 @@ def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
 
     def stop_in_the_middle(progress):
         if progress.share > 0.5:
-            raise Stopped
+            raise Interrupted
 
     calm, stopped = tmp_path / "calm", tmp_path / "stopped"
     calm.mkdir()
     stopped.mkdir()
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         run(trial, stopped, stop_in_the_middle)
     assert (stopped / "checkpoint.ckpt").exists()
     assert run(trial, stopped) == run(trial, calm)
@@ -135,10 +135,10 @@ def test_a_trial_with_rounding_that_was_stopped_goes_on_to_the_same_result(tmp_p
 
     def stop(progress):
         if progress.step >= 33:
-            raise Stopped
+            raise Interrupted
 
     for name in ("whole", "resumed"):
         (tmp_path / name).mkdir()
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         run(trial, tmp_path / "resumed", stop)
     assert run(trial, tmp_path / "resumed") == run(trial, tmp_path / "whole")

@@ -10,7 +10,7 @@ from labelled_texts import write_folder
 
 from doping.method import Method
 from doping.sizes import plan_sizes
-from sweeps.trials.outcome import Stopped
+from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import Trial
 from sweeps.worker.train import train
 from tasks.intent import IntentTask
@@ -79,9 +79,9 @@ def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, trial, monkeypatch
 
     def stop_in_mid_epoch(progress):
         if progress.share > stop_at:
-            raise Stopped
+            raise Interrupted
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         run(trial, tmp_path / "stopped", stop_in_mid_epoch)
     assert (tmp_path / "stopped" / "checkpoint.ckpt").exists()
     assert run(trial, tmp_path / "stopped") == run(trial, tmp_path / "calm")

@@ -8,7 +8,7 @@ import toy_translation
 
 from doping.method import Method
 from doping.sizes import plan_sizes
-from sweeps.trials.outcome import Stopped
+from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import Trial
 from sweeps.worker.train import train
 from tasks.registry import data_hash
@@ -78,9 +78,9 @@ def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
 
     def stop_in_the_middle(progress):
         if progress.share > 0.5:
-            raise Stopped
+            raise Interrupted
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         run(trial, tmp_path / "stopped", stop_in_the_middle)
     assert (tmp_path / "stopped" / "checkpoint.ckpt").exists()
     assert run(trial, tmp_path / "stopped") == run(trial, tmp_path / "calm")

@@ -20,7 +20,7 @@ from doping import machine
 from doping.method import Method
 from lightning_modules.callbacks.curve import CurvePoint
 from sweeps.results.views import CURVE_COLUMNS
-from sweeps.trials.outcome import Stopped
+from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import WHERE, Trial
 from sweeps.worker.train import train
 from sweeps.worker.wandb_folder import run_name
@@ -238,9 +238,9 @@ def test_a_trial_that_was_stopped_twice_is_one_run_with_every_point_once(tmp_pat
 
         def stop(progress, share=share):
             if progress.share > share:
-                raise Stopped
+                raise Interrupted
 
-        with pytest.raises(Stopped):
+        with pytest.raises(Interrupted):
             run(trial, stopped, stop)
         assert json.loads(inspect(stopped, "--summary"))["state"] == "failed"
     run(trial, stopped)
