@@ -44,7 +44,7 @@ def _command(arguments: Sequence[str]) -> None:
     elif options.format == "c":
         from doping.inference.exporters.c import write_c
 
-        write_c(model, out, options.name, options.weights or "text")
+        write_c(model, out, options.name, options.weights or "text", options.arithmetic or "float32")
     else:
         from doping.inference.exporters.onnx import write_onnx
 
@@ -91,6 +91,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="with --format c: weights as C text, or for large models as a file that the assembler includes (default: text)",
     )
     parser.add_argument(
+        "--arithmetic",
+        choices=("float32", "int8"),
+        help="with --format c: of the products; int8 is faster, rounds inputs and states to 8 bits, and takes the fastest "
+        "instructions of the processor that it runs on (default: float32)",
+    )
+    parser.add_argument(
         "--trust",
         metavar="NAME",
         action="append",
@@ -100,8 +106,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     for name in options.trust:
         trust(name)
-    if options.format != "c" and (options.name or options.weights):
-        raise InferenceError(f"--name and --weights are for C sources, and --format is {options.format}; add --format c")
+    if options.format != "c" and (options.name or options.weights or options.arithmetic):
+        raise InferenceError(
+            f"--name, --weights and --arithmetic are for C sources, and --format is {options.format}; add --format c"
+        )
     if options.tables and options.values == "float32":
         raise InferenceError("--tables is for narrow values; add --values int8 or --values int4")
     return options

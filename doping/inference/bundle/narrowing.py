@@ -12,7 +12,7 @@ from doping.inference.bundle.weights import cells, matrix, stored_arrays, table
 from doping.inference.families.dense import Dense
 from doping.inference.families.matrix import narrowed
 from doping.inference.families.narrow import Bits
-from doping.inference.families.parts import MatrixParts, Narrow
+from doping.inference.families.parts import MatrixParts, Narrow, Valued
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.models.lstm import Lstm
@@ -60,6 +60,15 @@ def narrow(bundle: Bundle, values: Narrow = "int8", tables: Narrow = "int8") -> 
             assert isinstance(of_table, Dense)
             tensors |= {name: of_table.weight, f"{name}_scale": of_table.arrays()["weight_scale"]}
     return Bundle(_changed(bundle.description, model=model.model_copy(update=update), sizes=sizes), tensors)
+
+
+def all_narrow(bundle: Bundle) -> Bundle:
+    """The bundle as it is if all its weights are narrow; else with int8 values."""
+    model = bundle.description.model
+    matrices = model.lstm.matrices.values()
+    parts: list[Valued | None] = [part for matrix in matrices for part in (matrix.structured, matrix.sparse)]
+    parts.append(None if model.kind == "lstm" else model)
+    return narrow(bundle) if any(part and part.values == "float32" for part in parts) else bundle
 
 
 def narrow_and_measure(bundle: Bundle, values: Narrow = "int8", tables: Narrow = "int8") -> Bundle:

@@ -47,9 +47,16 @@ def kernels() -> tuple[cffi.FFI, Any]:
         KernelError: if the library cannot be compiled.
 
     """
+    ffi = declarations()
+    return ffi, ffi.dlopen(str(library(INT8)))
+
+
+@functools.cache
+def declarations() -> cffi.FFI:
+    """What the header declares, without the library."""
     ffi = cffi.FFI()
     ffi.cdef("".join(line for line in HEADER.read_text().splitlines(keepends=True) if not line.startswith("#")))
-    return ffi, ffi.dlopen(str(library(INT8)))
+    return ffi
 
 
 def available() -> list[str]:
