@@ -21,6 +21,7 @@ SLOW = (
     "doping/inference/test_bundles.py",
     "doping/inference/test_deployed_bytes.py",
     "doping/inference/test_c_export.py",
+    "doping/inference/test_c_int8.py",
     "doping/inference/test_classifier.py",
     "doping/inference/test_kernel_build.py",
     "doping/inference/test_kernels.py",

@@ -67,11 +67,11 @@ def write_c(
         bundle = all_narrow(bundle)
     kernels = INT8 if int8 else FLOAT32
     constants = [f"int8_{instructions}" for instructions in INSTRUCTION_SETS] if int8 else []
-    interface = (TEMPLATE / "model.h").read_text().replace('#include "sizes.h"\n', _sizes(bundle, int8))
     try:
         made = weights_of(bundle, f"{name}_weights" if weights == "binary" else None, int8=int8)
     except ValueError as error:
         raise InferenceError(f"int8 arithmetic: {error}") from error
+    interface = (TEMPLATE / "model.h").read_text().replace('#include "sizes.h"\n', _sizes(bundle, int8))
     header = "int8/int8.h" if int8 else "doped_lstm.h"
     files: dict[str, str | bytes] = {
         f"{name}.h": renamed(interface, name),
