@@ -11,6 +11,7 @@ METRICS = {
     "bits_per_character": ("Bits per character", 3),
     "perplexity": ("Perplexity", 2),
     "error_rate": ("Error rate, %", 2),
+    "macro_f1_loss": ("100 − macro F1, %", 2),
 }
 """Name for readers and decimals of what trials are compared by; lower is better for each."""
 

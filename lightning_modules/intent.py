@@ -12,6 +12,7 @@ Legend: T words of the longest text, B batch, D = 2·hidden outputs, C classes (
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -20,11 +21,21 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchmetrics import MaxMetric, MeanMetric
 from torchmetrics.classification import MulticlassF1Score
+from torchmetrics.functional.classification import multiclass_f1_score
 
 from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
-from lightning_modules.settings import IntentModel, Training
+from lightning_modules.settings import IntentModel, IntentTraining
 from lightning_modules.task import Task
+
+METRICS = {"error_rate": "error_rate", "macro_f1": "macro_f1_loss"}
+"""Names of what ``IntentTraining.metric`` compares by; lower is better."""
+
+
+def balanced(counts: Sequence[int]) -> Tensor:
+    """Weights of C classes in the loss, (C,): n / (C·n_c), so that each class weighs the same, and a text 1 on average."""
+    texts_C = torch.tensor(counts, dtype=torch.float32)
+    return texts_C.sum() / (len(counts) * texts_C)
 
 
 class LabelledBatch(Protocol):
@@ -52,22 +63,28 @@ class LabelledBatch(Protocol):
 
 
 class IntentClassifier(Task):
-    """Tells the label of a text; its metric is the error rate in per cent."""
-
-    metric = "error_rate"
+    """Tells the label of a text; its metric is the error rate in per cent, or 100 % minus the macro-averaged F1."""
 
     def __init__(
         self,
         model: IntentModel,
-        training: Training,
+        training: IntentTraining,
         method: Method,
         vocabulary_size: int,
         unknown: int,
         classes: int,
         labels: int,
+        counts: Sequence[int] | None = None,
     ):
-        """``unknown`` is the id of ``<unk>``; of ``labels`` labels, the first ``classes`` can be learned."""
+        """``unknown`` is the id of ``<unk>``; of ``labels`` labels, the first ``classes`` can be learned.
+
+        ``counts`` are the texts to train on of each class; without them, the loss weighs all texts the same.
+        """
         super().__init__(training)
+        self.metric = METRICS[training.metric]
+        self.weights_C: Tensor | None
+        weights_C = balanced(counts) if training.class_weights == "balanced" and counts else None
+        self.register_buffer("weights_C", weights_C, persistent=False)
         self.unknown = unknown
         self.word_dropout = model.word_dropout
         self.embedding = nn.Embedding(vocabulary_size, model.embedding or model.hidden)
@@ -104,7 +121,7 @@ class IntentClassifier(Task):
     def training_step(self, batch: LabelledBatch, batch_index: int) -> dict[str, Tensor]:
         """Mean negative log-likelihood of the first label of a text."""
         logits_BC = self(batch.words_TB, batch.lengths_B)
-        nats = F.cross_entropy(logits_BC, batch.first_B)
+        nats = F.cross_entropy(logits_BC, batch.first_B, self.weights_C)
         loss = self.distilled(nats, logits_BC, lambda teacher: teacher(batch.words_TB, batch.lengths_B))
         return {"loss": loss, "nats": nats.detach()}
 
@@ -122,7 +139,7 @@ class IntentClassifier(Task):
         self.validation_step(batch, batch_index)
 
     def measured(self) -> float:
-        """Per cent of texts since the last call whose prediction is none of their labels; infinite after divergence."""
+        """The metric over the texts since the last call, in per cent; infinite after divergence."""
         error_rate = float(self._error_rate.compute())
         self._further = {
             "accuracy": 100 - error_rate,
@@ -132,16 +149,21 @@ class IntentClassifier(Task):
         finite = math.isfinite(float(self._largest.compute()))
         for metric in (self._error_rate, self._strict, self._macro_f1, self._largest):
             metric.reset()
-        return error_rate if finite else math.inf
+        if not finite:
+            return math.inf
+        return error_rate if self.metric == "error_rate" else 100 - self._further["macro_f1"]
 
     def further_measures(self) -> dict[str, float]:
         """Accuracy, strict accuracy and macro-averaged F1, in per cent."""
         return self._further
 
     def metric_on(self, batch: LabelledBatch) -> float:
-        """Per cent of the texts of a batch whose prediction is none of their labels."""
-        _, right_B = _judged(self(batch.words_TB, batch.lengths_B), batch)
-        return float((100.0 * ~right_B).double().mean())
+        """The metric over the texts of a batch, in per cent."""
+        predicted_B, right_B = _judged(self(batch.words_TB, batch.lengths_B), batch)
+        if self.metric == "error_rate":
+            return float((100.0 * ~right_B).double().mean())
+        expected_B = torch.where(right_B, predicted_B, batch.first_B)
+        return 100 - 100 * float(multiclass_f1_score(predicted_B, expected_B, batch.labels_BL.shape[1], average="macro"))
 
 
 def _judged(logits_BC: Tensor, batch: LabelledBatch) -> tuple[Tensor, Tensor]:

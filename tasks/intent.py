@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from data.settings import LabelledText
 from doping.method import Method
-from lightning_modules.settings import IntentModel, Training
+from lightning_modules.settings import IntentModel, IntentTraining
 from tasks.base import TaskSettings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class IntentTask(TaskSettings):
     """The labelled texts."""
     model: IntentModel = IntentModel()
     """The network."""
-    training: Training = Training()
+    training: IntentTraining = IntentTraining()
     """The regime."""
 
     @property
@@ -65,5 +65,6 @@ class IntentTask(TaskSettings):
             unknown=corpus.vocabulary.unknown,
             classes=corpus.classes,
             labels=len(corpus.labels),
+            counts=corpus.counts,
         )
         return model, IntentData(corpus, self.training)

@@ -46,13 +46,15 @@ class LabelledCorpus:
     """All labels, those that can be learned first."""
     classes: int
     """How many can be learned, because a text of the training split has it as its first label."""
+    counts: tuple[int, ...]
+    """Texts of the training split of each of those, by their first labels."""
     train: list[Example]
     validation: list[Example]
     test: list[Example]
     source: str
     """One line that says where they came from."""
     data_hash: str
-    """SHA-256 in hex of all of the above but the source."""
+    """SHA-256 in hex of vocabulary, labels and splits."""
 
 
 def load(settings: LabelledText) -> LabelledCorpus:
@@ -83,7 +85,9 @@ def _load(settings: LabelledText, _folder_of_corpora: str | None) -> LabelledCor
     train, validation, test = ([encoded(text) for text in split] for split in splits)
     content = json.dumps([vocabulary.to_json(), labels, len(learned), train, validation, test], separators=(",", ":"))
     data_hash = hashlib.sha256(content.encode()).hexdigest()
-    return LabelledCorpus(vocabulary, labels, len(learned), train, validation, test, source, data_hash)
+    first = Counter(text.labels[0] for text in train)
+    counts = tuple(first[label] for label in range(len(learned)))
+    return LabelledCorpus(vocabulary, labels, len(learned), counts, train, validation, test, source, data_hash)
 
 
 def _look_at_labels(held_out: Sequence[Sequence[Labelled]], learned: set[str], source: str) -> None:

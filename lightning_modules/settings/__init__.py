@@ -2,7 +2,7 @@
 
 from doping.method import Annealing, Method, MethodName, Pattern, RowDropout
 from doping.settings import Settings, added_later
-from lightning_modules.settings.intent import IntentModel
+from lightning_modules.settings.intent import IntentModel, IntentTraining
 from lightning_modules.settings.language_model import Model, StreamTraining
 from lightning_modules.settings.training import StartFrom, Training
 from lightning_modules.settings.translation import BeamSearch, TranslationModel, TranslationTraining
@@ -11,6 +11,7 @@ __all__ = [
     "Annealing",
     "BeamSearch",
     "IntentModel",
+    "IntentTraining",
     "Method",
     "MethodName",
     "Model",

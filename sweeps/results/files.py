@@ -104,6 +104,8 @@ def trouble(error: BaseException, folder: Path, hidden: bool = False) -> FolderE
             advice = "make room, then the same command goes on" if full else "give another folder with --out"
             room = _free(folder) if full else ""
             return FolderError(f"cannot write in {shown(folder)}: {os.strerror(cause.errno or 0)}{room}; {advice}")
+        if isinstance(cause, FileNotFoundError) and not folder.is_dir() and _inside(cause, folder):
+            return FolderError(f"{shown(folder)} was removed while it was in use; the same command begins anew there")
         cause = cause.__cause__ or cause.__context__
     if hidden and isinstance(error, Exception) and _free_bytes(folder) < _NEARLY_FULL:
         return FolderError(f"the disk of {shown(folder)} seems to be full{_free(folder)}: {one_line(error)}")

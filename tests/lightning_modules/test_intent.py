@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from doping.method import Method
 from lightning_modules.intent import IntentClassifier
-from lightning_modules.settings import IntentModel, Training
+from lightning_modules.settings import IntentModel, IntentTraining
 
 WORDS, UNKNOWN, CLASSES, LABELS = 12, 11, 3, 5
 LENGTHS = (6, 4, 4, 1)
@@ -23,10 +23,10 @@ class Batch(NamedTuple):
     labels_BL: Tensor
 
 
-def classifier(method=None, **model):
+def classifier(method=None, training=None, **model):
     torch.manual_seed(0)
     settings = IntentModel(**{"hidden": 20, **model})
-    return IntentClassifier(settings, Training(), method or Method(), WORDS, UNKNOWN, CLASSES, LABELS)
+    return IntentClassifier(settings, training or IntentTraining(), method or Method(), WORDS, UNKNOWN, CLASSES, LABELS)
 
 
 def batch(labels):
@@ -135,6 +135,39 @@ def test_the_loss_is_that_of_the_first_label():
     expected = -sum(log_probabilities_BC[row, label] for row, label in enumerate((2, 1, 0, 1))) / 4
     torch.testing.assert_close(step["loss"], expected)
     assert step["nats"] == step["loss"]
+
+
+def test_balanced_weights_make_labels_count_the_same_in_the_loss():
+    torch.manual_seed(0)
+    training = IntentTraining(class_weights="balanced")
+    net = IntentClassifier(
+        IntentModel(hidden=20, dropout=0, word_dropout=0),
+        training,
+        Method(),
+        WORDS,
+        UNKNOWN,
+        CLASSES,
+        LABELS,
+        counts=(6, 3, 1),
+    )
+    texts = batch([(2, 0), (1,), (0, 3), (1,)])
+    log_probabilities_BC = net(texts.words_TB, texts.lengths_B).log_softmax(-1)
+    weights = [10 / (3 * count) for count in (6, 3, 1)]
+    terms = [(weights[label], log_probabilities_BC[row, label]) for row, label in enumerate((2, 1, 0, 1))]
+    expected = -sum(weight * log for weight, log in terms) / sum(weight for weight, _ in terms)
+    torch.testing.assert_close(net.training_step(texts, 0)["loss"], expected)
+    assert "weights_C" not in net.state_dict(), "checkpoints are those of models without weights"
+
+
+def test_methods_can_be_compared_by_macro_f1():
+    net = classifier(training=IntentTraining(metric="macro_f1")).eval()
+    assert (net.metric, classifier().metric) == ("macro_f1_loss", "error_rate")
+    net.softmax = Fixed([0, 0, 1, 2])
+    texts = batch([(0,), (1,), (1,), (0,)])
+    net.test_step(texts, 0)
+    expected = 100 - 100 * (1 / 2 + 2 / 3 + 0) / 3
+    assert net.measured() == pytest.approx(expected)
+    assert net.metric_on(texts) == pytest.approx(expected)
 
 
 def test_unknown_words_are_learned_by_dropping_words():

@@ -19,7 +19,7 @@ from doping.method import Method, RowDropout
 from doping.vocabulary import Vocabulary, tokenize
 from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import LanguageModel
-from lightning_modules.settings import IntentModel, Training
+from lightning_modules.settings import IntentModel, IntentTraining
 from tasks.language_model import LanguageModelTask
 
 PATTERNS = ("unstructured", "gates", "rows")
@@ -66,7 +66,7 @@ def classifier(method: str) -> IntentClassifier:
     """Untrained, with large weights, so that not all texts get the same label."""
     torch.manual_seed(1)
     sizes = {"vocabulary_size": len(INTENT_WORDS), "unknown": INTENT_WORDS.unknown, "classes": 3, "labels": 4}
-    model = IntentClassifier(IntentModel(hidden=20, layers=2), Training(), Method(), **sizes)
+    model = IntentClassifier(IntentModel(hidden=20, layers=2), IntentTraining(), Method(), **sizes)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(4)

@@ -21,6 +21,10 @@ Engine = Literal["c", "torch", "int8"]
 """The C kernels, or PyTorch where there is no compiler; or C in int8 arithmetic."""
 
 
+MOST_THREADS = 64
+"""So many threads of a layer at most: each needs a stack, and the system ends a program that asks for thousands."""
+
+
 @functools.cache
 def default_engine() -> Engine:
     """C if the kernels can be compiled, else PyTorch; then it says once on standard error that this is the slow one."""
@@ -70,8 +74,8 @@ class Layer:
             )
         if bias is not None and bias.shape != (rows,):
             raise ValueError(f"the bias has shape {bias.shape}; expected ({rows},)")
-        if threads < 1:
-            raise ValueError(f"threads is {threads}; expected at least 1")
+        if not 1 <= threads <= MOST_THREADS:
+            raise ValueError(f"threads is {threads}; expected 1 to {MOST_THREADS}: more would only wait for one another")
         if engine == "int8":
             if threads > 1:
                 raise ValueError(f"threads is {threads}; int8 arithmetic runs on 1")

@@ -267,8 +267,9 @@ def test_wrong_shapes_get_a_clear_line():
         layer.forward(x, h[:2], c)
     with pytest.raises(ValueError, match="expected 52 rows, four per hidden unit"):
         Layer(random_structured(generator, "dense", 48, 9), recurrent)
-    with pytest.raises(ValueError, match="threads is 0; expected at least 1"):
-        Layer(input, recurrent, threads=0)
+    for threads in (0, 65, 2000):
+        with pytest.raises(ValueError, match=f"threads is {threads}; expected 1 to 64"):
+            Layer(input, recurrent, threads=threads)
     with pytest.raises(ValueError, match="expected the same shape"):
         Sum(random_structured(generator, "dense", 8, 9), random_sparse(generator, "rows", 8, 8, 0.5))
 

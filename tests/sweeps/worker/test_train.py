@@ -84,8 +84,9 @@ def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
     assert (stopped / "curve.csv").read_text() == (calm / "curve.csv").read_text()
 
 
-def test_divergence_is_an_outcome(tmp_path):
-    outcome = run(tiny(optimizer="sgd", learning_rate=1e38), tmp_path)
+@pytest.mark.parametrize("rate", [1e6, 1e30, 1e38])
+def test_divergence_is_an_outcome(rate, tmp_path):
+    outcome = run(tiny(optimizer="sgd", learning_rate=rate), tmp_path)
     assert (outcome.status, outcome.validation, outcome.test) == ("diverged", math.inf, math.inf)
 
 

@@ -1,6 +1,7 @@
 """Real, tiny trainings of intent classifiers."""
 
 import csv
+import math
 import os
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def test_a_training_learns_and_says_how_well(tmp_path, trial):
     assert outcome.measures["accuracy"] == outcome.measures["accuracy_strict"] == 100 - outcome.test
     saved = torch.load(tmp_path / "here" / "model.ckpt", weights_only=True)
     assert saved["IntentData"]["labels"] == ["fare", "flight", "meal"]
+
+
+@pytest.mark.parametrize("rate", [1e6, 1e30, 1e38])
+def test_a_classifier_that_diverges_says_so(rate, tmp_path):
+    outcome = run(tiny(write_folder(tmp_path), optimizer="sgd", learning_rate=rate), tmp_path / "here")
+    assert (outcome.status, outcome.validation, outcome.test) == ("diverged", math.inf, math.inf)
 
 
 def test_co_adaptation_is_measured_in_both_directions(tmp_path, trial):
