@@ -190,12 +190,15 @@ def _planned(task: HasMatrices, method: Method, dense: Size) -> PlannedSizes:
 
 def _other_widths(task: HasMatrices, method: Method, dense: Size) -> str:
     """What to add to the error of a width that a method cannot have: the nearest that it can."""
-    if not method.units or method.name == "dense":
+    if method.name == "dense":
         return ""
+    units = method.units or next(
+        (shape[1] for name, shape in task.lstm_shapes().items() if name.rpartition(".")[2].startswith("weight_hh")), 0
+    )
     found = []
     for direction in (-1, 1):
         for off in range(1, WIDTHS):
-            other = method.model_copy(update={"units": method.units + direction * off})
+            other = method.model_copy(update={"units": units + direction * off})
             try:
                 if other.units and other.units > 0:
                     _of_size(task, other, other.size, dense) if other.size else _of_factor(task, other, dense)

@@ -22,7 +22,6 @@ BELOW = {
         "doping.families",
         "doping.method",
         "doping.settings",
-        "doping.inference.exportable",
     },
 }
 """What each package may import of the others; ``benchmarks``, ``examples`` and ``tests`` may import all."""

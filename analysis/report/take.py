@@ -15,9 +15,9 @@ from analysis import checkpoint, labels
 from analysis.results import LAYERS, MARK, MODEL, WEIGHTS
 from analysis.section import Section, TableRow
 from doping.families import methods
-from doping.inference.exportable import not_exportable
-from doping.method import Method
 
+NARROW = ("int8", "int4")
+"""Precisions that an export can round to."""
 NEAR = 1.0
 """Percent above the validation of dense that count as nearly as good."""
 BUDGETS = 6
@@ -38,7 +38,7 @@ class Candidate:
 
     row: TableRow
     precision: str
-    """``int8`` where it is rounded to that while it is exported; empty for the precision that it was trained in."""
+    """``int8`` or ``int4`` where an export rounds to that; empty for the precision that it was trained in."""
     bytes: float
     validation: float
     test: float
@@ -109,16 +109,14 @@ def _candidates(section: Section, counted: str) -> list[Candidate]:
         if row.count("diverged") or not (row.validation and row.test):
             continue
         result.append(Candidate(row, "", row.sizes[counted], row.validation.mean, row.test.mean))
-        names = (f"{counted}_int8", "validation_int8", "test_int8")
-        if counted != WEIGHTS and row.flat.get("method.values") is None:
-            narrow = [float(row.finished[_narrow(name)].mean(skipna=False)) for name in names]
+        if counted == WEIGHTS or row.flat.get("method.values") is not None:
+            continue
+        for kind in NARROW:
+            size = f"{'bytes' if counted == LAYERS else counted}_{kind}"
+            narrow = [float(row.finished[name].mean(skipna=False)) for name in (size, f"validation_{kind}", f"test_{kind}")]
             if all(map(math.isfinite, narrow)):
-                result.append(Candidate(row, "int8", *narrow))
+                result.append(Candidate(row, kind, *narrow))
     return result
-
-
-def _narrow(name: str) -> str:
-    return "bytes_int8" if name == f"{LAYERS}_int8" else name
 
 
 def _answer(section: Section, question: str, known: Candidate, counted: str | None) -> Take:
@@ -147,12 +145,11 @@ def _export(known: Candidate) -> tuple[str, str]:
     if task not in EXPORTED_TASKS:
         return "", f"Models of the task {task} cannot be exported whole."
     method = {path.removeprefix("method."): value for path, value in known.row.flat.items() if path.startswith("method.")}
-    why = _not_exportable(method)
-    if why:
-        return "", f"It cannot be exported: {why}."
+    if method["name"] not in methods():
+        return "", f"It cannot be exported: the method {method['name']} is not known here."
     here = [trial for trial in of_row if _has_model(trial)]
     trial = (here or of_row)[0]
-    values = " --values int8" if known.precision else ""
+    values = f" --values {known.precision}" if known.precision else ""
     source = f"{_folder(trial)}/trials/{trial['trial_id'].partition(MARK)[0]}"
     command = f"python -m sweeps.export --from {source} --out model.lstm{values}"
     if here:
@@ -161,13 +158,6 @@ def _export(known: Candidate) -> tuple[str, str]:
         command,
         "Trained models are not in this folder of results: run a trial first, see its settings in the table of all trials.",
     )
-
-
-def _not_exportable(method: dict[str, Any]) -> str | None:
-    if method["name"] not in methods():
-        return f"the method {method['name']} is not known here"
-    known = {name: value for name, value in method.items() if name in ("name", "pattern", "values", "free_rows")}
-    return not_exportable(Method.model_construct(**known))
 
 
 def _missing_models(section: Section) -> str:

@@ -202,4 +202,4 @@ def unfinished_note(count: int) -> str:
     if not count:
         return ""
     trials = "1 trial has" if count == 1 else f"{count} trials have"
-    return f"{trials} a curve but no result yet (still running, or interrupted half-way), and no part in these tables."
+    return f"{trials} a curve but no result yet (still running, or interrupted), and no part in these tables."

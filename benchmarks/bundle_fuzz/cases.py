@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -21,27 +21,31 @@ from doping.inference.bundle.description import (
 )
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
+from doping.inference.bundle.sparse_arrays import stored_sparse
 from doping.inference.families.dense import DenseParts
 from doping.inference.families.hybrid import HybridParts
 from doping.inference.families.kronecker import KroneckerParts
 from doping.inference.families.low_rank import LowRankParts
-from doping.inference.families.sparse import Sparse, StoredPattern
+from doping.inference.families.sparse import COLUMNS_OF_GROUP, Sparse
+from doping.inference.families.sparse import StoredPattern as Blocks
 from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
+from doping.inference.families.tiles import Tiles
 
 Random = np.random.Generator
+Pattern = Blocks | Literal["tiles"]
 Alteration = Callable[[bytes, list[bytes], Random], bytes]
 
 
-def samples() -> list[Bundle]:
-    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs, a language model and a
-    classifier, all of them with values in float32 and in int8.
+def samples(*, in_int8: bool = False) -> list[Bundle]:
+    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs, language models and
+    classifiers, all of them with values in float32, int8 and int4; or only those that have products in int8 arithmetic.
     """
     random = np.random.default_rng(1)
     families: list[StructuredParts | None] = [
         None, DenseParts(), LowRankParts(rank=2), HybridParts(free_rows=3), KroneckerParts(left=(4, 2)),
         KroneckerParts(left=(12, 2), terms=2),
     ]  # fmt: skip
-    patterns: list[StoredPattern | None] = [None, *get_args(StoredPattern)]
+    patterns: list[Pattern | None] = [None, "tiles"] if in_int8 else [None, *get_args(Blocks), "tiles"]
     made: list[Bundle] = []
     for family in families:
         for pattern in patterns:
@@ -49,9 +53,10 @@ def samples() -> list[Bundle]:
                 made.append(
                     _lstm_bundle(random, family, pattern, layers=1 + len(made) % 2, bidirectional=len(made) % 3 == 0)
                 )
-    made.append(_language_model_bundle(random, KroneckerParts(left=(4, 2)), "gates"))
-    made.append(_classifier_bundle(random, KroneckerParts(left=(4, 2)), "unstructured"))
-    return made + [narrow(bundle) for bundle in made]
+    for family, pattern in ((KroneckerParts(left=(4, 2)), None if in_int8 else "gates"), (LowRankParts(rank=2), "tiles")):
+        made.append(_language_model_bundle(random, family, pattern))
+        made.append(_classifier_bundle(random, family, pattern))
+    return made + [narrow(bundle, "int8") for bundle in made] + [narrow(bundle, "int4", "int4") for bundle in made]
 
 
 def altered(files: list[bytes], random: Random) -> tuple[bytes, bool]:
@@ -129,7 +134,7 @@ def _edit_indices(data: bytes, _: list[bytes], random: Random) -> bytes:
         spans = [
             value["data_offsets"]
             for key, value in header.items()
-            if key.endswith((".columns", ".offsets", ".values", "_scale"))
+            if key.endswith((".columns", ".offsets", ".counts", ".places", ".values", "_scale"))
         ]
         start, end = spans[random.integers(len(spans))]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -165,7 +170,8 @@ def _edit_somewhere(node: Any, random: Random) -> None:
     """Walk down to a random leaf and put something else there."""
     values: tuple[Any, ...] = (
         0, 1, -1, 2, 8, 65_536, 65_537, 1 << 20, (1 << 31) - 1, 1 << 31, 1 << 63, 10**40, 0.5, 1e308, "", "gates", "rows",
-        "dense", "unstructured", None, True, [], {}, [1] * 50, "\ud800", "x" * 5000,
+        "dense", "unstructured", "tiles", "n_of_16", "int8", "int4", "bfloat16",
+        None, True, [], {}, [1] * 50, "\ud800", "x" * 5000,
     )  # fmt: skip
     while True:
         keys = list(node) if isinstance(node, dict) else list(range(len(node)))
@@ -185,53 +191,70 @@ def _edit_somewhere(node: Any, random: Random) -> None:
 
 
 def _lstm_bundle(
-    random: Random, family: StructuredParts | None, pattern: StoredPattern | None, layers: int, bidirectional: bool
+    random: Random, family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool
 ) -> Bundle:
     return _bundle(random, LstmModel(lstm=_lstm(family, pattern, layers, bidirectional, inputs=4)), pattern)
 
 
-def _language_model_bundle(random: Random, family: StructuredParts, pattern: StoredPattern) -> Bundle:
+def _language_model_bundle(random: Random, family: StructuredParts, pattern: Pattern | None) -> Bundle:
     lstm = _lstm(family, pattern, layers=2, bidirectional=False, inputs=6)
     tokens = ("\n", " ", "a", '"sha256":"', "é", "<unk>")
     return _bundle(random, LanguageModelDescription(lstm=lstm, level="character", tokens=tokens), pattern)
 
 
-def _classifier_bundle(random: Random, family: StructuredParts, pattern: StoredPattern) -> Bundle:
+def _classifier_bundle(random: Random, family: StructuredParts, pattern: Pattern | None) -> Bundle:
     lstm = _lstm(family, pattern, layers=1, bidirectional=True, inputs=6)
     tokens = ("to", "from", "fly", "é", "<unk>")
     return _bundle(random, ClassifierDescription(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)
 
 
 def _lstm(
-    family: StructuredParts | None, pattern: StoredPattern | None, layers: int, bidirectional: bool, inputs: int
+    family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool, inputs: int
 ) -> LstmDescription:
     shape: dict[str, Any] = {
         "input_size": inputs, "hidden_size": 6, "layers": layers, "bidirectional": bidirectional, "bias": bool(layers % 2),
     }  # fmt: skip
     matrices = {}
     for name, (_, columns) in LstmDescription.model_construct(**shape).shapes().items():
-        sparse = SparseParts(pattern=pattern, blocks=3 * columns // 2) if pattern else None
+        sparse = SparseParts(pattern=pattern, blocks=_blocks(pattern, columns)) if pattern else None
         matrices[name] = MatrixParts(structured=family, sparse=sparse)
     return LstmDescription(**shape, matrices=matrices)
 
 
-def _bundle(random: Random, model: Model, pattern: StoredPattern | None) -> Bundle:
+def _bundle(random: Random, model: Model, pattern: Pattern | None) -> Bundle:
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     for name, demanded in model.tensors().items():
         if demanded.kind == "F32":
             tensors[name] = random.standard_normal(demanded.shape).astype(np.float32) * np.float32(0.5)
     for name, (rows, columns) in model.lstm.shapes().items():
         if pattern:
-            packed = _random_sparse(random, pattern, (rows, columns), len(tensors[f"lstm.{name}.sparse.values"]))
-            tensors |= {f"lstm.{name}.sparse.{part}": getattr(packed, part) for part in ("values", "columns", "offsets")}
+            parts = model.lstm.matrices[name].sparse
+            assert parts
+            packed = _random_sparse(random, pattern, (rows, columns), parts.blocks)
+            tensors |= {f"lstm.{name}.sparse.{part}": array for part, array in stored_sparse(packed, parts).items()}
     sizes = Sizes(values=1, bytes=1, multiply_adds=1, dense_values=1)
     return Bundle(Description(model=model, sizes=sizes, method="sample", origin={}), tensors)
 
 
-def _random_sparse(random: Random, pattern: StoredPattern, shape: tuple[int, int], blocks: int) -> Sparse:
-    """A matrix with so many blocks in random places."""
+def _blocks(pattern: Pattern, columns: int) -> int:
+    """How many a matrix of 24 rows gets: of N:M two of each group, of which there is one."""
+    return 48 if pattern in COLUMNS_OF_GROUP else 2 if pattern == "tiles" else 3 * columns // 2
+
+
+def _random_sparse(random: Random, pattern: Pattern, shape: tuple[int, int], blocks: int) -> Sparse | Tiles:
+    """A matrix with so many blocks in random places; of N:M with equally many in every row."""
+    if pattern == "tiles":
+        all_tiles = Tiles.pack(np.ones(shape, np.float32))
+        chosen = np.sort(random.choice(len(all_tiles.columns), blocks, replace=False))
+        tile_values = all_tiles.values[chosen] * random.standard_normal((blocks, 16, 4)).astype(np.float32)
+        tile_offsets = np.searchsorted(all_tiles.groups()[chosen], np.arange(len(all_tiles.offsets))).astype(np.uint32)
+        return Tiles(shape, tile_values, all_tiles.columns[chosen], tile_offsets)
     whole = Sparse.pack(np.ones(shape, np.float32), pattern)
     kept = np.sort(random.choice(len(whole.columns), blocks, replace=False))
+    if pattern in COLUMNS_OF_GROUP:
+        rows, columns = shape
+        of_rows = [random.choice(columns, blocks // rows, replace=False) + row * columns for row in range(rows)]
+        kept = np.sort(np.concatenate(of_rows))
     groups = np.bincount(whole.groups()[kept], minlength=len(whole.offsets) - 1)
     offsets = np.concatenate([[0], np.cumsum(groups)]).astype(np.uint32)
     values = whole.values[kept] * random.standard_normal((blocks, 1)).astype(np.float32)

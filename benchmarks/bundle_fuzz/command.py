@@ -2,13 +2,15 @@
 
 Each attempt takes a small valid bundle, alters it, and mostly puts the right checksum on it, so that the checks behind the
 checksum are what is tested. Two outcomes are allowed: an ``InferenceError``, or a model that computes what its tensors say,
-which a plain float64 loop works out anew. An altered file whose checksum was left alone must be refused. Anything else,
-another exception or a crash of the process, is a failure; the seed of the attempt is named.
+which a plain float64 loop works out anew. In int8 arithmetic that loop is near only; so each instruction set must also give
+bit for bit what plain C gives. An altered file whose checksum was left alone must be refused. Anything else, another
+exception or a crash of the process, is a failure; the seed of the attempt is named.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,18 +18,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.bundle_fuzz.cases import Random, altered, samples
-from doping.command_line import Parser, answer, arguments_or
+from benchmarks.bundle_fuzz.paths import FLOAT32, PATHS, check, outputs_of, text_of, under_sanitizers
+from doping.command_line import Parser, answer, arguments_or, path
 from doping.errors import InferenceError
-from doping.inference import reference
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.file import Bundle
 from doping.inference.families.narrow import LARGEST
-from doping.inference.models.classifier import Classifier
-from doping.inference.models.language_model import LanguageModel
-from doping.inference.runtime import runnable
+from doping.machine import commit, hardware
 
-LARGEST_WEIGHT = 30.0
-"""Beyond that, float32 and float64 may differ for good reasons, and outputs are not compared."""
+AGREES = "loaded and run; outputs agree with the reference"
+NEAR, NEAR_IN_INT8 = 2e-3, 0.3
+"""How far outputs may be from those of float64, which rounds neither inputs nor states."""
+LARGEST_WEIGHT, LARGEST_IN_INT8 = 30.0, 3.0
+"""Beyond that they may be farther for good reasons, and are not compared."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,28 +39,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> None:
-    parser = Parser(prog="fuzz.py", description="Load damaged and malicious bundles; see that none does harm.")
+    parser = Parser(prog="bundle_fuzz", description="Load damaged and malicious bundles; see that none does harm.")
     parser.add_argument("--count", metavar="N", type=int, default=20_000, help="attempts (default: %(default)s)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the first one (default: %(default)s)")
+    parser.add_argument(
+        "--path",
+        choices=PATHS,
+        default=FLOAT32,
+        help="float32 kernels, or an instruction set of int8 (default: %(default)s)",
+    )
+    parser.add_argument("--sanitize", action="store_true", help="with kernels that watch every access to memory; needs GCC")
+    parser.add_argument("--out", metavar="CSV", type=path, help="add a line on the attempts to this table")
     options: argparse.Namespace = parser.parse_args(arguments)
     if options.count < 1 or options.seed < 0:
         raise InferenceError(
             f"--count {options.count} and --seed {options.seed} were given; expected whole numbers from 1 and 0 on"
         )
-    outcomes = fuzz(options.count, options.seed)
+    if options.sanitize:
+        under_sanitizers()
+    check(options.path)
+    outcomes = fuzz(options.count, options.seed, options.path)
     print(f"{options.count:,} altered bundles, seeds {options.seed} to {options.seed + options.count - 1}, none did harm:")
     print("\n".join(f"{count:8,} {outcome}" for outcome, count in outcomes.most_common()))
+    if options.out:
+        _add(options, outcomes)
 
 
-def fuzz(count: int, first_seed: int = 0) -> Counter[str]:
-    """Make so many attempts; returns how often each outcome came.
+def _add(options: argparse.Namespace, outcomes: Counter[str]) -> None:
+    row = {
+        "path": options.path, "sanitizers": "yes" if options.sanitize else "no", "first_seed": options.seed,
+        "altered": sum(outcomes.values()), "refused": sum(n for name, n in outcomes.items() if name.startswith("refused")),
+        "run": sum(n for name, n in outcomes.items() if not name.startswith("refused")),
+        "compared": outcomes[AGREES], "hardware": hardware(), "commit": commit(),
+    }  # fmt: skip
+    there = options.out.exists()
+    with options.out.open("a", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        if not there:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def fuzz(count: int, first_seed: int = 0, path: str = FLOAT32) -> Counter[str]:
+    """Make so many attempts on a path; returns how often each outcome came.
 
     Raises:
         AssertionError: something was neither refused nor computed rightly; the message names the seed.
 
     """
-    originals = samples()
-    files = [bundle.to_bytes(original) for original in originals]
+    files = [bundle.to_bytes(original) for original in samples(in_int8=path != FLOAT32)]
     outcomes: Counter[str] = Counter()
     for seed in range(first_seed, first_seed + count):
         random = np.random.default_rng(seed)
@@ -66,36 +96,32 @@ def fuzz(count: int, first_seed: int = 0) -> Counter[str]:
             continue
         try:
             with np.errstate(all="ignore"):  # huge weights overflow
-                outcomes[attempt(data, is_sealed, random)] += 1
+                outcomes[attempt(data, is_sealed, random, path)] += 1
         except Exception as error:
             raise AssertionError(f"attempt with seed {seed}: {type(error).__name__}: {error}") from error
     return outcomes
 
 
-def attempt(data: bytes, is_sealed: bool, random: Random) -> str:
-    """Load a file's content and run it; returns the outcome."""
+def attempt(data: bytes, is_sealed: bool, random: Random, path: str = FLOAT32) -> str:
+    """Load a file's content and run it on a path; returns the outcome."""
+    at = random.integers(1 << 32)
     try:
         loaded = bundle.from_bytes(data)
-        model = runnable(loaded)
+        outputs, expected = outputs_of(loaded, path, np.random.default_rng(at))
     except InferenceError as error:
         return f"refused: {_kind(str(error))}"
     assert is_sealed, "the file was altered, and the checksum did not tell"
-    if isinstance(model, LanguageModel):
-        tokens_TB = random.integers(0, len(model.vocabulary), (9, 2))
-        outputs, _ = model.forward(tokens_TB)
-        expected = reference.logits(loaded, tokens_TB)
-    elif isinstance(model, Classifier):
-        words_T = random.integers(0, len(model.vocabulary), 9)
-        outputs, expected = model.forward(words_T), reference.class_logits(loaded, words_T)
-    else:
-        x_TBI = random.standard_normal((9, 2, model.input_size))
-        outputs, _ = model.forward(x_TBI)
-        expected = reference.lstm_outputs(loaded, x_TBI)
-    if _largest_weight(loaded) > LARGEST_WEIGHT:
+    near, most = NEAR, LARGEST_WEIGHT
+    if path != FLOAT32:
+        near, most = NEAR_IN_INT8, LARGEST_IN_INT8
+        plain, _ = outputs_of(loaded, "plain", np.random.default_rng(at))
+        assert np.array_equal(outputs, plain, equal_nan=True), "outputs differ from those of plain C"
+        assert text_of(loaded, path) == text_of(loaded, "plain"), "the text differs from that of plain C"
+    if _largest_weight(loaded) > most:
         return "loaded and run; weights too large to compare"
     difference = float(np.abs(outputs - expected).max())
-    assert difference < 2e-3, f"outputs differ from the reference by {difference:.3g}"
-    return "loaded and run; outputs agree with the reference"
+    assert difference < near, f"outputs differ from the reference by {difference:.3g}"
+    return AGREES
 
 
 def _kind(message: str) -> str:

@@ -9,6 +9,7 @@ A user who compressed a trained ``nn.LSTM`` exports it so::
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,9 @@ import torch
 from doping.errors import InferenceError
 from doping.inference.bundle import description, file
 from doping.inference.bundle.file import Bundle
+from doping.inference.bundle.sparse_arrays import stored_blocks, stored_sparse
 from doping.inference.bundle.weights import cells
 from doping.inference.families import class_of
-from doping.inference.families.matrix import stored_arrays
-from doping.inference.families.sparse import PATTERNS
 from doping.inference.families.sparse import Sparse as Packed
 from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.tiles import Tiles
@@ -140,27 +140,29 @@ def described_matrix(matrix: Matrix) -> Described:
 
 def _structured(matrix: Matrix) -> tuple[StructuredParts, Arrays]:
     stored = matrix.stored()
-    return class_of(stored.kind).parts.model_validate(stored.sizes), dict(stored.arrays)
+    parts = class_of(stored.kind).parts.model_validate(stored.sizes)
+    return parts, {name: array for name, array in stored.arrays.items() if name not in parts.implied()}
 
 
 def _sparse(matrix: Sparse) -> tuple[SparseParts, Arrays]:
-    """The blocks that the mask leaves; a value in them that is zero by chance is stored like any other."""
+    """The blocks that the mask leaves; a value in them that is zero by chance is stored like any other.
+
+    Raises:
+        InferenceError: of N:M, if it is not pruned to as many values everywhere.
+
+    """
+    packed: Packed | Tiles
     if matrix.pattern == "tiles":
-        tiles = Tiles.kept(array(matrix.dense()), array(matrix.mask))
-        return SparseParts(pattern="tiles", blocks=len(tiles.columns)), stored_arrays(tiles)
-    if matrix.pattern not in PATTERNS:
-        raise InferenceError(
-            f"S is pruned in the pattern {matrix.pattern}, which a file cannot hold yet; "
-            f"known are {', '.join(PATTERNS)}, tiles"
-        )
-    packed = Packed.pack(array(matrix.mask), matrix.pattern)
-    weight_GPN = array(blocked(matrix.dense(), matrix.pattern))
-    arrays = {
-        "sparse.values": weight_GPN[packed.groups(), :, packed.columns.astype(np.int64)],
-        "sparse.columns": packed.columns,
-        "sparse.offsets": packed.offsets,
-    }
-    return SparseParts(pattern=matrix.pattern, blocks=len(packed.columns)), arrays
+        packed = Tiles.kept(array(matrix.dense()), array(matrix.mask))
+    else:
+        mask = Packed.pack(array(matrix.mask), matrix.pattern)
+        weight_GPN = array(blocked(matrix.dense(), matrix.pattern))
+        packed = replace(mask, values=weight_GPN[mask.groups(), :, mask.columns.astype(np.int64)])
+    parts = SparseParts(pattern=matrix.pattern, blocks=stored_blocks(packed))
+    try:
+        return parts, {f"sparse.{name}": part for name, part in stored_sparse(packed, parts).items()}
+    except ValueError as error:
+        raise InferenceError(f"{error}: finish the pruning before the export") from error
 
 
 def _check_finished(lstm: CompressedLSTM) -> None:

@@ -6,8 +6,8 @@ values that remain, bytes in the deployed format, and multiply–adds per produc
 - float32: values of four bytes; for sparse matrices compressed rows of blocks (``doping.matrices.patterns``), whose column
   indices take two bytes up to 65,536 columns, one a block, and whose offsets take four, one a row of blocks and one more.
 - int8 and int4: values of a byte or half of one, and a scale of two bytes (a bfloat16) for each row of a matrix, of a
-  factor, or of S. Indices are as above; in place of offsets there is a number of blocks for each row of blocks, of two
-  bytes. Some values keep more bits: u and v of hybrid matrices stay float32, and left Kronecker factors int8.
+  factor, or of S. Indices are as above; in place of offsets there is a number of blocks for each row of blocks, as wide as
+  an index. Some values keep more bits: u and v of hybrid matrices stay float32, and left Kronecker factors int8.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ VALUE_BYTES = 4
 OFFSET_BYTES = 4
 VALUE_BITS: dict[Values, int] = {"float32": 32, "int8": 8, "int4": 4}
 SCALE_BYTES = 2
-COUNT_BYTES = 2
-"""Of the number of blocks in a row of blocks, where values are int8 or int4."""
 
 Shape = tuple[int, int]
 """(rows m, columns n)."""
@@ -104,7 +102,7 @@ def sparse_size(shape: Shape, values: int, pattern: Pattern = "unstructured") ->
     """Size of a matrix that stores so many values, zeros of its blocks included, in a pattern."""
     of = geometry(shape, pattern)
     indices = ceil(values // of.entries * of.index_bits / 8)
-    narrow = indices + COUNT_BYTES * of.offsets + SCALE_BYTES * shape[0]
+    narrow = indices + of.offsets * of.index_bits // 8 + SCALE_BYTES * shape[0]
     wide = indices + (OFFSET_BYTES * (of.offsets + 1) if of.offsets else 0)
     return Size(values, wide + VALUE_BYTES * values, values, narrow + values, narrow + ceil(values / 2))
 

@@ -115,8 +115,12 @@ class KroneckerPlan(StructuredPlan):
         m, n = shape
         if left:
             if m % left[0] or n % left[1]:
+                rows, columns = (
+                    min(_divisors(size), key=lambda d: abs(d - asked)) for size, asked in zip(shape, left, strict=True)
+                )
                 raise ValueError(
-                    f"left_shape {left[0]} x {left[1]} does not divide a {m} x {n} matrix: take divisors of {m} and of {n}"
+                    f"left_shape {left[0]} x {left[1]} does not divide a {m} x {n} matrix: take divisors of {m} and of {n}, "
+                    f"the nearest are {rows} x {columns}"
                 )
             return [cls(shape, left)]
         shapes = [(m1, n1) for m1 in _divisors(m) for n1 in _divisors(n)]

@@ -21,7 +21,7 @@ _EXAMPLES = """\
 examples:
   python -m sweeps.export --from runs/kp_vs_pruning-quick --method doped_kp --factor 20 --out model.lstm
   python -m sweeps.export --from runs/kp_vs_pruning-quick/trials/0123456789ab --out model.lstm
-  python -m sweeps.export --from model.lstm --values int8 --out small.lstm
+  python -m sweeps.export --from model.lstm --values int4 --out small.lstm
   python -m sweeps.export --from model.lstm --format c --name vad --out vad
   python -m sweeps.export --from model.lstm --format onnx --out model.onnx"""
 
@@ -35,16 +35,16 @@ def _command(arguments: Sequence[str]) -> None:
     options = _parse(arguments)
     model = _source(options.source, options.method, options.factor)
     out = options.out
-    if options.values == "int8":
+    if options.values != "float32":
         from doping.inference.bundle.narrowing import narrow_and_measure
 
-        model = narrow_and_measure(model)
+        model = narrow_and_measure(model, options.values, options.tables or "int8")
     if options.format == "bundle":
         bundle.write(model, out)
     elif options.format == "c":
         from doping.inference.exporters.c import write_c
 
-        write_c(model, out, options.name, options.weights or "text")
+        write_c(model, out, options.name, options.weights or "text", options.arithmetic or "float32")
     else:
         from doping.inference.exporters.onnx import write_onnx
 
@@ -71,10 +71,15 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--out", metavar="PATH", type=path, required=True, help="file to write; with --format c, a folder")
     parser.add_argument(
         "--values",
-        choices=("float32", "int8"),
+        choices=("float32", "int8", "int4"),
         default="float32",
-        help="how weights are stored: int8 with a scale for each row takes about a quarter of the bytes; the error is "
-        "measured and said (default: %(default)s)",
+        help="how weights are stored: int8 with a scale for each row takes about a quarter of the bytes, int4 an eighth; "
+        "the error is measured and said (default: as they are)",
+    )
+    parser.add_argument(
+        "--tables",
+        choices=("int8", "int4"),
+        help="with --values int8 or int4: how embedding and softmax are stored (default: int8)",
     )
     parser.add_argument("--format", choices=("bundle", "c", "onnx"), default="bundle", help="default: %(default)s")
     parser.add_argument(
@@ -85,9 +90,19 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         choices=("text", "binary"),
         help="with --format c: weights as C text, or for large models as a file that the assembler includes (default: text)",
     )
+    parser.add_argument(
+        "--arithmetic",
+        choices=("float32", "int8"),
+        help="with --format c: of the products; int8 is faster, rounds inputs and states to 8 bits, and takes the fastest "
+        "instructions of the processor that it runs on (default: float32)",
+    )
     options = trusting(parser, arguments)
-    if options.format != "c" and (options.name or options.weights):
-        raise InferenceError(f"--name and --weights are for C sources, and --format is {options.format}; add --format c")
+    if options.format != "c" and (options.name or options.weights or options.arithmetic):
+        raise InferenceError(
+            f"--name, --weights and --arithmetic are for C sources, and --format is {options.format}; add --format c"
+        )
+    if options.tables and options.values == "float32":
+        raise InferenceError("--tables is for narrow values; add --values int8 or --values int4")
     return options
 
 

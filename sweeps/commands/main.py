@@ -79,7 +79,7 @@ def _command(options: Options, parts: Parts) -> int:
             return 0
         check_sizes(chosen, options.preset, load(parts.plan_sizes))
         if plan.tuning and (plan.tuning.objective == "latency" or plan.latency):
-            load(parts.check_latency)([method for cell in plan.cells for method in cell.space.sized()])
+            load(parts.check_latency)()
         environment["WANDB_MODE"] = _mode(options, environment["WANDB_MODE"], folder)
         sweep = Sweep(plan, folder, options.quiet, options.verbose, _making(options))
         sweep.prepare(options.retry_failed)

@@ -11,7 +11,6 @@ from doping.errors import InferenceError, one_line
 from doping.inference.bundle.description import Quality
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
-from doping.inference.exportable import not_exportable
 from doping.vocabulary import Vocabulary
 from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import RecurrentLanguageModel
@@ -35,8 +34,6 @@ def trial_bundle(folder: Path) -> Bundle:
 
     """
     trial, row = finished_trial(folder)
-    if why := not_exportable(trial.method):
-        raise InferenceError(f"trial {trial.id} is {trial.method.label} {trial.method.budget}: {why}")
     checkpoint = folder / MODEL
     if trial.task.name not in SAVED_DATA:
         raise InferenceError(f"trial {trial.id} is of the task {trial.task.name}, whose models cannot be exported whole")
@@ -70,7 +67,7 @@ def trial_bundle(folder: Path) -> Bundle:
     }
     quality = Quality(metric=row.metric, validation=row.validation, test=row.test)
     bundle = to_bundle(model, vocabulary, quality, origin, labels)
-    return narrow(bundle) if trial.method.values == "int8" else bundle
+    return bundle if trial.method.values == "float32" else narrow(bundle, trial.method.values)
 
 
 def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundle:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from doping.errors import UserError
-from doping.inference.exportable import not_exportable
-from doping.method import Method
 from sweeps.trials.trial import Trial
 
 
-def check(methods: Sequence[Method] = ()) -> None:
+def check() -> None:
     """Whether latency can be measured here.
 
     Raises:
-        UserError: the kernels cannot be compiled, or one of the methods cannot be exported.
+        UserError: the kernels cannot be compiled.
 
     """
-    for method in methods:
-        if why := not_exportable(method):
-            raise UserError(f"the latency of {method.label} {method.budget} cannot be measured: {why}")
     from doping.inference.kernels.build import KernelError
     from doping.inference.kernels.native import kernels
 
@@ -46,11 +40,11 @@ def latency(trial: Trial, folder: Path) -> float:
     from doping.inference.models.lstm import Lstm
     from tasks.bundles import to_bundle
 
-    check([trial.method])
+    check()
     task, method = trial.built
     model, _ = task.build(method)
     model.load_state_dict(torch.load(folder / "model.ckpt", map_location="cpu", weights_only=True)["state_dict"])
     bundles = [to_bundle(lstm) for _, lstm in model.lstms()]
-    if method.values == "int8":
-        bundles = [narrow(bundle) for bundle in bundles]
+    if method.values != "float32":
+        bundles = [narrow(bundle, method.values) for bundle in bundles]
     return round(sum(step_latency(Lstm(bundle)) for bundle in bundles), 2)

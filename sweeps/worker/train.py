@@ -1,7 +1,7 @@
 """Train one trial: data + task + method → outcome. Everything heavy is imported here, in a worker.
 
-A trial interrupted at any moment goes on from its ``checkpoint.ckpt``, at most ``CHECKPOINT_SECONDS`` of work lost;
-when it is done that file makes way for ``model.ckpt``, the trained model alone.
+A trial interrupted at any moment goes on from ``checkpoint.ckpt`` in its folder, at most ``CHECKPOINT_SECONDS`` of work
+lost; when it is done that file makes way for ``model.ckpt``, the trained model alone.
 """
 
 from __future__ import annotations

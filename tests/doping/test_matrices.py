@@ -313,7 +313,7 @@ class TestKroneckerShapes:
         assert (structured.left, structured.right, structured.terms) == ((4, 5), (10, 4), 2)
 
     def test_a_given_shape_must_divide(self):
-        message = "left_shape 7 x 5 does not divide a 40 x 20 matrix: take divisors of 40 and of 20"
+        message = "left_shape 7 x 5 does not divide a 40 x 20 matrix: take divisors of 40 and of 20, the nearest are 8 x 5"
         with pytest.raises(ValueError, match=re.escape(message)):
             plan_matrix(Method(name="kp", factor=5, left_shape=(7, 5)), (40, 20))
 

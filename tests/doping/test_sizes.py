@@ -100,12 +100,21 @@ def test_the_largest_model_within_a_size_is_what_was_trained(method, values):
         ({"name": "pruned", "size": "1kB"}, "biases and what is not compressed weigh 1.6 kB alone"),
         ({"name": "pruned", "values": "int8", "size": "500kB"}, "cannot be had of pruned at the task's width in int8: near"),
         ({"name": "lmf", "size": "7kB"}, "nearest possible "),
+        ({"name": "kp", "factor": 20, "units": 211}, "nearest widths that can: 210 and 217 units"),
         ({"name": "kp", "values": "int4", "units": 307, "size": "34kB"}, "nearest widths that can: 306 and 308 units"),
     ],
 )  # fmt: skip
 def test_a_size_that_cannot_be_had_names_what_can(method, message):
     with pytest.raises(BudgetError, match=message):
         plan_sizes(WIDE, Method(**method))
+
+
+def test_so_does_a_width_of_the_task_that_no_kronecker_factors_divide():
+    narrow = LanguageModelTask(model={"hidden": 53})
+    with pytest.raises(BudgetError, match=r"nearest widths that can: (\d+) and (\d+) units") as refusal:
+        plan_sizes(narrow, Method(name="kp", factor=20))
+    for units in re.findall(r"\d+", str(refusal.value).split("that can: ")[1]):
+        plan_sizes(narrow, Method(name="kp", factor=20, units=int(units)))
 
 
 def test_the_nearest_sizes_that_are_named_can_be_had():

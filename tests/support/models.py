@@ -13,7 +13,7 @@ from doping.matrices.doped import DopedPlan
 from doping.matrices.hybrid import HybridPlan
 from doping.matrices.kronecker import KroneckerPlan
 from doping.matrices.low_rank import LowRankPlan
-from doping.matrices.patterns import BLOCK_ENTRIES
+from doping.matrices.patterns import geometry
 from doping.matrices.sparse import SparsePlan
 from doping.method import Method, RowDropout
 from doping.vocabulary import Vocabulary, tokenize
@@ -87,8 +87,8 @@ def plan(method: str, shape: Shape) -> Plan:
     }
     if name in structured:
         return structured[name]
-    entries = BLOCK_ENTRIES[pattern]
-    sparse = SparsePlan(shape, rows * columns // (4 * entries) * entries, pattern)
+    step = geometry(shape, pattern).step
+    sparse = SparsePlan(shape, max(rows * columns // (4 * step), 1) * step, pattern)
     if name == "pruned":
         return sparse
     return DopedPlan(shape, structured[name.removeprefix("doped_")], sparse, 0.5, RowDropout())

@@ -160,9 +160,6 @@ def test_a_latency_leaves_out_what_is_slower(tmp_path):
         (["--set", "tuning.together=false"], ["runners_up needs together"]),
         (["--set", "runs=[{method: kp, factor: 5, size: 8kB, units: 50}]"], ["size is 8,000 bytes and factor 5"]),
         (["--set", "runs=[{method: kp, size: 8kB, units: 53, values: int4}]", "--set", "size=1100"], ["1.1 kB"]),
-        (["--set", "latency=20us", "--set", "size=4kB", "--set",
-          "runs=[{method: pruned, size: 4kB, values: int8, pattern: n_of_16, units: 50}]"],
-         ["latency of pruned, n_of_16 4 kB, 50 units, int8 cannot be measured", "pattern n_of_16"]),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(arguments, words, tmp_path, capsys):

@@ -7,12 +7,11 @@ file whose tensors are anything else is refused before a single number of it is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from doping.inference.families.stored import BYTES, Count, MatrixParts, Part, TensorShape, Valued, Width
+from doping.inference.families.stored import Count, MatrixParts, Part, TensorShape, Valued, Width
 from doping.vocabulary import Level, Vocabulary
 
 
@@ -55,7 +54,7 @@ class LstmDescription(Part):
 
     def weight_bytes(self) -> int:
         """What the tensors of the weights weigh, biases not counted."""
-        return sum(prod(tensor.shape) * BYTES[tensor.kind] for tensor in self.weight_tensors().values())
+        return sum(tensor.bytes for tensor in self.weight_tensors().values())
 
     def weight_tensors(self) -> dict[str, TensorShape]:
         """Tensors of the weights: what the size of the LSTM counts."""

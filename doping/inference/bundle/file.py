@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,14 @@ from doping.inference.bundle.description import Description
 from doping.inference.families.stored import TensorKind, TensorShape
 
 FORMAT = "lstm-doping bundle"
-VERSION = 3
+VERSION = 4
 """The newest that this runtime reads. Raised when an older runtime could not read the file, or would compute something else
 from it; a file that an older one can read keeps the older version."""
 
-NUMBERS: dict[TensorKind, npt.DTypeLike] = {"F32": "<f4", "I8": "<i1", "U16": "<u2", "U32": "<u4"}
+NUMBERS: dict[TensorKind, npt.DTypeLike] = {
+    "F32": "<f4", "BF16": "<f4", "I8": "<i1", "I4": "<i1", "U8": "<u1", "U16": "<u2", "U32": "<u4",
+}  # fmt: skip
+"""In memory: bfloat16 is float32 there, and what has 4 bits has 8."""
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -58,7 +62,7 @@ def to_bytes(bundle: Bundle) -> bytes:
     assert set(demanded) == set(bundle.tensors), set(demanded) ^ set(bundle.tensors)
     arrays = {name: np.ascontiguousarray(bundle.tensors[name], NUMBERS[shape.kind]) for name, shape in demanded.items()}
     assert all(arrays[name].shape == shape.shape for name, shape in demanded.items())
-    laid_out = save(arrays)
+    laid_out = save({name: _packed(array, demanded[name].kind) for name, array in arrays.items()})
     length = int.from_bytes(laid_out[:8], "little")
     metadata = {
         "format": FORMAT,
@@ -67,17 +71,25 @@ def to_bytes(bundle: Bundle) -> bytes:
         "description": bundle.description.model_dump_json(),
     }
     # The package writes metadata in random order; here they come first and in this order.
-    header = json.dumps({"__metadata__": metadata} | json.loads(laid_out[8 : 8 + length]), separators=(",", ":"))
+    entries = json.loads(laid_out[8 : 8 + length])
+    for name, shape in demanded.items():
+        if shape.kind == "BF16":  # which NumPy does not know
+            entries[name]["dtype"] = "BF16"
+    header = json.dumps({"__metadata__": metadata} | entries, separators=(",", ":"))
     padded = header.encode() + b" " * (-len(header.encode()) % 8)
     return sealed(len(padded).to_bytes(8, "little") + padded + laid_out[8 + length :])
 
 
 def version_of(description: Description) -> int:
-    """The first version that can hold such a model: 2 has narrow values, and classifiers; 3 has tiles."""
+    """The first version that can hold such a model: 2 has narrow values, and classifiers; 3 has tiles; 4 has scales of 16
+    bits, values of 4, and N:M.
+    """
+    kinds = {tensor.kind for tensor in description.model.tensors().values()}
+    if kinds & {"BF16", "I4", "U8"}:
+        return 4
     if any(parts.sparse and parts.sparse.pattern == "tiles" for parts in description.model.lstm.matrices.values()):
         return 3
-    narrow = any(tensor.kind == "I8" for tensor in description.model.tensors().values())
-    return 2 if narrow or description.model.kind == "classifier" else 1
+    return 2 if "I8" in kinds or description.model.kind == "classifier" else 1
 
 
 def write(bundle: Bundle, path: Path) -> None:
@@ -195,6 +207,8 @@ def _tensors(data: bytes, description: Description) -> Tensors:
     except SafetensorError as error:
         raise InferenceError(f"the tensors are not laid out as the header says ({_shown(str(error))}); {_DAMAGED}") from None
     demanded = description.model.tensors()
+    for name in [name for name in found if name.endswith(".gates")]:  # once said twice, here and in the description
+        del found[name]
     if found.keys() != demanded.keys():
         name = min(found.keys() ^ demanded.keys())
         problem = "is there, but not described" if name in found else "is missing"
@@ -209,9 +223,37 @@ def _shown(text: str) -> str:
 
 def _array(name: str, found: Mapping[str, Any], demanded: TensorShape) -> npt.NDArray[Any]:
     kind, shape = found["dtype"], tuple(found["shape"])
-    if (kind, shape) != (demanded.kind, demanded.shape):
+    expected = ("U8", (demanded.bytes,)) if demanded.kind == "I4" else (demanded.kind, demanded.shape)
+    if (kind, shape) != expected:
         raise InferenceError(
-            f"the tensor {name!r} has type {kind} and shape {shape}, described as "
-            f"{demanded.kind} {demanded.shape}; {_DAMAGED}"
+            f"the tensor {name!r} has type {kind} and shape {shape}, described as {expected[0]} {expected[1]}; {_DAMAGED}"
         )
+    if demanded.kind == "BF16":
+        short = np.frombuffer(found["data"], "<u2")
+        return (short.astype(np.uint32) << 16).view(np.float32).reshape(shape)
+    if demanded.kind == "I4":
+        return _unpacked(name, np.frombuffer(found["data"], np.uint8), demanded.shape)
     return np.frombuffer(found["data"], NUMBERS[demanded.kind]).reshape(shape)
+
+
+def _packed(array: npt.NDArray[Any], kind: TensorKind) -> npt.NDArray[Any]:
+    """As it lies in a file: of a bfloat16 the upper half of the float32, of 4 bits two numbers in a byte, the first one in
+    its lower half.
+    """
+    if kind == "BF16":
+        pieces = array.view("<u4")
+        assert not (pieces & 0xFFFF).any(), "a scale is no bfloat16"
+        return (pieces >> 16).astype("<u2")
+    if kind != "I4":
+        return array
+    assert array.size == 0 or (array.min() >= -8 and array.max() <= 7), "a value has more than 4 bits"
+    flat = np.pad(array.ravel(), (0, array.size % 2)).view(np.uint8)
+    return flat[::2] & 15 | flat[1::2] << 4
+
+
+def _unpacked(name: str, packed: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+    pairs = np.stack([packed << 4, packed & 0xF0], axis=1).view(np.int8) >> 4
+    size = prod(shape)
+    if pairs.ravel()[size:].any():
+        raise InferenceError(f"the tensor {name!r} has a value beyond its last one; {_DAMAGED}")
+    return np.ascontiguousarray(pairs.ravel()[:size].reshape(shape))

@@ -8,9 +8,11 @@ import numpy as np
 
 from doping.inference.bundle.description import Description
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import cells, matrix, table
-from doping.inference.families.matrix import narrowed, stored_arrays
-from doping.inference.families.stored import MatrixParts
+from doping.inference.bundle.weights import cells, matrix, stored_arrays, table
+from doping.inference.families.dense import Dense
+from doping.inference.families.matrix import narrowed
+from doping.inference.families.narrow import Bits
+from doping.inference.families.stored import MatrixParts, Narrow, Valued
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.models.lstm import Lstm
@@ -22,12 +24,18 @@ TEXTS, WORDS = 1000, 12
 """Random texts that are classified before and after."""
 STEPS, BATCH = 100, 4
 """Random inputs of an LSTM alone."""
+BITS: dict[Narrow, Bits] = {"int8": 8, "int4": 4}
 
 
-def narrow(bundle: Bundle) -> Bundle:
-    """The bundle with its weights in int8, a scale a row; those of an embedding and a softmax, too.
+def narrow(bundle: Bundle, values: Narrow = "int8", tables: Narrow = "int8") -> Bundle:
+    """The bundle with narrow weights, each row with a scale of 16 bits.
 
-    Biases stay float32, and so do u and v of hybrid matrices.
+    Biases stay float32, and so do u and v of hybrid matrices; left Kronecker factors have 8 bits at least.
+
+    Args:
+        bundle: any.
+        values: of the LSTM's weights.
+        tables: of an embedding and a softmax.
 
     Raises:
         InferenceError: the bundle's numbers are not valid.
@@ -35,29 +43,40 @@ def narrow(bundle: Bundle) -> Bundle:
     """
     cells(bundle)  # checks them
     model = bundle.description.model
-    lstm, tensors = model.lstm, dict(bundle.tensors)
+    lstm = model.lstm
+    tensors = {name: array for name, array in bundle.tensors.items() if not name.startswith("lstm.weight_")}
     parts: dict[str, MatrixParts] = {}
     for name, described in lstm.matrices.items():
-        parts[name] = _narrow_parts(described)
-        arrays = stored_arrays(narrowed(matrix(lstm, bundle.tensors, name)))
-        if "sparse.counts" in arrays:
-            tensors.pop(f"lstm.{name}.sparse.offsets", None)  # counts stand for them
-        tensors |= {f"lstm.{name}.{tensor}": array for tensor, array in arrays.items()}
+        parts[name] = _narrow_parts(described, values)
+        made = narrowed(matrix(lstm, bundle.tensors, name), BITS[values], short_scales=True)
+        tensors |= {f"lstm.{name}.{tensor}": array for tensor, array in stored_arrays(made, parts[name]).items()}
     lstm = lstm.model_copy(update={"matrices": parts})
     sizes = bundle.description.sizes.model_copy(update={"bytes": lstm.weight_bytes()})
     update: dict[str, Any] = {"lstm": lstm}
     if model.kind != "lstm":
-        update["values"] = "int8"
+        update |= {"values": tables, "scales": "bfloat16"}
         for name in ("embedding", "softmax.weight"):
-            arrays = stored_arrays(narrowed(table(bundle.tensors, name)))
-            tensors |= {name: arrays["weight"], f"{name}_scale": arrays["weight_scale"]}
+            of_table = narrowed(table(bundle.tensors, name), BITS[tables], short_scales=True)
+            assert isinstance(of_table, Dense)
+            tensors |= {name: of_table.weight, f"{name}_scale": of_table.arrays()["weight_scale"]}
     return Bundle(_changed(bundle.description, model=model.model_copy(update=update), sizes=sizes), tensors)
 
 
-def narrow_and_measure(bundle: Bundle) -> Bundle:
+def all_narrow(bundle: Bundle) -> Bundle:
+    """The bundle as it is if all its weights are narrow; else with int8 values."""
+    model = bundle.description.model
+    matrices = model.lstm.matrices.values()
+    parts: list[Valued | None] = [part for matrix in matrices for part in (matrix.structured, matrix.sparse)]
+    parts.append(None if model.kind == "lstm" else model)
+    return narrow(bundle) if any(part and part.values == "float32" for part in parts) else bundle
+
+
+def narrow_and_measure(bundle: Bundle, values: Narrow = "int8", tables: Narrow = "int8") -> Bundle:
     """The bundle with narrow values, and in its origin, under ``narrowed``, what that changes."""
-    made = narrow(bundle)
-    origin = {**bundle.description.origin, "narrowed": f"int8: {difference(bundle, made)}"}
+    made = narrow(bundle, values, tables)
+    alike = bundle.description.model.kind == "lstm" or values == tables
+    named = values if alike else f"{values}, embedding and softmax {tables}"
+    origin = {**bundle.description.origin, "narrowed": f"{named}: {difference(bundle, made)}"}
     return Bundle(_changed(made.description, origin=origin), made.tensors)
 
 
@@ -86,9 +105,9 @@ def difference(before: Bundle, after: Bundle) -> str:
     return f"outputs for random inputs differ by {100 * share:.2g} % in root mean square, by {np.abs(off).max():.2g} at most"
 
 
-def _narrow_parts(parts: MatrixParts) -> MatrixParts:
+def _narrow_parts(parts: MatrixParts, values: Narrow) -> MatrixParts:
     changed = {
-        name: part.model_copy(update={"values": "int8"})
+        name: part.model_copy(update={"values": values, "scales": "bfloat16"})
         for name in ("structured", "sparse")
         if (part := getattr(parts, name))
     }

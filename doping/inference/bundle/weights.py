@@ -12,9 +12,10 @@ import numpy.typing as npt
 from doping.errors import InferenceError
 from doping.inference.bundle.description import LstmDescription
 from doping.inference.bundle.file import Bundle, Tensors
+from doping.inference.bundle.sparse_arrays import loaded_sparse, stored_sparse
 from doping.inference.families import class_of
 from doping.inference.families.base import StructuredMatrix
-from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
+from doping.inference.families.stored import MatrixParts, StructuredParts
 from doping.inference.kernels import Dense, Matrix, Sparse, Sum, Tiles
 
 LARGEST_SCALE = np.finfo(np.float32).max / 128
@@ -96,32 +97,26 @@ def matrix_of(parts: MatrixParts, tensors: Tensors, shape: tuple[int, int]) -> M
     arrays: dict[str, npt.NDArray[Any]] = {
         name.removeprefix("sparse."): tensor for name, tensor in tensors.items() if name.startswith("sparse.")
     }
-    sparse = _sparse(parts.sparse, shape, arrays)
+    sparse = loaded_sparse(parts.sparse, shape, arrays)
     return Sum(structured, sparse) if structured else sparse
-
-
-def _sparse(parts: SparseParts, shape: tuple[int, int], arrays: dict[str, npt.NDArray[Any]]) -> Sparse | Tiles:
-    if parts.pattern == "tiles":  # they check themselves that they are written in the one way
-        if "counts" in arrays:
-            arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays.pop("counts"), dtype=np.int64)])
-        return Tiles(shape, **arrays)
-    sparse = Sparse(parts.pattern, shape, **arrays)
-    _check_canonical(sparse)
-    return sparse
 
 
 def _structured(parts: StructuredParts, tensors: Tensors) -> StructuredMatrix:
     names = (name for name in tensors if not name.startswith("sparse."))
-    return class_of(parts.kind)(**{name: tensors[name] for name in names})
+    return class_of(parts.kind)(**{name: tensors[name] for name in names} | parts.implied())
 
 
-def _check_canonical(sparse: Sparse) -> None:
-    """A matrix can be written in one way only, so that all readers of a file agree on what it says."""
-    groups_Z, columns_Z = sparse.groups(), sparse.columns.astype(np.int64)
-    if (np.diff(columns_Z)[np.diff(groups_Z) == 0] <= 0).any():
-        raise ValueError("columns of a sparse matrix do not ascend within a row")
-    rows = sparse.shape[0]
-    if sparse.pattern == "rows" and rows % 8:
-        last = int(sparse.offsets[-2])
-        if sparse.values[last:, rows % 8 :].any():
-            raise ValueError(f"a sparse matrix of {rows} rows has values beyond the last one")
+def stored_arrays(matrix: Matrix, parts: MatrixParts) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a matrix by the names that they have in a file; those of S under ``sparse.``.
+
+    Raises:
+        ValueError: S cannot be stored so.
+
+    """
+    structured, sparse = (matrix.structured, matrix.sparse) if isinstance(matrix, Sum) else (matrix, matrix)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    if parts.structured and not isinstance(structured, Sparse | Tiles | Sum):
+        arrays = {name: array for name, array in structured.arrays().items() if name not in parts.structured.implied()}
+    if parts.sparse and isinstance(sparse, Sparse | Tiles):
+        arrays |= {f"sparse.{name}": array for name, array in stored_sparse(sparse, parts.sparse).items()}
+    return arrays

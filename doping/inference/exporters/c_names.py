@@ -18,7 +18,7 @@ STANDARD_HEADERS = frozenset(
     stdlib string tgmath time wchar wctype
     """.split()  # noqa: SIM905
 )
-TAKEN = STANDARD_HEADERS | {"doped", "expected", "model", "names", "weights"}
+TAKEN = STANDARD_HEADERS | {"doped", "expected", "int8", "model", "names", "weights"}
 """What a model cannot be called: its header would hide one of C or of the export, or its functions those of the kernels."""
 
 
@@ -66,9 +66,10 @@ def short_names(interface: str, name: str) -> str:
     )
 
 
-def kernel_names(headers: Iterable[Path], name: str) -> str:
-    """The kernels' header of names: a prefix for each function that one of their headers declares."""
-    functions = sorted({found for header in headers for found in re.findall(r"\bdoped_\w+(?=\()", header.read_text())})
+def kernel_names(headers: Iterable[Path], name: str, constants: Iterable[str] = ()) -> str:
+    """The kernels' header of names: a prefix for each function that one of their headers declares, and for constants."""
+    declared = re.compile(r"\b(?:doped|int8)_\w+(?=\()")
+    functions = sorted({found for header in headers for found in declared.findall(header.read_text())} | set(constants))
     lines = [f"#define {function} {name}_{function}" for function in functions]
     text = "/* Written by the export: the kernels' functions with the model's name, so that each model keeps its own. */\n"
     return "\n".join([text + "#ifndef DOPED_NAMES_H\n#define DOPED_NAMES_H\n", *lines, "\n#endif\n"])

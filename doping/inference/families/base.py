@@ -1,9 +1,9 @@
 """The contract of stored matrices, as NumPy arrays: what the kernels take and a file keeps.
 
-Values are float32, or narrow: int8 times a scale of their row, which is in a field of the same name with ``_scale`` behind
-it. Rows, because their scales can be taken out of a product: (diag(s) W) x = diag(s) (W x). So it is with Kronecker factors,
-(diag(s) B) ⊗ (diag(t) C) = (diag(s) ⊗ diag(t)) (B ⊗ C), if all terms share the scales. Vectors have no rows, and
-stay float32.
+Values are float32, or narrow: whole numbers, kept as int8, times a scale of their row, which is in a field of the same name
+with ``_scale`` behind it. Rows, because their scales can be taken out of a product: (diag(s) W) x = diag(s) (W x). So it is
+with Kronecker factors, (diag(s) B) ⊗ (diag(t) C) = (diag(s) ⊗ diag(t)) (B ⊗ C), if all terms share the scales. Vectors have
+no rows, and stay float32.
 
 Legend: M rows, N columns, R rank or terms, I J rows and columns of a left Kronecker factor, K L of a right one, B batch.
 """
@@ -44,6 +44,10 @@ class StructuredMatrix(ABC):
     """Its name in a file."""
     parts: ClassVar[type[StructuredParts]]
     """How it is described in a file."""
+    least_bits: ClassVar[dict[str, Bits]] = {}
+    """Of arrays that keep more bits where others have 4."""
+    rounds_vectors: ClassVar[bool] = False
+    """Whether products in int8 round float32 arrays of the matrix, to as many bits as the others have."""
 
     @property
     @abstractmethod
@@ -96,7 +100,7 @@ class StructuredMatrix(ABC):
         """The nearest such matrix with narrow values."""
         arrays = self.widened().arrays()
         for name in self.may_be_narrow():
-            arrays[name], arrays[f"{name}_scale"] = rounding.rows(arrays[name])
+            arrays[name], arrays[f"{name}_scale"] = rounding.at_least(self.least_bits.get(name, 4)).rows(arrays[name])
         return type(self)(**arrays)
 
     def widened(self) -> Self:

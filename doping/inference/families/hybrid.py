@@ -40,8 +40,11 @@ class HybridParts(StructuredParts):
             **self.valued("a", (self.free_rows, columns), self.free_rows),
             "u": TensorShape(kind="F32", shape=(rows - self.free_rows, 2)),
             "v": TensorShape(kind="F32", shape=(columns,)),
-            **({"gates": TensorShape(kind="U16", shape=(1,))} if self.gates > 1 else {}),
         }
+
+    def implied(self) -> dict[str, npt.NDArray[Any]]:
+        """``gates`` (1), if the free rows are spread over them."""
+        return {"gates": np.array([self.gates], np.uint16)} if self.gates > 1 else {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,7 @@ class Hybrid(StructuredMatrix):
 
     kind = "hybrid"
     parts = HybridParts
+    rounds_vectors = True
 
     a: Values
     u: Array

@@ -34,6 +34,22 @@ Fields = dict[str, Any]
 Narrow = npt.NDArray[np.int8]
 
 
+def fitting_bits(matrix: Matrix) -> Bits:
+    """4 if all values fit in them, but those that keep 8 in any case; else 8. Products are the same, bit for bit."""
+    from doping.inference.families.matrix import Sum
+
+    for part in (matrix.structured, matrix.sparse) if isinstance(matrix, Sum) else (matrix,):
+        if isinstance(part, Sparse | Tiles):
+            arrays = [part.values]
+        elif part.rounds_vectors:
+            return 8
+        else:
+            arrays = [getattr(part, name) for name in part.may_be_narrow() if part.least_bits.get(name, 4) == 4]
+        if any(array.dtype != np.int8 or (array.size and not (array.min() >= -8 and array.max() <= 7)) for array in arrays):
+            return 8
+    return 4
+
+
 def fields(matrix: Matrix, bits: Bits = 8, *, gates: bool = False) -> Fields:
     """All fields of the C structure but those that are zero.
 

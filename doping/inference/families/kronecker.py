@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -41,7 +41,8 @@ class KroneckerParts(StructuredParts):
         if rows % m1 or columns % n1:
             raise ValueError(f"left factors of {m1} x {n1} do not divide a matrix of {rows} x {columns}")
         (m2, n2) = rows // m1, columns // n1
-        return self.valued("b", (self.terms, m1, n1), m1) | self.valued("c", (self.terms, m2, n2), m2)
+        b = self.valued("b", (self.terms, m1, n1), m1, least_bits=Kronecker.least_bits["b"])
+        return b | self.valued("c", (self.terms, m2, n2), m2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class Kronecker(StructuredMatrix):
 
     kind = "kronecker"
     parts = KroneckerParts
+    least_bits: ClassVar[dict[str, Bits]] = {"b": 8}
 
     b: Values
     c: Values

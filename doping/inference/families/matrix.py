@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from doping.inference.families.base import Shape, StructuredMatrix
 from doping.inference.families.narrow import Bits, Rounding
@@ -50,25 +48,13 @@ def narrowed(matrix: Matrix, bits: Bits = 8, *, short_scales: bool = False) -> M
 
     Args:
         matrix: any; one with narrow values is widened first.
-        bits: of a value; those of 4 bits are stored as int8 here, and two in a byte by the int8 kernels.
+        bits: of a value; those of 4 bits are int8 here too, and two in a byte in a file and in the int8 kernels. Some arrays
+            keep 8.
         short_scales: whether scales are rounded up to 16 bits (the upper half of a float32).
 
     """
     rounding = Rounding(bits, short_scales)
     return _of_parts(matrix, lambda structured: structured.narrowed(rounding), lambda s: _narrowed_sparse(s, rounding))
-
-
-def stored_arrays(matrix: Matrix) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a matrix by the names that they have in a file; those of S under ``sparse.``."""
-    if isinstance(matrix, Sum):
-        return stored_arrays(matrix.structured) | stored_arrays(matrix.sparse)
-    if isinstance(matrix, Sparse | Tiles):
-        arrays = {name: array for name, array in vars(matrix).items() if isinstance(array, np.ndarray)}
-        if isinstance(matrix, Tiles) and matrix.values_scale is not None:
-            # A file of narrow values counts the tiles of a group, in 16 bits, in place of offsets.
-            arrays["counts"] = np.diff(arrays.pop("offsets").astype(np.int64)).astype(np.uint16)
-        return {f"sparse.{name}": array for name, array in arrays.items()}
-    return matrix.arrays()
 
 
 def _of_parts(

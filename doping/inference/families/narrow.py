@@ -1,4 +1,4 @@
-"""Narrow values: int8, and a float32 scale for each row of a matrix, of a factor, or of S.
+"""Narrow values: int8 or int4, and a scale for each row of a matrix, of a factor, or of S.
 
 With 8 bits a row's largest magnitude becomes 127, so no value is off by more than 1/254 of it. With 4 bits the numbers are
 −7 to 7, and a row's scale is the one of least squares among some that clip its largest values.
@@ -30,9 +30,13 @@ class Rounding:
     """To so many bits; ``short_scales`` says whether scales are rounded up to the upper 16 bits of a float32."""
 
     def __init__(self, bits: Bits = 8, short_scales: bool = False):
-        self._largest = LARGEST[bits]
+        self._bits, self._largest = bits, LARGEST[bits]
         self._shares = (1.0,) if bits == 8 else CLIPPED
         self._short = short_scales
+
+    def at_least(self, bits: Bits) -> Rounding:
+        """The same to so many bits, if it is to fewer."""
+        return self if self._bits >= bits else Rounding(bits, self._short)
 
     def rows(self, values: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.int8], Array]:
         """Numbers and scales; rows are the last dimension but one, and terms before it share theirs."""

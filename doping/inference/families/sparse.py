@@ -2,7 +2,9 @@
 
 A block is what shares one column index, by the *pattern*: a single value (``unstructured``), 8 consecutive rows (``rows``;
 the last block reaches beyond the matrix where the rows are no multiple of 8, with zeros), or the four gates of a hidden unit
-(``gates``; unit u has the rows u, u + H, u + 2 H and u + 3 H, where 4 H are all rows).
+(``gates``; unit u has the rows u, u + H, u + 2 H and u + 3 H, where 4 H are all rows). Single values may be equally many in
+every 16 or 32 columns of a row (``n_of_16``, ``n_of_32``): a file stores that in its own way, and all else takes them as
+single values.
 
 Legend: M rows, N columns, G groups of rows that form blocks, P rows of a block, Z blocks.
 """
@@ -18,11 +20,14 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 Values = npt.NDArray[Any]
 """Float32, or int8 where there are scales."""
-StoredPattern = Literal["unstructured", "rows", "gates"]
+StoredPattern = Literal["unstructured", "rows", "gates", "n_of_16", "n_of_32"]
 PATTERNS: tuple[StoredPattern, ...] = get_args(StoredPattern)
 
-ROWS_OF_BLOCK: dict[StoredPattern, int] = {"unstructured": 1, "rows": 8, "gates": 4}
+ROWS_OF_BLOCK: dict[StoredPattern, int] = {"unstructured": 1, "rows": 8, "gates": 4, "n_of_16": 1, "n_of_32": 1}
 """Values that share an index."""
+
+COLUMNS_OF_GROUP: dict[StoredPattern, int] = {"n_of_16": 16, "n_of_32": 32}
+"""Columns of a row that have equally many values, in patterns that are so."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from math import prod
+from typing import Annotated, Any, Literal, Self
 
+import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from doping.inference.families.sparse import ROWS_OF_BLOCK, StoredPattern
+from doping.inference.families.sparse import COLUMNS_OF_GROUP, ROWS_OF_BLOCK, StoredPattern
 from doping.inference.families.tiles import groups_of_tiles
 
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 """Inputs or hidden units; a width beyond a million is taken for damage."""
 Count = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 
-TensorKind = Literal["F32", "I8", "U16", "U32"]
-"""Types of numbers, by the names that safetensors gives them."""
-BYTES: dict[TensorKind, int] = {"F32": 4, "I8": 1, "U16": 2, "U32": 4}
+TensorKind = Literal["F32", "BF16", "I8", "I4", "U8", "U16", "U32"]
+"""Types of numbers, by the names that safetensors gives them; but for I4, two in a byte, which it takes for bytes."""
+BITS: dict[TensorKind, int] = {"F32": 32, "BF16": 16, "I8": 8, "I4": 4, "U8": 8, "U16": 16, "U32": 32}
 
-ValueKind = Literal["float32", "int8"]
-"""How values are stored; int8 has a scale for each row (``doping.inference.families.narrow``)."""
+Narrow = Literal["int8", "int4"]
+ValueKind = Literal["float32", Narrow]
+"""How values are stored; int8 and int4 have a scale for each row (``doping.inference.families.narrow``)."""
 
 
 class Part(BaseModel):
@@ -38,18 +41,33 @@ class TensorShape(Part):
     kind: TensorKind
     shape: tuple[int, ...]
 
+    @property
+    def bytes(self) -> int:
+        """What it weighs."""
+        return -(-prod(self.shape) * BITS[self.kind] // 8)
+
 
 class Valued(Part):
     """Base of parts whose values may be narrow."""
 
     values: Annotated[ValueKind, Field(exclude_if=lambda kind: kind == "float32")] = "float32"
     """How they are stored. Not written where it is float32: so files without narrow values are what they always were."""
+    scales: Annotated[Literal["float32", "bfloat16"], Field(exclude_if=lambda kind: kind == "float32")] = "float32"
+    """How the scales of narrow values are stored; until version 3 of the format as float32, and then S had offsets."""
 
-    def valued(self, name: str, shape: tuple[int, ...], rows: int) -> dict[str, TensorShape]:
-        """The tensor of values, and the scales of its rows if it is narrow."""
+    @model_validator(mode="after")
+    def _has_scales(self) -> Self:
+        if {"float32": self.scales != "float32", "int8": False, "int4": self.scales != "bfloat16"}[self.values]:
+            raise ValueError(f"values are {self.values} and scales {self.scales}; expected bfloat16 with int4 or int8")
+        return self
+
+    def valued(self, name: str, shape: tuple[int, ...], rows: int, *, least_bits: int = 4) -> dict[str, TensorShape]:
+        """The tensor of values, of ``least_bits`` at least, and the scales of its rows if it is narrow."""
         if self.values == "float32":
             return {name: TensorShape(kind="F32", shape=shape)}
-        return {name: TensorShape(kind="I8", shape=shape), f"{name}_scale": TensorShape(kind="F32", shape=(rows,))}
+        kind: TensorKind = "I4" if self.values == "int4" and least_bits == 4 else "I8"
+        scales = TensorShape(kind="BF16" if self.scales == "bfloat16" else "F32", shape=(rows,))
+        return {name: TensorShape(kind=kind, shape=shape), f"{name}_scale": scales}
 
 
 class StructuredParts(Valued, ABC):
@@ -66,6 +84,10 @@ class StructuredParts(Valued, ABC):
 
         """
 
+    def implied(self) -> dict[str, npt.NDArray[Any]]:
+        """Arrays of the matrix that follow from what is described here, and so are not in a file."""
+        return {}
+
 
 class SparseParts(Valued):
     """Blocks of values with one column index each, in compressed rows of blocks (``doping.inference.families.sparse``)."""
@@ -78,31 +100,44 @@ class SparseParts(Valued):
     def tensors(self, rows: int, columns: int) -> dict[str, TensorShape]:
         """``values`` (blocks, block), ``columns`` (blocks), ``offsets`` (groups of rows + 1).
 
-        Of tiles: ``values`` (tiles, 16, 4), ``columns`` (tiles), each by fours, and ``offsets``; or, where values are
-        narrow, ``counts`` (groups of 4 units), how many tiles each has.
+        Of tiles: ``values`` (tiles, 16, 4), ``columns`` (tiles), each by fours, and ``offsets``. Where values are narrow,
+        ``counts`` (groups) stand for ``offsets``: how many blocks each group has. Of N:M: ``values`` and ``places``.
         """
-        if self.pattern == "tiles":
-            return self._tiles(rows, columns)
-        block = ROWS_OF_BLOCK[self.pattern]
-        groups = -(-rows // block)
-        if self.blocks > groups * columns:
-            raise ValueError(f"a sparse matrix of {rows} x {columns} cannot have {self.blocks:,} blocks of {block}")
+        if self.pattern in COLUMNS_OF_GROUP:
+            bits = COLUMNS_OF_GROUP[self.pattern].bit_length() - 1
+            self.of_each(rows, columns)
+            places = TensorShape(kind="U8", shape=(-(-self.blocks * bits // 8),))
+            return {**self.valued("values", (self.blocks, 1), rows), "places": places}
+        tiles = self.pattern == "tiles"
+        block = (16, 4) if self.pattern == "tiles" else (ROWS_OF_BLOCK[self.pattern],)
+        groups, across = groups_of_tiles((rows, columns)) if tiles else (-(-rows // block[0]), columns)
+        if self.blocks > groups * across:
+            what = "tiles" if tiles else f"blocks of {block[0]}"
+            raise ValueError(f"a sparse matrix of {rows} x {columns} cannot have {self.blocks:,} {what}")
+        index: TensorKind = "U16" if across <= 1 << 16 else "U32"
+        counted = self.values != "float32" and (tiles or self.scales == "bfloat16")
         return {
-            **self.valued("values", (self.blocks, block), rows),
-            "columns": TensorShape(kind="U16" if columns <= 1 << 16 else "U32", shape=(self.blocks,)),
-            "offsets": TensorShape(kind="U32", shape=(groups + 1,)),
+            **self.valued("values", (self.blocks, *block), rows),
+            "columns": TensorShape(kind=index, shape=(self.blocks,)),
+            **(
+                {"counts": TensorShape(kind=index, shape=(groups,))}
+                if counted
+                else {"offsets": TensorShape(kind="U32", shape=(groups + 1,))}
+            ),
         }
 
-    def _tiles(self, rows: int, columns: int) -> dict[str, TensorShape]:
-        groups, across = groups_of_tiles((rows, columns))
-        if self.blocks > groups * across:
-            raise ValueError(f"a sparse matrix of {rows} x {columns} cannot have {self.blocks:,} tiles")
-        offsets = TensorShape(kind="U32", shape=(groups + 1,))
-        return {
-            **self.valued("values", (self.blocks, 16, 4), rows),
-            "columns": TensorShape(kind="U16", shape=(self.blocks,)),
-            **({"offsets": offsets} if self.values == "float32" else {"counts": TensorShape(kind="U16", shape=(groups,))}),
-        }
+    def of_each(self, rows: int, columns: int) -> int:
+        """N of N:M: values that are stored of every group of columns of a row.
+
+        Raises:
+            ValueError: if the blocks are not equally many in every group.
+
+        """
+        width = COLUMNS_OF_GROUP[self.pattern]  # type: ignore[index]
+        stored, rest = divmod(self.blocks, rows * -(-columns // width))
+        if rest or not 0 < stored <= min(width, columns):
+            raise ValueError(f"{self.blocks:,} values are not N of {width} columns in each row of {rows} x {columns}")
+        return stored
 
 
 def _parts_of_kind(given: object) -> object:

@@ -12,6 +12,7 @@ from analysis.results import load
 from analysis.summary import summarize
 
 NARROW = ("bytes_int8", "model_bytes_int8", "validation_int8", "test_int8")
+NARROWER = tuple(name.replace("int8", "int4") for name in NARROW)
 
 
 def deployed(method: str, factor: float, validation: float, size: int, seed: int = 1, **columns: Any) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def deployed(method: str, factor: float, validation: float, size: int, seed: int
 @pytest.fixture
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Answers by question of these rows of results."""
-    monkeypatch.setattr(synthetic_results, "OPTIONAL", [*synthetic_results.OPTIONAL, *NARROW])
+    monkeypatch.setattr(synthetic_results, "OPTIONAL", [*synthetic_results.OPTIONAL, *NARROW, *NARROWER])
 
     def answers(rows: list[dict[str, Any]]) -> dict[str, Any]:
         (section,) = summarize(load(write(tmp_path, rows)))
@@ -104,12 +105,19 @@ def test_results_of_old_rows_say_what_their_bytes_count(said):
     assert "the LSTM's weight matrices and indices alone" in take.answer
 
 
-def test_what_cannot_be_exported_has_no_command(said):
+def test_rounding_to_int4_is_recommended_where_its_bytes_are_worth_it(said):
+    narrow = dict(zip(NARROWER, (2_000, 4_000, 2.01, 2.1), strict=True))
+    found = said([deployed("kp", 20, 2.0, 30_000) | narrow])["Best in 4 kB"]
+    assert found.answer.startswith("KP at 20×, rounded to int4: 2.100")
+    assert found.command.endswith("--out model.lstm --values int4")
+
+
+def test_what_was_trained_in_int4_is_exported_as_it_is(said):
     rows = [
         deployed("pruned", 20, 2.0, 30_000)
         | trial("pruned", 20, method__values="int4", model_bytes=30_000, deployed_bytes=9_000)
     ]
-    assert all(take.command == "" and "int4" in take.note for take in said(rows).values())
+    assert all(take.command.endswith("--out model.lstm") for take in said(rows).values())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The C sources: they compile without a warning, compute what Python does, and touch no memory that is not theirs."""
 
-import functools
 import re
 import shutil
 import subprocess
@@ -8,19 +7,15 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from c_sources import ARM, NAME, SANITIZED, builder, differences
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
 from doping.inference.bundle.narrowing import narrow
-from doping.inference.exporters.c import EXPECTED_STEPS, TEMPLATE, write_c
-from doping.inference.exporters.c_names import kernel_names
+from doping.inference.exporters.c import EXPECTED_STEPS, write_c
 from doping.inference.exporters.c_weights import _string
 from doping.inference.kernels.build import FOLDER, HEADERS, SOURCES
 from doping.inference.runtime import runnable
 from tasks.bundles import to_bundle
-
-STRICT = "-O1 -Werror -Wpedantic"
-SANITIZED = f"{STRICT} -g -fsanitize=address,undefined -fno-sanitize-recover=all"
-ARM = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
 
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc")
 needs_arm = pytest.mark.skipif(not all(map(shutil.which, ARM)), reason="no cross compiler or emulator for AArch64")
@@ -28,39 +23,13 @@ needs_arm = pytest.mark.skipif(not all(map(shutil.which, ARM)), reason="no cross
 
 def written(bundle, folder):
     """The sources with a name that is the same in all tests, so that they share the compiled kernels."""
-    write_c(bundle, folder, name="net")
-
-
-def kernels(settings, folder):
-    """The kernels compiled with these settings of ``make``, once for all tests: they take most of the time."""
-    shutil.copytree(FOLDER, folder / "kernels")
-    (folder / "kernels/names.h").write_text(kernel_names(HEADERS, "net"))
-    shutil.copy(TEMPLATE / "Makefile", folder)
-    objects = [source.relative_to(FOLDER.parent).with_suffix(".o") for source in SOURCES]
-    subprocess.run(["make", "-C", folder, *objects, *settings], check=True, stdout=subprocess.DEVNULL)
-    return {made: folder / made for made in objects}
+    write_c(bundle, folder, name=NAME)
 
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
     """Builds and runs the demo of a folder; gives what it prints."""
-    compiled = functools.cache(lambda settings: kernels(settings, tmp_path_factory.mktemp("kernels")))
-
-    def run(folder, *settings):
-        flags = tuple(setting for setting in settings if not setting.startswith("RUN="))
-        for path, made in compiled(flags).items():
-            shutil.copy(made, folder / path)
-        command = ["make", "--no-print-directory", "-C", str(folder), "check", *settings]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert not done.stderr
-        return done.stdout
-
-    return run
-
-
-def differences(output):
-    return [float(number) for number in re.findall(r"largest difference to Python (\S+)", output)]
+    return builder(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

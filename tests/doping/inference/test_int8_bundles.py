@@ -1,5 +1,7 @@
 """Bundles in int8 arithmetic: near the same model in float32, texts in C, and refused where there is no such product."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from models import INTENT_WORDS, LABELS, TEXT, classifier, compressed, language_model, lstms
@@ -7,7 +9,8 @@ from models import INTENT_WORDS, LABELS, TEXT, classifier, compressed, language_
 from doping.errors import InferenceError
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.commands.run import main
-from doping.inference.kernels.int8 import available
+from doping.inference.kernels.int8 import available, native
+from doping.inference.kernels.int8.native import kernels
 from doping.inference.runtime import runnable
 from tasks.bundles import export, to_bundle
 
@@ -57,6 +60,19 @@ def test_what_has_no_product_in_int8_is_refused_in_one_line(tmp_path, capsys):
     bundle = to_bundle(*language_model("kp"))
     with pytest.raises(InferenceError, match="threads is 2; int8 arithmetic runs on 1"):
         runnable(bundle, threads=2, arithmetic="int8")
+
+
+def test_a_processor_without_the_instructions_takes_plain_c_and_says_so_once(monkeypatch, capfd):
+    here, library = kernels()
+    none_but_plain = SimpleNamespace(int8_choose=lambda name: library.int8_choose(b"plain"))
+    monkeypatch.delenv("LSTM_DOPING_INSTRUCTIONS", raising=False)
+    monkeypatch.setattr(native, "kernels", lambda: (here, none_but_plain))
+    native._instructions.cache_clear()
+    try:
+        assert [here.string(native.instructions().name) for _ in range(3)] == [b"plain"] * 3
+        assert capfd.readouterr().err.count("computing in plain C, slower") == 1
+    finally:
+        native._instructions.cache_clear()
 
 
 def test_an_instruction_set_that_is_not_there_is_one_line(tmp_path, capsys, monkeypatch):

@@ -38,7 +38,7 @@ def _written_out_sparse(matrix: Sparse) -> np.ndarray:
     for group in range(len(matrix.offsets) - 1):
         for block in range(matrix.offsets[group], matrix.offsets[group + 1]):
             for place, value in enumerate(matrix.values[block]):
-                row = {"unstructured": group, "rows": 8 * group + place, "gates": place * units + group}[matrix.pattern]
+                row = {"rows": 8 * group + place, "gates": place * units + group}.get(matrix.pattern, group)
                 if row < matrix.shape[0]:
                     rows.append(row)
                     columns.append(int(matrix.columns[block]))

@@ -154,6 +154,10 @@ def test_an_export_with_narrow_values_says_what_they_cost(exported, text, tmp_pa
     scores = [load(path).score(text.read_text()).bits for path in (exported, small)]
     assert scores[0] != scores[1]
     assert abs(scores[0] - scores[1]) < 0.02
+    smaller = tmp_path / "smaller.lstm"
+    assert export("--from", exported, "--values", "int4", "--tables", "int4", "--out", smaller) == 0
+    assert "narrowed after that to int4: " in capsys.readouterr().out
+    assert smaller.stat().st_size < small.stat().st_size
     assert run(small) == 0
     assert "narrowed after that to int8: " in capsys.readouterr().out
     assert export("--from", small, "--format", "c", "--out", tmp_path / "c") == 0
@@ -188,7 +192,8 @@ def test_mistakes_of_an_export_are_one_line(study, exported, tmp_path, capsys):
         (["--from", tmp_path], "holds neither trials nor a trial.json"),
         (["--from", exported, "--method", "kp"], "choose among the trials of a study"),
         (["--from", exported, "--format", "exe"], "invalid choice: 'exe'"),
-        (["--from", exported, "--values", "int4"], "invalid choice: 'int4'"),
+        (["--from", exported, "--values", "int3"], "invalid choice: 'int3'"),
+        (["--from", exported, "--tables", "int4"], "--tables is for narrow values; add --values int8 or --values int4"),
         ([], "the following arguments are required: --from"),
     ]
     for arguments, message in cases:

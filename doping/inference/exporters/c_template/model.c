@@ -4,12 +4,24 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/doped_lstm.h"
 #include "weights.h"
 
 enum { INPUTS = MODEL_VOCABULARY ? MODEL_EMBEDDING : MODEL_INPUTS, WIDTH = MODEL_DIRECTIONS * MODEL_HIDDEN };
 
 size_t model_workspace(int32_t steps) { return MODEL_WORKSPACE(steps); }
+
+#if MODEL_INT8
+/* The kernels' workspace begins at a multiple of 64 bytes. */
+static void *aligned(float *workspace) { return (void *)(((uintptr_t)workspace + 63) / 64 * 64); }
+
+static void run_layer(const int8_layer *layer, int32_t steps, const float *x, float *h, float *c, float *y, float *workspace) {
+    int8_choose(NULL)->run(layer, steps, 1, x, h, c, y, aligned(workspace));
+}
+#else
+static void run_layer(const doped_layer *layer, int32_t steps, const float *x, float *h, float *c, float *y, float *workspace) {
+    doped_run(layer, steps, 1, x, h, c, y, workspace, 1);
+}
+#endif
 
 static void run_layers(model_state *state, int32_t steps, const float *x, float *y, float *workspace) {
     const size_t size = (size_t)steps * WIDTH;
@@ -21,7 +33,7 @@ static void run_layers(model_state *state, int32_t steps, const float *x, float 
         for (int direction = 0; direction < MODEL_DIRECTIONS; direction++) {
             const int s = layer * MODEL_DIRECTIONS + direction;
             float *const to = MODEL_DIRECTIONS == 1 ? out : one_way;
-            doped_run(&layers[s], steps, 1, x, state->h[s], state->c[s], to, rest, 1);
+            run_layer(&layers[s], steps, x, state->h[s], state->c[s], to, rest);
             for (int32_t t = 0; MODEL_DIRECTIONS == 2 && t < steps; t++)
                 memcpy(out + (size_t)t * WIDTH + direction * MODEL_HIDDEN, one_way + (size_t)t * MODEL_HIDDEN,
                        MODEL_HIDDEN * sizeof(float));
@@ -71,7 +83,15 @@ void model_classify(int32_t words, const model_input *inputs, float *logits, flo
     memset(read, 0, WIDTH * sizeof(float));
     for (int32_t t = 0; t < words; t++)
         for (int d = 0; d < WIDTH; d++) read[d] += shares[t] * y[(size_t)t * WIDTH + d];
+#if MODEL_INT8
+    for (int c = 0; c < MODEL_LABELS; c++) {
+        logits[c] = 0;
+        for (int d = 0; d < WIDTH; d++) logits[c] += read[d] * (float)softmax_weight[c * WIDTH + d];
+        logits[c] *= softmax_scales[c];
+    }
+#else
     doped_multiply(&softmax, 1, read, logits, rest);
+#endif
     for (int c = 0; c < MODEL_LABELS; c++) logits[c] += softmax_bias[c];
 }
 
@@ -85,7 +105,11 @@ void model_run(model_state *state, int32_t steps, const model_input *inputs, flo
     float *const rest = y + (size_t)steps * WIDTH;
     look_up(steps, inputs, x);
     run_layers(state, steps, x, y, rest);
+#if MODEL_INT8
+    int8_choose(NULL)->multiply(&softmax, steps, y, outputs, aligned(rest));
+#else
     doped_multiply(&softmax, steps, y, outputs, rest);
+#endif
     for (int32_t t = 0; t < steps; t++)
         for (int v = 0; v < MODEL_VOCABULARY; v++) outputs[(size_t)t * MODEL_VOCABULARY + v] += softmax_bias[v];
 }

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../names.h"
+
 /* A matrix in blocks of 16 rows x 4 columns, the row first: 64 values. The last rows and columns are filled up with zeros;
  * there are at most 65,536 columns, as many as int32 can sum.
  *

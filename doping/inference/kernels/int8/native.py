@@ -15,7 +15,7 @@ import cffi
 import numpy as np
 import numpy.typing as npt
 
-from doping.inference.families.int8_layout import Fields, fields, in_gate_order
+from doping.inference.families.int8_layout import Fields, fields, fitting_bits, in_gate_order
 from doping.inference.families.matrix import Matrix, Sum, narrowed
 from doping.inference.families.narrow import Bits
 from doping.inference.families.sparse import Array
@@ -47,9 +47,16 @@ def kernels() -> tuple[cffi.FFI, Any]:
         KernelError: if the library cannot be compiled.
 
     """
+    ffi = declarations()
+    return ffi, ffi.dlopen(str(library(INT8)))
+
+
+@functools.cache
+def declarations() -> cffi.FFI:
+    """What the header declares, without the library."""
     ffi = cffi.FFI()
     ffi.cdef("".join(line for line in HEADER.read_text().splitlines(keepends=True) if not line.startswith("#")))
-    return ffi, ffi.dlopen(str(library(INT8)))
+    return ffi
 
 
 def available() -> list[str]:
@@ -92,14 +99,14 @@ def narrow(matrix: Matrix) -> Matrix:
 
 
 class Int8Matrix:
-    """A narrow matrix as a C structure, together with the arrays it points to."""
+    """A narrow matrix as a C structure, with the arrays it points to; ``bits`` are by default the fewest that fit."""
 
-    def __init__(self, matrix: Matrix, bits: Bits = 8, instruction_set: str | None = None, *, gates: bool = False):
+    def __init__(self, matrix: Matrix, bits: Bits | None = None, instruction_set: str | None = None, *, gates: bool = False):
         self.shape = matrix.shape
         ffi, library = kernels()
         self._instructions = instructions(instruction_set)
         self._arrays: list[npt.NDArray[Any]] = []
-        self.structure = ffi.new("int8_matrix *", self._pointers(fields(matrix, bits, gates=gates)))
+        self.structure = ffi.new("int8_matrix *", self._pointers(fields(matrix, bits or fitting_bits(matrix), gates=gates)))
         self._workspace = workspace(library.int8_multiply_workspace(self.structure))
 
     def _pointers(self, found: Fields) -> dict[str, Any]:
@@ -134,7 +141,7 @@ class Int8Layer:
         recurrent: Matrix,
         bias: Array | None = None,
         reverse: bool = False,
-        bits: Bits = 8,
+        bits: Bits | None = None,
         instruction_set: str | None = None,
     ):
         ffi, library = kernels()
