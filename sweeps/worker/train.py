@@ -24,7 +24,7 @@ from data.task_data import TaskData
 from doping.errors import one_line
 from doping.matrices import Size
 from doping.matrices.budget import dense_size
-from doping.method import Values
+from doping.method import Method, Values
 from doping.sizes import lstm_bytes
 from doping.training.rounding import deployed, other_bytes
 from lightning_modules.callbacks.annealing import Annealing
@@ -123,7 +123,7 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
                 raise
             raise UnreadableCheckpointError(one_line(error)) from error
         steps = trainer.global_step
-        outcome = _outcome(trial, model, curve, steps, _qualities(trainer, model, data, watch, method.values))
+        outcome = _outcome(trial, model, curve, steps, _qualities(trainer, model, data, watch, method))
         if run:
             run.log(curve.points)
             run.end(outcome)
@@ -173,7 +173,7 @@ class _Qualities:
     """Validation and test after rounding, by the names of the fields of ``Outcome``."""
 
 
-def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch, values: Values) -> _Qualities:
+def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch, method: Method) -> _Qualities:
     """The metric on validation and test, of the model as it is deployed by its method, and in int8 and int4."""
     if watch.diverged:
         return _Qualities("diverged", math.inf, math.inf)
@@ -184,7 +184,8 @@ def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch, 
         trainer.validate(model, loader, verbose=False)
         return model.measured()
 
-    with deployed(model, values):
+    values = method.values
+    with deployed(model, values, method.embedding_values):
         validation = measured(data.val_dataloader())
         trainer.test(model, data.test_dataloader(), verbose=False)
         test, measures = model.measured(), dict(model.further_measures())
@@ -209,7 +210,8 @@ def _outcome(trial: Trial, model: Task, curve: Curve, steps: int, quality: _Qual
     size, values = model.size(), trial.method.values
     dense = _dense(trial)
     of_lstms = {kind: lstm_bytes([lstm for _, lstm in model.lstms()], kind) for kind in dict.fromkeys((*NARROW, values))}
-    of_model = {kind: of_lstms[kind] + other_bytes(model, kind) for kind in of_lstms}
+    of_embedding = {values: trial.method.embedding_values}
+    of_model = {kind: of_lstms[kind] + other_bytes(model, kind, of_embedding.get(kind)) for kind in of_lstms}
     return Outcome(
         status=quality.status,
         metric=model.metric,
