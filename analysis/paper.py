@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from analysis import labels
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Published:
         """The compression factor for readers."""
         return labels.factor(self.factor) if self.factor else f"over {self.at_least:g}×"
 
-    def matches(self, row: Row) -> bool:
+    def matches(self, row: TableRow) -> bool:
         """Whether ``row`` is the same method at the same factor."""
         if (row.method, row.cmr) != (self.method, self.cmr):
             return False
@@ -74,7 +74,7 @@ def published_for(section: Section) -> PublishedTask | None:
     return None
 
 
-def published_loss(section: Section, row: Row) -> float | None:
+def published_loss(section: Section, row: TableRow) -> float | None:
     """The published loss in percent that belongs to ``row``, if there is one."""
     entry = published_for(section)
     return next((number.loss for number in entry.methods if number.matches(row)), None) if entry else None

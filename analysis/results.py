@@ -59,7 +59,7 @@ class Results:
     curves: pd.DataFrame
     """A row a validation: trial_id (str), all else as float (NaN where empty); optional columns are always there."""
     unfinished: int
-    """Trials that have a curve but no row in any study: still running, or interrupted half-way."""
+    """Trials that have a curve but no row in any study: still running, or interrupted."""
 
     @property
     def final(self) -> pd.DataFrame:

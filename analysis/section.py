@@ -27,7 +27,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A method with all its settings at one compression factor: statistics over its finished seeds."""
 
     method: str
@@ -117,9 +117,9 @@ class Section:
     settings: variants.Flat
     """The settings below ``task`` that make the task."""
     metric: str
-    rows: list[Row]
+    rows: list[TableRow]
     """In the order of the tables, dense first."""
-    dense: Row | None
+    dense: TableRow | None
     """The row that losses refer to: the task's own dense model, of several that with the lowest mean validation. None
     where none has finished: then nothing has a loss."""
 
@@ -147,9 +147,9 @@ class Section:
         """The rows of results of this section."""
         return pd.concat([row.trials for row in self.rows])
 
-    def lines(self) -> dict[Key, list[Row]]:
+    def lines(self) -> dict[Key, list[TableRow]]:
         """The rows that have a mean, line by line; without the task's own dense model."""
-        lines: dict[Key, list[Row]] = {}
+        lines: dict[Key, list[TableRow]] = {}
         for row in self.rows:
             if not row.whole and row.test:
                 lines.setdefault(row.key, []).append(row)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis import folders, labels, variants
 from analysis.results import SIZE_COLUMNS, AnalysisError
-from analysis.section import DEPLOYED, Row, Section
+from analysis.section import DEPLOYED, Section, TableRow
 from analysis.stats.statistic import Statistic
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _statuses(trials: pd.DataFrame) -> str:
     return ", ".join(f"{count} {status}" for status, count in trials["status"].value_counts().sort_index().items())
 
 
-def _rows(trials: pd.DataFrame) -> list[Row]:
+def _rows(trials: pd.DataFrame) -> list[TableRow]:
     trials = trials.assign(cmr_on=trials["cmr"] > 0)
     # In a study of several precisions and widths each row says its own, also where its method has only one.
     always = [path for path in variants.SAID if any(flat.get(path) is not None for flat in trials["flat"])]
@@ -130,10 +130,10 @@ def _rows(trials: pd.DataFrame) -> list[Row]:
     return [row for _, row in sorted(keyed, key=lambda pair: pair[0])]
 
 
-def _row(group: pd.DataFrame) -> Row:
+def _row(group: pd.DataFrame) -> TableRow:
     first = group.iloc[0]
     finished = group[group["status"] == "finished"]
-    return Row(
+    return TableRow(
         first["method"],
         bool(first["cmr_on"]),
         float(first["cmr"]),
@@ -157,7 +157,7 @@ def _measures(finished: pd.DataFrame) -> dict[str, Statistic]:
     return {name: known for name in names if (known := Statistic.of(of_trial[name] for of_trial in of_trials))}
 
 
-def _with_losses(row: Row, dense: Row, in_percent: bool) -> Row:
+def _with_losses(row: TableRow, dense: TableRow, in_percent: bool) -> TableRow:
     if not (row.validation and row.test and dense.validation and dense.test):
         return row
     loss = Statistic.relative_to if in_percent else Statistic.above
@@ -165,7 +165,7 @@ def _with_losses(row: Row, dense: Row, in_percent: bool) -> Row:
     return replace(row, validation_loss=validation_loss, test_loss=loss(row.test, dense.test.mean))
 
 
-def _with_best(rows: list[Row]) -> list[Row]:
+def _with_best(rows: list[TableRow]) -> list[TableRow]:
     """Mark the best row of each factor that several rows share; one with a diverged seed has no finite mean."""
     best = []
     for row in rows:
@@ -175,5 +175,5 @@ def _with_best(rows: list[Row]) -> list[Row]:
     return [replace(row, best=flag) for row, flag in zip(rows, best, strict=True)]
 
 
-def _mean_validation(row: Row) -> float:
+def _mean_validation(row: TableRow) -> float:
     return row.validation.mean if row.validation else math.inf

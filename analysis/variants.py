@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from doping.settings import HOW_TRAINED, leaves
+
 Flat = dict[str, Any]
 """Settings by dotted path, e.g. ``{"method.cmr.probability": 0.3}``; a list is a value, as a tuple."""
 
@@ -13,9 +15,6 @@ IDENTITY = (
     *("task.name", "task.data.path"),
 )
 """Paths that never make a variant: they have a column of their own, or (the path of a text) do not matter."""
-
-HOW_TRAINED = ("task.training.", "task.model.dropout", "task.model.uniform_init")
-"""Paths below ``task`` that say how it is trained, not what it is: trials that differ in them can be compared."""
 
 SAID = ("method.units", "method.values")
 """Paths that each variant of a section names if any of them has such a setting."""
@@ -42,16 +41,9 @@ _NAMES = {PROBABILITY: "p =", "method.cmr.on": "on"}
 _TRANSPARENT = {"task", "method", "training", "model", "data"}
 
 
-def flatten(settings: dict[str, Any], prefix: str = "") -> Flat:
+def flatten(settings: dict[str, Any]) -> Flat:
     """All leaves of nested settings by dotted path."""
-    flat: Flat = {}
-    for key, value in settings.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat |= flatten(value, path + ".")
-        else:
-            flat[path] = tuple(value) if isinstance(value, list) else value
-    return flat
+    return {path: tuple(value) if isinstance(value, list) else value for path, value in leaves(settings)}
 
 
 def task_settings(flat: Flat) -> Flat:

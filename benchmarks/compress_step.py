@@ -27,7 +27,7 @@ def measure(methods: list[str], factor: float, repetitions: int) -> dict[str, li
     from data.text.batches import TextBatch
     from doping import Method, compress_
     from doping.matrices import Sparse
-    from lightning_modules.language_model import LanguageModel
+    from lightning_modules.language_model import RecurrentLanguageModel
     from tasks.language_model import LanguageModelTask
 
     torch.set_num_threads(1)
@@ -37,7 +37,7 @@ def measure(methods: list[str], factor: float, repetitions: int) -> dict[str, li
     )
     models = {}
     for name in methods:
-        model = LanguageModel(task.model, task.training, Method(), WORDS, task.data.level)
+        model = RecurrentLanguageModel(task.model, task.training, Method(), WORDS, task.data.level)
         model.lstm = model.lstm.to_lstm()  # type: ignore[assignment]
         if name != "nn.LSTM":
             cmr = {"probability": 0.3} if name.startswith("doped") else {}

@@ -55,7 +55,7 @@ def measure(name: str, task: TaskSettings, epochs: int, threads: int) -> dict[st
     """One row of the table."""
     from doping.matrices import Size
     from lightning_modules.callbacks.monitor import Monitor
-    from lightning_modules.language_model import LanguageModel
+    from lightning_modules.language_model import RecurrentLanguageModel
     from sweeps.trials.trial import Trial
     from sweeps.worker.train import train
     from sweeps.worker.wandb_run import WandbRun
@@ -72,7 +72,7 @@ def measure(name: str, task: TaskSettings, epochs: int, threads: int) -> dict[st
             seconds,
             *((Monitor, name) for name in ("measure", "on_before_optimizer_step")),
             *((WandbRun, name) for name in ("log", "__init__", "__exit__")),
-            *((LanguageModel, name) for name in ("on_train_start", "on_train_end")),
+            *((RecurrentLanguageModel, name) for name in ("on_train_start", "on_train_end")),
         ) as at,
     ):
         with WandbRun(trial, Path(folder), "perplexity", Size(1, 1, 1)):

@@ -39,7 +39,7 @@ def measure(name: str, factor: float, repetitions: int) -> dict[str, list[float]
     from data.text.batches import TextBatch
     from doping import compress_
     from doping.matrices import Sparse
-    from lightning_modules.language_model import LanguageModel
+    from lightning_modules.language_model import RecurrentLanguageModel
 
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -48,7 +48,7 @@ def measure(name: str, factor: float, repetitions: int) -> dict[str, list[float]
     )
     method = _method(name.removeprefix(IN_PLACE), factor)
     in_place = name.startswith(IN_PLACE)
-    model = LanguageModel(task.model, task.training, Method() if in_place else method, WORDS, task.data.level)
+    model = RecurrentLanguageModel(task.model, task.training, Method() if in_place else method, WORDS, task.data.level)
     if name == BASELINE or in_place:
         model.lstm = model.lstm.to_lstm()  # type: ignore[assignment]
     if in_place:

@@ -29,7 +29,7 @@ import sweeps.running.sweep
 from doping.machine import commit, hardware, versions
 from sweeps.engines.base import Ended, Event
 from sweeps.engines.launch import Launch
-from sweeps.optuna_view.entries import Ledger
+from sweeps.optuna_view.entries import OptunaEntries
 from sweeps.planning.plan import StudyPlan, make_plan
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import row_of, write_row
@@ -43,7 +43,7 @@ from sweeps.trials.outcome import Outcome
 from sweeps.trials.trial import Trial
 
 PARTS: list[tuple[str, Any, tuple[str, ...]]] = [
-    ("storage", Ledger, ("agree", "tell")),
+    ("storage", OptunaEntries, ("agree", "tell")),
     ("rows", ResultsFolder, ("row", "curve")),
     ("tables", Views, ("refresh",)),
     ("tables", sweeps.running.sweep, ("write_views", "thin")),

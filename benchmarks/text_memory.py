@@ -47,10 +47,8 @@ def write_text(path: Path, megabytes: int) -> None:
 
 def measure(path: Path, level: str) -> dict[str, Any]:
     """Load a text, read all batches of an epoch, train for some steps; seconds of each, and peak memory in MB."""
-    import pytorch_lightning as pl
-
     from doping.method import Method
-    from sweeps.worker.train import quiet_lightning
+    from lightning_modules.trainer import plain_trainer, quiet_lightning
     from tasks.language_model import LanguageModelTask
 
     quiet_lightning()
@@ -66,14 +64,10 @@ def measure(path: Path, level: str) -> dict[str, Any]:
     loaded = time.perf_counter()
     batches = sum(1 for _ in data.train_dataloader())
     read = time.perf_counter()
-    trainer = pl.Trainer(
+    trainer = plain_trainer(
         max_steps=STEPS,
         accelerator="cpu",
         limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
     )
     trainer.fit(model, data)
     kilobyte = 1 if sys.platform == "darwin" else 1024

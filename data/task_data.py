@@ -22,4 +22,4 @@ class TaskData(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def monitored_batch(self) -> Any:
-        """A small batch of the validation split, always the same: what ``Task.metric_on`` takes."""
+        """A small batch of the validation split, always the same: what ``TaskModule.metric_on`` takes."""

@@ -1,7 +1,7 @@
 """What all commands share: the one place that makes a line and an exit code of a mistake.
 
-Exit codes: 0, or another that the command gives; 2 after a mistake, which is one line on stderr; 130 where interrupted,
-with no traceback at any moment, also while it imports; 141 where the reader of its output has left.
+Exit codes: 0, or another that the command gives; 2 after a mistake, which is one line on stderr; 130 where it was
+interrupted, with no traceback at any moment, also while it imports; 141 where the reader of its output has left.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def path(text: str) -> Path:
 
 
 def answer(command: Callable[[], int | None], interrupted: Callable[[], str] = lambda: "") -> int:
-    """Run a command; returns its exit code. ``interrupted`` gives the line to print where it was."""
+    """Run a command; returns its exit code. ``interrupted`` gives the line to print where it was interrupted."""
     _interrupt.asked = False
     if threading.current_thread() is threading.main_thread():
         # Also where SIGINT is ignored because a script started the command in the background.

@@ -7,9 +7,14 @@ The classes are validated when they are made: an unknown key, a wrong type or an
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+HOW_TRAINED = ("task.training.", "task.model.dropout", "task.model.uniform_init")
+"""How the keys below ``task`` begin that say how it is trained, not what it is: trials that differ in them only can be
+compared, so a study may search them."""
 
 
 class Settings(BaseModel):
@@ -25,6 +30,15 @@ class Settings(BaseModel):
             name: value.complete() if isinstance(value, Settings) else written.get(name, value)
             for name, value in fields.items()
         }
+
+
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All settings below nested ones, by their dotted keys, e.g. ``method.cmr.probability``; a list is one value."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def added_later(default: Any) -> Any:

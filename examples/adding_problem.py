@@ -24,7 +24,7 @@ from doping.matrices import Shape
 from doping.method import Method
 from doping.settings import Settings
 from lightning_modules.settings import Training
-from lightning_modules.task import Task
+from lightning_modules.task import TaskModule
 from tasks.base import TaskSettings
 
 INPUTS = 2
@@ -115,7 +115,7 @@ class AddingData(TaskData):
         return _batch(self.splits["validation"][: self.batch_size])
 
 
-class AddingModel(Task):
+class AddingModel(TaskModule):
     """An LSTM, and one number read from its last output."""
 
     metric = "squared_error"

@@ -11,7 +11,7 @@ from doping.families import methods
 from doping.method import Method
 
 if TYPE_CHECKING:
-    from lightning_modules.task import Task
+    from lightning_modules.task import TaskModule
 
 __all__ = ["build"]
 
@@ -19,18 +19,18 @@ __all__ = ["build"]
 class Buildable(Protocol):
     """Settings of a task: any of ``tasks/``, or one of your own."""
 
-    def build(self, method: Method) -> tuple[Task, Any]:
+    def build(self, method: Method) -> tuple[TaskModule, Any]:
         """The model, its weights drawn at random, and its data."""
 
 
-def build(task: Buildable, method: Method) -> Task:
+def build(task: Buildable, method: Method) -> TaskModule:
     """The LightningModule of any method on any task: what ``pytorch_lightning.Trainer.fit`` takes.
 
         model = build(LanguageModelTask(), Method(name="doped_kp", factor=20))
 
-    All of them have one interface, that of :class:`lightning_modules.task.Task`: ``training_step`` and its like as Lightning
-    has them, ``metric`` and ``measured()`` for the quality, ``named_matrices()`` and ``size()`` for the weights. The
-    callback ``lightning_modules.callbacks.annealing.Annealing`` prunes sparse parts in the course of the training.
+    All of them have one interface, that of :class:`lightning_modules.task.TaskModule`: ``training_step`` and its like as
+    Lightning has them, ``metric`` and ``measured()`` for the quality, ``named_matrices()`` and ``size()`` for the weights.
+    The callback ``lightning_modules.callbacks.annealing.Annealing`` prunes sparse parts in the course of the training.
 
     Args:
         task: settings of a task, e.g. of ``tasks.language_model``. It reads its data, for the vocabulary decides the size of

@@ -26,7 +26,7 @@ from torchmetrics.functional.classification import multiclass_f1_score
 from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 from lightning_modules.settings import IntentModel, IntentTraining
-from lightning_modules.task import Task
+from lightning_modules.task import TaskModule
 
 METRICS = {"error_rate": "error_rate", "macro_f1": "macro_f1_loss"}
 """Names of what ``IntentTraining.metric`` compares by; lower is better."""
@@ -62,7 +62,7 @@ class LabelledBatch(Protocol):
         ...
 
 
-class IntentClassifier(Task):
+class IntentClassifier(TaskModule):
     """Tells the label of a text; its metric is the error rate in per cent, or 100 % minus the macro-averaged F1."""
 
     def __init__(

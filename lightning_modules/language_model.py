@@ -20,7 +20,7 @@ from doping.layers.lstm import CompressedLSTM, State
 from doping.method import Method
 from doping.perplexity import perplexity
 from lightning_modules.settings import Model, StreamTraining
-from lightning_modules.task import Task, detached, initialize_uniformly
+from lightning_modules.task import TaskModule, detached, initialize_uniformly
 
 
 class TextBatch(Protocol):
@@ -42,7 +42,7 @@ class TextBatch(Protocol):
         ...
 
 
-class LanguageModel(Task):
+class RecurrentLanguageModel(TaskModule):
     """Predicts the next token; its metric is perplexity, or bits a character."""
 
     def __init__(

@@ -21,7 +21,7 @@ from doping.training.schedules import cooled_rate, decayed_rate
 from lightning_modules.settings import Training
 
 
-class Task(pl.LightningModule, ABC):
+class TaskModule(pl.LightningModule, ABC):
     """A model with compressed LSTMs in it, its loss and its metric.
 
     A task implements ``training_step``, ``validation_step`` and ``test_step`` as Lightning has them, ``metric``,
@@ -181,3 +181,7 @@ def initialize_uniformly(module: nn.Module, bound: float) -> None:
 def detached(state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """The same recurrent state, with its history cut."""
     return state[0].detach(), state[1].detach()
+
+
+Task = TaskModule
+"""Its former name, for tasks of your own that were written against it."""

@@ -27,7 +27,7 @@ from doping.perplexity import perplexity
 from lightning_modules.attention import GlobalAttention, Memory
 from lightning_modules.beam_search import beam_search
 from lightning_modules.settings import TranslationModel, TranslationTraining
-from lightning_modules.task import Task
+from lightning_modules.task import TaskModule
 
 TRANSLATED_AT_ONCE = 50
 """Sentences in a batch of ``translate``."""
@@ -103,7 +103,7 @@ class ScaledEmbedding(nn.Embedding):
         return embedded
 
 
-class Translator(Task):
+class Translator(TaskModule):
     """Translates sentences; its metric is the perplexity of a subword of the target, given those before it."""
 
     metric = "perplexity"

@@ -12,7 +12,7 @@ from lightning_modules.settings import Training
 if TYPE_CHECKING:
     from data.task_data import TaskData
     from doping.matrices import Shape
-    from lightning_modules.task import Task
+    from lightning_modules.task import TaskModule
 
 
 class TaskSettings(Settings, ABC):
@@ -43,7 +43,7 @@ class TaskSettings(Settings, ABC):
 
     @abstractmethod
     def lstm_shapes(self) -> dict[str, Shape]:
-        """Shapes of the weight matrices of every ``CompressedLSTM``, by their names in ``Task.named_matrices``."""
+        """Shapes of the weight matrices of every ``CompressedLSTM``, by their names in ``TaskModule.named_matrices``."""
 
     def with_units(self, units: int) -> Self:
         """The same task with LSTMs of another width: ``model.hidden``, unless a task says otherwise.
@@ -67,5 +67,5 @@ class TaskSettings(Settings, ABC):
         """SHA-256 in hex of the data as the model sees them. Raises ``DataError`` if they cannot be had."""
 
     @abstractmethod
-    def build(self, method: Method) -> tuple[Task, TaskData]:
+    def build(self, method: Method) -> tuple[TaskModule, TaskData]:
         """The model, its weights drawn at random, and its data. Raises ``DataError`` if they cannot be had."""

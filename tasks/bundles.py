@@ -16,9 +16,9 @@ from doping.layers.lstm import CompressedLSTM
 from doping.matrices.base import array
 from doping.vocabulary import Vocabulary
 from lightning_modules.intent import IntentClassifier
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import RecurrentLanguageModel
 
-Exportable = CompressedLSTM | LanguageModel | IntentClassifier
+Exportable = CompressedLSTM | RecurrentLanguageModel | IntentClassifier
 """What can be exported."""
 
 
@@ -59,9 +59,9 @@ def to_bundle(
     labels: Sequence[str] = (),
 ) -> Bundle:
     """The bundle of a model, not yet written; arguments and errors are those of :func:`export`."""
-    kind: description.LanguageModel | description.Classifier
+    kind: description.LanguageModelDescription | description.ClassifierDescription
     match model:
-        case LanguageModel():
+        case RecurrentLanguageModel():
             kind, tensors = _language_model(model, vocabulary)
         case IntentClassifier():
             kind, tensors = _classifier(model, vocabulary, labels)
@@ -70,7 +70,9 @@ def to_bundle(
     return bundled(kind, tensors, model.lstm, quality, origin)
 
 
-def _language_model(model: LanguageModel, vocabulary: Vocabulary | None) -> tuple[description.LanguageModel, Arrays]:
+def _language_model(
+    model: RecurrentLanguageModel, vocabulary: Vocabulary | None
+) -> tuple[description.LanguageModelDescription, Arrays]:
     vocabulary = _fitting(vocabulary, model)
     lstm, tensors = described_lstm(model.lstm)
     arrays = {
@@ -79,12 +81,12 @@ def _language_model(model: LanguageModel, vocabulary: Vocabulary | None) -> tupl
         "softmax.bias": array(model.softmax.bias),
         **tensors,
     }
-    return description.LanguageModel(lstm=lstm, level=vocabulary.level, tokens=vocabulary.tokens), arrays
+    return description.LanguageModelDescription(lstm=lstm, level=vocabulary.level, tokens=vocabulary.tokens), arrays
 
 
 def _classifier(
     model: IntentClassifier, vocabulary: Vocabulary | None, labels: Sequence[str]
-) -> tuple[description.Classifier, Arrays]:
+) -> tuple[description.ClassifierDescription, Arrays]:
     vocabulary = _fitting(vocabulary, model)
     classes = model.softmax.out_features
     if len(labels) != classes:
@@ -97,10 +99,10 @@ def _classifier(
         "softmax.bias": array(model.softmax.bias),
         **tensors,
     }
-    return description.Classifier(lstm=lstm, tokens=vocabulary.tokens, labels=tuple(labels)), arrays
+    return description.ClassifierDescription(lstm=lstm, tokens=vocabulary.tokens, labels=tuple(labels)), arrays
 
 
-def _fitting(vocabulary: Vocabulary | None, model: LanguageModel | IntentClassifier) -> Vocabulary:
+def _fitting(vocabulary: Vocabulary | None, model: RecurrentLanguageModel | IntentClassifier) -> Vocabulary:
     """The vocabulary, if it is one of as many tokens as the model has."""
     words = model.embedding.num_embeddings
     if vocabulary is None or len(vocabulary) != words:

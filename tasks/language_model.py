@@ -12,7 +12,7 @@ from tasks.base import TaskSettings
 if TYPE_CHECKING:
     from data.text.datamodule import TextDataModule
     from doping.matrices import Shape
-    from lightning_modules.language_model import LanguageModel
+    from lightning_modules.language_model import RecurrentLanguageModel
 
 
 class LanguageModelTask(TaskSettings):
@@ -50,13 +50,13 @@ class LanguageModelTask(TaskSettings):
         check_lengths(corpus, self.training.batch_size, self.training.sequence_length)
         return corpus.data_hash
 
-    def build(self, method: Method) -> tuple[LanguageModel, TextDataModule]:
+    def build(self, method: Method) -> tuple[RecurrentLanguageModel, TextDataModule]:
         """A model of the corpus's vocabulary."""
         import data
 
         corpus = data.build(self.data, self.training)
 
-        from lightning_modules.language_model import LanguageModel
+        from lightning_modules.language_model import RecurrentLanguageModel
 
-        model = LanguageModel(self.model, self.training, method, len(corpus.vocabulary), self.data.level)
+        model = RecurrentLanguageModel(self.model, self.training, method, len(corpus.vocabulary), self.data.level)
         return model, corpus

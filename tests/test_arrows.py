@@ -21,6 +21,7 @@ BELOW = {
         "doping.errors",
         "doping.families",
         "doping.method",
+        "doping.settings",
     },
 }
 """What each package may import of the others; ``benchmarks``, ``examples`` and ``tests`` may import all."""

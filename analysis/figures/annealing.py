@@ -9,14 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.section import Row
+from analysis.section import TableRow
 
 TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 LABEL_WIDTH = 0.05
 """Width of a digit of a label, as a share of the axis."""
 
 
-def course(row: Row, curves: pd.DataFrame, column: str) -> pd.DataFrame | None:
+def course(row: TableRow, curves: pd.DataFrame, column: str) -> pd.DataFrame | None:
     """A column of the curves over the finished seeds, from the last measurement before the annealing to the first after it.
 
     A row a step: sparsity, and mean, low, high over the seeds. None for a method without a sparse part, or where the column

@@ -16,7 +16,7 @@ from analysis.figures import drawing
 from analysis.figures.annealing import course, sparsity_axis
 from analysis.figures.drawing import End
 from analysis.results import Results
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 
 COLUMNS = 2
 LEFT, PANEL, BELOW, ABOVE = 0.5, 1.75, 0.42, 0.5
@@ -29,7 +29,7 @@ TITLE_PAD = 20
 class Curve:
     """The validation of one setting, over its finished seeds, from the last measurement before the annealing on."""
 
-    row: Row
+    row: TableRow
     points: pd.DataFrame
     """A row a step while annealing: sparsity, and mean, low, high of the validation over seeds."""
     final: float
@@ -94,7 +94,7 @@ def _panels(sections: Sequence[Section], curves: pd.DataFrame) -> list[Panel]:
     return panels
 
 
-def _curve(row: Row, curves: pd.DataFrame) -> Curve | None:
+def _curve(row: TableRow, curves: pd.DataFrame) -> Curve | None:
     """The curve of a setting; None for a method without a sparse part, or where no seed has finished."""
     points = course(row, curves, "validation") if row.validation else None
     return None if points is None or row.validation is None else Curve(row, points, row.validation.mean)

@@ -13,7 +13,7 @@ from analysis import labels, variants
 from analysis.figures import drawing
 from analysis.figures.drawing import End, Look
 from analysis.results import Results
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 from doping.families import is_doped
 
 LEFT, PANEL, BELOW, ABOVE = 0.55, 2.2, 0.42, 0.3
@@ -29,7 +29,7 @@ class Line:
     method: str
     setting: str
     """What tells it from others of the same method: how and where rows are dropped; mostly empty."""
-    rows: list[Row]
+    rows: list[TableRow]
 
     @property
     def name(self) -> str:
@@ -66,7 +66,7 @@ def draw(sections: Sequence[Section], _: Results, stem: Path) -> list[Path]:
 
 def lines(section: Section) -> dict[tuple[str, float], list[Line]]:
     """The lines at each (unit, factor) of a section where at least one has FEWEST probabilities."""
-    cells: dict[tuple[str, float], dict[str, list[Row]]] = {}
+    cells: dict[tuple[str, float], dict[str, list[TableRow]]] = {}
     for row in section.rows:
         if is_doped(row.method) and row.validation:
             cells.setdefault((row.unit, row.factor), {}).setdefault(row.method, []).append(row)
@@ -78,10 +78,10 @@ def lines(section: Section) -> dict[tuple[str, float], list[Line]]:
     return result
 
 
-def _lines(method: str, rows: Sequence[Row]) -> list[Line]:
+def _lines(method: str, rows: Sequence[TableRow]) -> list[Line]:
     dropping = [row for row in rows if row.cmr]
     paths = [path for path in variants.varying([[row.flat for row in dropping]]) if path != variants.PROBABILITY]
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[TableRow]] = {}
     for row in dropping:
         groups.setdefault(variants.describe(row.flat, paths), []).append(row)
     result = []

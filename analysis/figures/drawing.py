@@ -21,7 +21,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from analysis import labels
-from analysis.section import Key, Row
+from analysis.section import Key, TableRow
 
 FONT = 7.5
 """Points; the smallest text of a figure is FONT - 0.5."""
@@ -86,7 +86,7 @@ class End(NamedTuple):
     """May have several lines."""
 
 
-def looks(rows: Sequence[Row]) -> dict[Key, Look]:
+def looks(rows: Sequence[TableRow]) -> dict[Key, Look]:
     """The look of each line of a study, the task's own dense model excepted, in the order of the tables."""
     result: dict[Key, Look] = {}
     ordered = sorted((row for row in rows if not row.whole), key=lambda r: labels.method_rank(r.method, r.cmr))
@@ -154,7 +154,7 @@ def spread(positions: Sequence[float], sizes: Sequence[float], low: float, high:
     return result
 
 
-def label(row: Row) -> str:
+def label(row: TableRow) -> str:
     """The label of a row at the end of its line: what tells variants apart stands on lines of its own."""
     # A line ends at a comma only: the blanks between are made unbreakable for the wrapping.
     variant = row.variant.replace(" ", "\xa0").replace(",\xa0", ", ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from statistics import mean
 
-from analysis.section import Key, Row, Section
+from analysis.section import Key, Section, TableRow
 
 MOST = 16
 """Lines: more labels than these would make a figure longer than a page."""
@@ -33,7 +33,7 @@ def fewer(section: Section) -> Section:
 
 def _ranks(section: Section) -> dict[int, float]:
     """By the id of a row: the share of its rivals that are better."""
-    cells: dict[tuple[str, float], list[Row]] = {}
+    cells: dict[tuple[str, float], list[TableRow]] = {}
     for row in section.rows:
         if row.validation:
             cells.setdefault((row.unit, row.factor), []).append(row)

@@ -15,7 +15,7 @@ from analysis import labels
 from analysis.figures import drawing
 from analysis.figures.drawing import End, Look
 from analysis.results import Results
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 
 SIZES = {
     "values": "LSTM weights: remaining values",
@@ -101,7 +101,7 @@ def _panel(axes: Axes, section: Section, size: str) -> list[End]:
     return ends
 
 
-def _line(axes: Axes, rows: Sequence[Row], size: str, look: Look, decimals: int) -> None:
+def _line(axes: Axes, rows: Sequence[TableRow], size: str, look: Look, decimals: int) -> None:
     x = [row.sizes[size] for row in rows]
     y = [row.test.mean for row in rows if row.test]
     axes.plot(x, y, **look.style())

@@ -14,7 +14,7 @@ from analysis.figures import drawing
 from analysis.figures.annealing import course, sparsity_axis
 from analysis.figures.drawing import End
 from analysis.results import Results
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 from doping.families import is_doped
 
 LEFT, PANEL, BELOW, ABOVE = 0.5, 1.7, 0.42, 0.42
@@ -55,7 +55,7 @@ def draw(sections: Sequence[Section], results: Results, stem: Path) -> list[Path
         return drawing.save(figure, stem)
 
 
-_Found = dict[str, list[tuple[Row, pd.DataFrame]]]
+_Found = dict[str, list[tuple[TableRow, pd.DataFrame]]]
 """The rows with a course, by quantity."""
 
 
@@ -69,11 +69,11 @@ def _cells(section: Section, curves: pd.DataFrame) -> dict[tuple[str, float], _F
     return cells
 
 
-def _courses(found: _Found) -> list[tuple[Row, pd.DataFrame]]:
+def _courses(found: _Found) -> list[tuple[TableRow, pd.DataFrame]]:
     return next(iter(found.values()))
 
 
-def _panel(axes: Axes, section: Section, courses: Sequence[tuple[Row, pd.DataFrame]]) -> list[End]:
+def _panel(axes: Axes, section: Section, courses: Sequence[tuple[TableRow, pd.DataFrame]]) -> list[End]:
     sparsity_axis(axes, max(float(points["sparsity"].iloc[-1]) for _, points in courses), end=False)
     looks = drawing.looks(section.rows)
     ends = []

@@ -17,7 +17,7 @@ from analysis import checkpoint
 from analysis.checkpoint import GATES, WeightMatrix
 from analysis.figures import drawing
 from analysis.results import Results
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 
 COLOURS = "Blues"
 WIDTH, LEFT, GAP, STRIP, BELOW, ABOVE = 6.9, 0.1, 0.25, 0.72, 0.2, 0.42
@@ -31,7 +31,7 @@ class Trained:
     """The first seed of a setting whose trained model is still there."""
 
     section: Section
-    row: Row
+    row: TableRow
     matrices: list[WeightMatrix]
     """Those with a sparse part."""
 

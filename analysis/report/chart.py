@@ -18,7 +18,7 @@ import altair as alt
 from analysis import labels
 from analysis.figures import drawing
 from analysis.figures.drawing import Look
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 
 KEPT = "indexof(methods, datum.line) >= 0 && indexof(seeds, datum.seed) >= 0"
 SHAPES = {
@@ -82,7 +82,7 @@ def seeds(section: Section) -> list[float]:
     return sorted({float(seed) for row in section.rows for seed in row.finished["seed"]})
 
 
-def at(row: Row) -> str:
+def at(row: TableRow) -> str:
     """The factor of a row as readers choose it, e.g. ``20× values``."""
     return labels.asked_of(row.factor, row.unit, " ")
 

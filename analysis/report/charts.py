@@ -11,7 +11,7 @@ from analysis.report.cmr import cmr, setting_names
 from analysis.report.courses import COURSES, courses
 from analysis.report.pareto import SIZES, pareto
 from analysis.results import Results
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 
 
 def charts(section: Section, results: Results) -> list[Chart]:
@@ -38,7 +38,7 @@ def data(section: Section, results: Results) -> dict[str, Any]:
     return {"trials": trials, "curves": curves[columns].to_csv(index=False, float_format="%.5g"), "cmr": of_cmr}
 
 
-def _trial(row: Row, trial: dict[Any, Any]) -> dict[str, Any]:
+def _trial(row: TableRow, trial: dict[Any, Any]) -> dict[str, Any]:
     numbers = ("seed", "validation", "test", *SIZES)
     result = {name: float(f"{trial[name]:.6g}") if math.isfinite(trial[name]) else None for name in numbers}
     return {

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis import labels
 from analysis.figures.annealing import course
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 from doping.families import is_doped
 
 
@@ -28,11 +28,11 @@ def reading(section: Section, curves: pd.DataFrame) -> list[str]:
     return [" ".join(said) for row in (off, on) if row and (said := _sentences(section, row, curves))]
 
 
-def _best(rows: Sequence[Row]) -> Row | None:
+def _best(rows: Sequence[TableRow]) -> TableRow | None:
     return min(rows, key=lambda row: row.validation.mean if row.validation else 0.0, default=None)
 
 
-def _sentences(section: Section, row: Row, curves: pd.DataFrame) -> list[str]:
+def _sentences(section: Section, row: TableRow, curves: pd.DataFrame) -> list[str]:
     points = course(row, curves, "validation")
     if points is None or row.validation is None:
         return []
@@ -60,7 +60,7 @@ def _sentences(section: Section, row: Row, curves: pd.DataFrame) -> list[str]:
     return [turn, end, *_carried(row, curves, decimals)]
 
 
-def _carried(row: Row, curves: pd.DataFrame, decimals: int) -> list[str]:
+def _carried(row: TableRow, curves: pd.DataFrame, decimals: int) -> list[str]:
     if not is_doped(row.method):
         return []
     names = ("energy_sparse", "validation_without_sparse", "validation_without_structured")

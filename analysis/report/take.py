@@ -13,7 +13,7 @@ from typing import Any
 
 from analysis import checkpoint, labels
 from analysis.results import LAYERS, MARK, MODEL, WEIGHTS
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 from doping.families import methods
 
 NARROW = ("int8", "int4")
@@ -36,7 +36,7 @@ OF = {
 class Candidate:
     """A setting in one precision, with means over its finished seeds."""
 
-    row: Row
+    row: TableRow
     precision: str
     """``int8`` or ``int4`` where an export rounds to that; empty for the precision that it was trained in."""
     bytes: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analysis import folders, labels
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 from analysis.stats import equal_quality, significance
 from analysis.stats.equal_quality import EqualQuality
 from analysis.stats.significance import Difference
@@ -49,7 +49,7 @@ def facts(section: Section) -> list[Fact]:
     return result
 
 
-def _mean_loss(section: Section, row: Row) -> str:
+def _mean_loss(section: Section, row: TableRow) -> str:
     assert row.test_loss
     if section.losses_in_percent:
         return f"{labels.signed(row.test_loss.mean, 1)} %"
@@ -73,7 +73,7 @@ def sentences(section: Section) -> list[str]:
     return result
 
 
-def _order(section: Section, best: Row, decimals: int, differences: dict[int, significance.Differences]) -> str:
+def _order(section: Section, best: TableRow, decimals: int, differences: dict[int, significance.Differences]) -> str:
     assert best.test
     rivals = [row for row in section.rows if (row.unit, row.factor) == (best.unit, best.factor) and row is not best]
     finished = [row for row in rivals if row.validation and row.test]
@@ -102,7 +102,7 @@ def _p(known: Difference) -> str:
 
 def _dropout(section: Section, decimals: int, differences: dict[int, significance.Differences]) -> list[str]:
     """A sentence for each doped method: what its best row dropout (by validation) changes, at each factor."""
-    best: dict[str, dict[tuple[str, float], Row]] = {}
+    best: dict[str, dict[tuple[str, float], TableRow]] = {}
     for row in section.rows:
         if row.cmr and row.validation and "without_cmr" in differences[id(row)]:
             known = best.setdefault(row.method, {}).get((row.unit, row.factor))
@@ -143,9 +143,9 @@ def _times(known: EqualQuality) -> str:
     return f"{1 / known.mean:.2f} times larger ({1 / known.highest:.2f}–{1 / known.lowest:.2f})"
 
 
-def _factor(row: Row) -> str:
+def _factor(row: TableRow) -> str:
     return labels.asked_of(row.factor, row.unit, " fewer ")
 
 
-def _seeds(row: Row) -> str:
+def _seeds(row: TableRow) -> str:
     return f" ({row.n} seed{'s' if row.n > 1 else ''})"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis import labels
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 from doping.families import is_doped
 
 PAPER = (1.3, 2.4)
@@ -32,7 +32,7 @@ class Front:
     """... as a natural logarithm, descending."""
 
     @classmethod
-    def of(cls, rows: Iterable[Row], size: str) -> Front:
+    def of(cls, rows: Iterable[TableRow], size: str) -> Front:
         """The front of the rows that have a test metric and a number for ``size``."""
         points = sorted(
             (row.test.mean, math.log(row.sizes[size])) for row in rows if row.test and math.isfinite(row.sizes[size])
@@ -53,7 +53,7 @@ class Front:
 class EqualQuality:
     """How many times smaller a method is than a baseline, over the qualities that both reach."""
 
-    row: Row
+    row: TableRow
     """One of its rows, to name it."""
     baseline: str
     """A method without doping; of several settings of it, the best at each quality."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from scipy import special
 
 from analysis import variants
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 from analysis.stats.statistic import Statistic
 
 LEVEL = 0.05
@@ -25,7 +25,7 @@ REFERENCES = ("best", "pruned", "without_cmr", "dense")
 class Difference:
     """Test metric of a row less that of its reference, over the seeds that both have finished."""
 
-    reference: Row
+    reference: TableRow
     statistic: Statistic
     p: float | None
     """Two-sided; None for fewer than two pairs."""
@@ -65,7 +65,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return result
 
 
-def _references(section: Section, row: Row) -> Iterator[tuple[str, Row]]:
+def _references(section: Section, row: TableRow) -> Iterator[tuple[str, TableRow]]:
     if row.method == "dense":
         return
     if section.dense:
@@ -81,7 +81,7 @@ def _references(section: Section, row: Row) -> Iterator[tuple[str, Row]]:
         yield from (("without_cmr", other) for other in rivals if not other.cmr and variants.without_cmr(other.flat) == same)
 
 
-def _difference(row: Row, reference: Row) -> Difference | None:
+def _difference(row: TableRow, reference: TableRow) -> Difference | None:
     ours, theirs = _by_seed(row), _by_seed(reference)
     statistic = Statistic.of(ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys()))
     if statistic is None:
@@ -89,7 +89,7 @@ def _difference(row: Row, reference: Row) -> Difference | None:
     return Difference(reference, statistic, _p(statistic))
 
 
-def _by_seed(row: Row) -> dict[float, float]:
+def _by_seed(row: TableRow) -> dict[float, float]:
     return dict(row.finished.groupby("seed")["test"].mean())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis import labels
 from analysis.labels import MISSING
 from analysis.paper import PublishedTask, published_for
-from analysis.section import DEPLOYED, Key, Row, Section
+from analysis.section import DEPLOYED, Key, Section, TableRow
 from analysis.stats import equal_quality, significance
 from analysis.stats.equal_quality import EqualQuality
 from analysis.stats.significance import Differences
@@ -67,7 +67,7 @@ def _difference(of_row: Differences, kind: str, decimals: int) -> str:
     return f"{said} (1 pair)" if known.p is None else said + ("*" if known.significant else "")
 
 
-def _asked(row: Row) -> str:
+def _asked(row: TableRow) -> str:
     return row.asked
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from analysis import folders, labels
 from analysis.labels import MISSING
 from analysis.paper import published_for
-from analysis.section import Row, Section
+from analysis.section import Section, TableRow
 from analysis.stats.statistic import Statistic
 from doping.command_line import duration
 
@@ -73,7 +73,7 @@ def main_table(section: Section) -> Table:
     return Table(header, lines, left=(1,), emphasis=(1, 2, 3, *([4] if section.dense else [])))
 
 
-def _cells(row: Row, section: Section) -> list[str]:
+def _cells(row: TableRow, section: Section) -> list[str]:
     decimals = labels.metric_decimals(section.metric)
     quality = [
         text(row.validation, decimals),
@@ -93,7 +93,7 @@ def _cells(row: Row, section: Section) -> list[str]:
     ]
 
 
-def _deployed(row: Row, name: str) -> str:
+def _deployed(row: TableRow, name: str) -> str:
     value = row.sizes[name]
     return DEPLOYED[name][1](value) if math.isfinite(value) else MISSING
 
@@ -106,7 +106,7 @@ def text(statistic: Statistic | None, decimals: int, sign: bool = False) -> str:
     return mean if statistic.interval is None else f"{mean} ± {labels.fixed(statistic.interval, decimals)}"
 
 
-def loss_text(row: Row, section: Section, sign: bool = False) -> str:
+def loss_text(row: TableRow, section: Section, sign: bool = False) -> str:
     """The loss on test as the tables have it: a number of percent, or a difference in the metric."""
     decimals = 1 if section.losses_in_percent else labels.metric_decimals(section.metric)
     return text(row.test_loss, decimals, sign)
@@ -202,4 +202,4 @@ def unfinished_note(count: int) -> str:
     if not count:
         return ""
     trials = "1 trial has" if count == 1 else f"{count} trials have"
-    return f"{trials} a curve but no result yet (still running, or interrupted half-way), and no part in these tables."
+    return f"{trials} a curve but no result yet (still running, or interrupted), and no part in these tables."

@@ -9,7 +9,7 @@ import math
 
 from analysis.paper import published_loss
 from analysis.results import SIZE_COLUMNS
-from analysis.section import DEPLOYED, Row, Section
+from analysis.section import DEPLOYED, Section, TableRow
 from analysis.stats import equal_quality, significance
 from analysis.stats.significance import REFERENCES, Differences
 from analysis.tables import comparisons
@@ -74,7 +74,7 @@ def _neutral(cell: str) -> str:
     return cell
 
 
-def _setting(section: Section, row: Row) -> dict[str, str]:
+def _setting(section: Section, row: TableRow) -> dict[str, str]:
     return {
         "study": section.study,
         "task": section.task,
@@ -85,7 +85,7 @@ def _setting(section: Section, row: Row) -> dict[str, str]:
     }
 
 
-def _line(section: Section, row: Row, compared: Differences) -> dict[str, str]:
+def _line(section: Section, row: TableRow, compared: Differences) -> dict[str, str]:
     statistics = {
         "validation": row.validation,
         "test": row.test,
@@ -125,7 +125,7 @@ def _line(section: Section, row: Row, compared: Differences) -> dict[str, str]:
     return line
 
 
-def _joined(row: Row, column: str) -> str:
+def _joined(row: TableRow, column: str) -> str:
     return " ".join(sorted(set(row.trials[column])))
 
 

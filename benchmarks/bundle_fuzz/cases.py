@@ -10,7 +10,15 @@ import numpy as np
 
 from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
-from doping.inference.bundle.description import Classifier, Description, LanguageModel, Lstm, LstmModel, Model, Sizes
+from doping.inference.bundle.description import (
+    ClassifierDescription,
+    Description,
+    LanguageModelDescription,
+    LstmDescription,
+    LstmModel,
+    Model,
+    Sizes,
+)
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.bundle.sparse_arrays import stored_sparse
@@ -18,9 +26,9 @@ from doping.inference.families.dense import DenseParts
 from doping.inference.families.hybrid import HybridParts
 from doping.inference.families.kronecker import KroneckerParts
 from doping.inference.families.low_rank import LowRankParts
-from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.sparse import COLUMNS_OF_GROUP, Sparse
-from doping.inference.families.sparse import Pattern as Blocks
+from doping.inference.families.sparse import StoredPattern as Blocks
+from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.tiles import Tiles
 
 Random = np.random.Generator
@@ -191,24 +199,26 @@ def _lstm_bundle(
 def _language_model_bundle(random: Random, family: StructuredParts, pattern: Pattern | None) -> Bundle:
     lstm = _lstm(family, pattern, layers=2, bidirectional=False, inputs=6)
     tokens = ("\n", " ", "a", '"sha256":"', "é", "<unk>")
-    return _bundle(random, LanguageModel(lstm=lstm, level="character", tokens=tokens), pattern)
+    return _bundle(random, LanguageModelDescription(lstm=lstm, level="character", tokens=tokens), pattern)
 
 
 def _classifier_bundle(random: Random, family: StructuredParts, pattern: Pattern | None) -> Bundle:
     lstm = _lstm(family, pattern, layers=1, bidirectional=True, inputs=6)
     tokens = ("to", "from", "fly", "é", "<unk>")
-    return _bundle(random, Classifier(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)
+    return _bundle(random, ClassifierDescription(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)
 
 
-def _lstm(family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool, inputs: int) -> Lstm:
+def _lstm(
+    family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool, inputs: int
+) -> LstmDescription:
     shape: dict[str, Any] = {
         "input_size": inputs, "hidden_size": 6, "layers": layers, "bidirectional": bidirectional, "bias": bool(layers % 2),
     }  # fmt: skip
     matrices = {}
-    for name, (_, columns) in Lstm.model_construct(**shape).shapes().items():
+    for name, (_, columns) in LstmDescription.model_construct(**shape).shapes().items():
         sparse = SparseParts(pattern=pattern, blocks=_blocks(pattern, columns)) if pattern else None
         matrices[name] = MatrixParts(structured=family, sparse=sparse)
-    return Lstm(**shape, matrices=matrices)
+    return LstmDescription(**shape, matrices=matrices)
 
 
 def _bundle(random: Random, model: Model, pattern: Pattern | None) -> Bundle:

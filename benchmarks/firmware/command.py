@@ -31,7 +31,7 @@ PAGE = ROOT / "docs" / "firmware.md"
 ROWS = ROOT / "results" / "firmware.csv"
 BEGIN, END = "<!-- rows of results/firmware.csv, by python -m benchmarks.firmware -->", "<!-- end of the rows -->"
 
-Row = dict[str, Any]
+Measurement = dict[str, Any]
 
 
 class Kind(NamedTuple):
@@ -86,7 +86,7 @@ def _command(arguments: Sequence[str]) -> None:
     print(f"wrote {options.out} and the table in {options.page}")
 
 
-def measure(units: int, kind: Kind) -> Row:
+def measure(units: int, kind: Kind) -> Measurement:
     """One model on the board.
 
     Raises:
@@ -141,7 +141,7 @@ def bundle_of(units: int, kind: Kind) -> Bundle:
     torch.manual_seed(0)
     vocabulary = Vocabulary.of(string.printable, "character")
     task = LanguageModelTask.model_validate({"data": {"level": "character"}, "model": {"hidden": units, "layers": 1}})
-    model = language_model.LanguageModel(task.model, task.training, Method(), len(vocabulary), "character")
+    model = language_model.RecurrentLanguageModel(task.model, task.training, Method(), len(vocabulary), "character")
     method = {"name": kind.method, "factor": kind.factor} if kind.method != "dense" else {}
     method |= {"pattern": kind.pattern} if kind.pattern else {}
     model.lstm = CompressedLSTM.from_lstm(nn.LSTM(units, units), Method.model_validate(method))
@@ -149,7 +149,7 @@ def bundle_of(units: int, kind: Kind) -> Bundle:
     return narrow(wide) if kind.values == "int8" else wide
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Measurement]) -> str:
     """The rows as Markdown."""
     head = [
         "units",
@@ -169,7 +169,7 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_table(page: Path, rows: Sequence[Row]) -> None:
+def write_table(page: Path, rows: Sequence[Measurement]) -> None:
     """Put the table between the page's markers.
 
     Raises:

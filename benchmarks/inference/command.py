@@ -1,6 +1,6 @@
-"""The command line of the benchmark: a process for each cell (width, threads, batch, mode), the table, the figure.
+"""The command line of the benchmark: a process for each setting (width, threads, batch, mode), the table, the figure.
 
-A cell's rows are written when it is done; the same command goes on where it was interrupted.
+Rows are written as soon as they are measured; the same command goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SECONDS_PER_TIMING = 0.003
 SECONDS_PER_STRETCH = 0.0001
 METHODS = [name for name in methods() if name != "dense"]
 PATTERNS = ("unstructured", "gates", "rows")
-Row = dict[str, Any]
+Measurement = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,15 +63,15 @@ def _command(arguments: Sequence[str]) -> None:
     command = " ".join(["python -m benchmarks.inference", *settings])
     about = {"hardware": hardware(), "versions": versions(), "commit": commit(), "command": command}
     rows = _known(path, command)
-    had = {_cell(row) for row in rows}
+    had = {_measured_at(row) for row in rows}
     batches = BATCHES[:1] if options.quick or options.int8 else BATCHES
-    threads_of_cells = [1] if options.int8 else sorted({1, cores()})
-    cells = list(itertools.product(options.hidden, threads_of_cells, batches, STEPS))
-    for number, cell in enumerate(cells, 1):
-        if cell not in had:
-            hidden, threads, batch, mode = cell
+    threads_tried = [1] if options.int8 else sorted({1, cores()})
+    settings_timed = list(itertools.product(options.hidden, threads_tried, batches, STEPS))
+    for number, setting in enumerate(settings_timed, 1):
+        if setting not in had:
+            hidden, threads, batch, mode = setting
             start = time.perf_counter()
-            new = [row | about for row in _in_process(hidden, Cell(threads, batch, mode), options)]
+            new = [row | about for row in _in_process(hidden, Conditions(threads, batch, mode), options)]
             with path.open("a", newline="") as file:
                 writer = csv.DictWriter(file, new[0])
                 if not rows:
@@ -80,7 +80,7 @@ def _command(arguments: Sequence[str]) -> None:
             rows += new
             seconds = time.perf_counter() - start
             print(
-                f"[{number}/{len(cells)}] {hidden} wide, {threads} threads, batch {batch}, {mode}: {seconds:.0f} s",
+                f"[{number}/{len(settings_timed)}] {hidden} wide, {threads} threads, batch {batch}, {mode}: {seconds:.0f} s",
                 flush=True,
             )
     if not options.int8:
@@ -91,16 +91,16 @@ def _command(arguments: Sequence[str]) -> None:
     print(f"wrote {path}" + " and the figure beside it" * (not options.int8))
 
 
-def _cell(row: Row) -> tuple[int, int, int, str]:
+def _measured_at(row: Measurement) -> tuple[int, int, int, str]:
     return row["hidden"], row["threads"], row["batch"], row["mode"]
 
 
-def _known(path: Path, command: str) -> list[Row]:
+def _known(path: Path, command: str) -> list[Measurement]:
     """The rows of an earlier run of the same command, which was interrupted, as numbers and text."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        rows: list[Row] = list(csv.DictReader(file))
+        rows: list[Measurement] = list(csv.DictReader(file))
     for row in rows:
         if row["command"] != command:
             raise UserError(f"{path} has rows of another benchmark ({row['command']}); give another folder with --out")
@@ -127,7 +127,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-class Cell(NamedTuple):
+class Conditions(NamedTuple):
     """What is the same for all engines that are compared."""
 
     threads: int
@@ -135,18 +135,18 @@ class Cell(NamedTuple):
     mode: str
 
 
-def _in_process(hidden: int, cell: Cell, options: argparse.Namespace) -> list[Row]:
-    """One cell of one width, in a process of its own: the libraries read their settings when they start."""
-    command = [sys.executable, "-m", "benchmarks.inference", "--one", json.dumps(cell)]
+def _in_process(hidden: int, conditions: Conditions, options: argparse.Namespace) -> list[Measurement]:
+    """One width under one set of conditions, in a process of its own: the libraries read their settings when they start."""
+    command = [sys.executable, "-m", "benchmarks.inference", "--one", json.dumps(conditions)]
     command += ["--hidden", str(hidden), "--rounds", str(options.rounds), "--factors", *map(str, options.factors)]
     # Settings that may have been made for other programs would slow the BLAS that is compared with.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
-    environment |= {"OMP_NUM_THREADS": str(cell.threads), "OPENBLAS_NUM_THREADS": str(cell.threads)}
+    environment |= {"OMP_NUM_THREADS": str(conditions.threads), "OPENBLAS_NUM_THREADS": str(conditions.threads)}
     command += ["--quick"] * options.quick + ["--int8"] * options.int8
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise UserError(f"the benchmark of {hidden} hidden units failed (exit code {done.returncode}); see above")
-    rows: list[Row] = json.loads(done.stdout.splitlines()[-1])
+    rows: list[Measurement] = json.loads(done.stdout.splitlines()[-1])
     return rows
 
 
@@ -172,18 +172,18 @@ dense engines."""
 
 
 def measure(
-    hidden: int, factors: list[float], rounds: int, quick: bool, cell: Sequence[Any], int8_only: bool = False
-) -> list[Row]:
-    """All engines of one cell; or dense ones and those in int8 arithmetic."""
-    threads, batch, mode = cell
+    hidden: int, factors: list[float], rounds: int, quick: bool, conditions: Sequence[Any], int8_only: bool = False
+) -> list[Measurement]:
+    """All engines of one width and set of conditions; or dense ones and those in int8 arithmetic."""
+    threads, batch, mode = conditions
     generator = np.random.default_rng(0)
     shape = (4 * hidden, hidden)
     weight_MN = (generator.normal(size=shape) * hidden**-0.5).astype(np.float32)
     bias_M = generator.normal(size=4 * hidden).astype(np.float32)
     x_TBH = generator.normal(size=(STEPS[mode], batch, hidden)).astype(np.float32)
     bandwidth = _bandwidth()
-    timed = [*_float32_engines(weight_MN, bias_M, x_TBH, [] if int8_only else factors, quick, cell)]
-    timed += _int8_engines(weight_MN, bias_M, x_TBH, factors, quick, cell)
+    timed = [*_float32_engines(weight_MN, bias_M, x_TBH, [] if int8_only else factors, quick, conditions)]
+    timed += _int8_engines(weight_MN, bias_M, x_TBH, factors, quick, conditions)
     timings = _alternating([one.run for one in timed], [one.steps for one in timed], rounds)
     medians = [statistics.median(times) for times in timings]
     dense = [place for place, one in enumerate(timed) if one.factor == 1 and one.mode == mode]
@@ -204,13 +204,13 @@ def measure(
 
 
 def _float32_engines(
-    weight_MN: Any, bias_M: Any, x_TBH: Any, factors: list[float], quick: bool, cell: Sequence[Any]
+    weight_MN: Any, bias_M: Any, x_TBH: Any, factors: list[float], quick: bool, conditions: Sequence[Any]
 ) -> Iterator[Timed]:
     """In float32 arithmetic, values narrow or not."""
     from benchmarks.inference.engines import compressed, dense_engines
     from doping.inference.families.layout import stored_bytes
 
-    threads, _, mode = cell
+    threads, _, mode = conditions
     for name, run in dense_engines(weight_MN, bias_M, x_TBH, threads).items():
         yield Timed(name, "", "float32", "float32", 1.0, 4 * weight_MN.size, run, mode, STEPS[mode])
     for name, pattern, values, factor, matrix in _matrices(weight_MN, factors, quick):
@@ -219,13 +219,13 @@ def _float32_engines(
 
 
 def _int8_engines(
-    weight_MN: Any, bias_M: Any, x_TBH: Any, factors: list[float], quick: bool, cell: Sequence[Any]
+    weight_MN: Any, bias_M: Any, x_TBH: Any, factors: list[float], quick: bool, conditions: Sequence[Any]
 ) -> Iterator[Timed]:
     """In int8 arithmetic, which runs on one thread, and the dense engines of others with narrow values."""
     from benchmarks.inference import int8_engines
     from doping.inference.families.int8_layout import stored_bytes
 
-    threads, batch, mode = cell
+    threads, batch, mode = conditions
     for (name, values), run in int8_engines.dense_engines(weight_MN, bias_M, x_TBH, threads).items():
         size = (1 if values == "int8" else 2) * weight_MN.size
         yield Timed(name, "", values, values, 1.0, size, run, mode, STEPS[mode])
@@ -292,7 +292,7 @@ def _bandwidth() -> float:
     return round(array.nbytes / min(seconds) / 1e9, 1)
 
 
-def _print(rows: list[Row]) -> None:
+def _print(rows: list[Measurement]) -> None:
     """Doped, pruned and Kronecker layers at the factor nearest to 20, batch 1, beside what dense ones take."""
     shown = [row for row in rows if row["batch"] == 1 and row["engine"] in ("dense", "doped_kp", "pruned", "kp")]
     nearest = min((row["factor"] for row in shown), key=lambda factor: abs(factor - 20))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doping.inference.families.sparse import ROWS_OF_BLOCK
-from doping.inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Pattern, Sparse, Sum, Tiles
+from doping.inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Sparse, StoredPattern, Sum, Tiles
 from doping.matrices import plan_matrix
 from doping.matrices.base import Plan
 from doping.matrices.doped import DopedPlan
@@ -29,7 +29,7 @@ TOLERANCE = 1e-3
 """Largest difference of an output from the dense result: float32 sums in another order, over a sequence."""
 
 
-def random_matrix(name: MethodName, factor: float, pattern: Pattern, shape: tuple[int, int], seed: int) -> Matrix:
+def random_matrix(name: MethodName, factor: float, pattern: StoredPattern, shape: tuple[int, int], seed: int) -> Matrix:
     """A matrix of the planned size, its entries about ± 1 / √n.
 
     Raises:
@@ -44,7 +44,7 @@ def random_matrix(name: MethodName, factor: float, pattern: Pattern, shape: tupl
     return _matrix(plan, pattern, generator)
 
 
-def _matrix(plan: Plan, pattern: Pattern, generator: np.random.Generator) -> Matrix:
+def _matrix(plan: Plan, pattern: StoredPattern, generator: np.random.Generator) -> Matrix:
     rows, columns = plan.shape
     scale = columns**-0.5
 

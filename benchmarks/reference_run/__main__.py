@@ -29,9 +29,9 @@ from benchmarks.reference_run.plain_language_model import Course, PlainLanguageM
 from data.text.datamodule import TextDataModule
 from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import RecurrentLanguageModel
+from lightning_modules.trainer import plain_trainer, quiet_lightning
 from sweeps.study.named_tasks import written_out
-from sweeps.worker.train import quiet_lightning
 from tasks.language_model import LanguageModelTask
 
 RUNS = ["ptb_small=4648", "ptb_medium=300"]
@@ -57,19 +57,14 @@ def compare(task: LanguageModelTask, steps: int) -> tuple[Course, Course]:
     return ours, train(plain, Regime(**numbers), text, validation, steps)
 
 
-def _train_ours(model: LanguageModel, data: TextDataModule, steps: int) -> Course:
+def _train_ours(model: RecurrentLanguageModel, data: TextDataModule, steps: int) -> Course:
     recorder = _Recorder()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = pl.Trainer(
+        trainer = plain_trainer(
             max_steps=steps,
             accelerator="cpu",
             gradient_clip_val=model.training_settings.clip,
             callbacks=[recorder],
-            num_sanity_val_steps=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
             default_root_dir=folder,
         )
         trainer.fit(model, data)
@@ -91,7 +86,7 @@ class _Recorder(pl.Callback):
         self.course.losses.append(float(outputs["nats"]))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, LanguageModel)
+        assert isinstance(pl_module, RecurrentLanguageModel)
         self.course.validations[trainer.global_step] = pl_module.measured()
 
 

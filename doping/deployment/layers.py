@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from doping.deployment import operators
-from doping.inference.kernels.recurrent import GATES, Cell
+from doping.inference.kernels.recurrent import GATES, RecurrentCell
 
 State = Tensor | tuple[Tensor, Tensor]
 
@@ -58,7 +58,7 @@ class DeployedRecurrent(nn.Module):
             self.register_buffer(name, one)
 
     @property
-    def cell(self) -> Cell:
+    def cell(self) -> RecurrentCell:
         """Which kernel it takes."""
         return cell_of(self.mode)
 
@@ -184,6 +184,6 @@ def mode_of(layer: nn.Module) -> str:
     return "LSTM" if isinstance(layer, nn.LSTMCell) else "GRU"
 
 
-def cell_of(mode: str) -> Cell:
+def cell_of(mode: str) -> RecurrentCell:
     """The kernel of a kind."""
     return next(cell for cell in GATES if cell == mode.lower())

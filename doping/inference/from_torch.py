@@ -23,8 +23,8 @@ from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.sparse_arrays import stored_blocks, stored_sparse
 from doping.inference.bundle.weights import cells
 from doping.inference.families import class_of
-from doping.inference.families.parts import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.sparse import Sparse as Packed
+from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.tiles import Tiles
 from doping.layers.lstm import CompressedLSTM
 from doping.machine import commit, versions
@@ -71,7 +71,7 @@ def to_bundle(
 
 
 def bundled(
-    kind: description.LanguageModel | description.Classifier | description.LstmModel,
+    kind: description.LanguageModelDescription | description.ClassifierDescription | description.LstmModel,
     tensors: Arrays,
     lstm: CompressedLSTM,
     quality: description.Quality | None,
@@ -103,7 +103,7 @@ def bundled(
     return made
 
 
-def described_lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
+def described_lstm(lstm: CompressedLSTM) -> tuple[description.LstmDescription, Arrays]:
     """Description and tensors of an LSTM, the names of the latter with ``lstm.`` before them."""
     described: dict[str, MatrixParts] = {}
     tensors: Arrays = {}
@@ -114,7 +114,7 @@ def described_lstm(lstm: CompressedLSTM) -> tuple[description.Lstm, Arrays]:
         if name.startswith("bias_ih_"):
             suffix = name.removeprefix("bias_ih_")
             tensors[f"lstm.bias_{suffix}"] = array(bias + lstm.biases[f"bias_hh_{suffix}"])
-    kind = description.Lstm(
+    kind = description.LstmDescription(
         input_size=lstm.input_size,
         hidden_size=lstm.hidden_size,
         layers=lstm.num_layers,

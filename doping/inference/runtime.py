@@ -43,8 +43,8 @@ def load(
 
 def runnable(bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> LanguageModel | Classifier | Lstm:
     """What a checked bundle holds, ready to run on so many threads."""
-    if isinstance(bundle.description.model, description.LanguageModel):
+    if isinstance(bundle.description.model, description.LanguageModelDescription):
         return LanguageModel(bundle, threads, arithmetic)
-    if isinstance(bundle.description.model, description.Classifier):
+    if isinstance(bundle.description.model, description.ClassifierDescription):
         return Classifier(bundle, threads, arithmetic)
     return Lstm(bundle, threads, arithmetic)

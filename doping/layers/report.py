@@ -13,7 +13,7 @@ from doping.matrices.budget import compression_factor, dense_size
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerReport:
     """A layer; its sizes are those of all its weight matrices together, without biases."""
 
     layer: str
@@ -51,7 +51,7 @@ class Row:
 class Report:
     """A row per compressed layer; ``str()`` is a table."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LayerReport, ...]
     other_parameters: int
     """Parameters of the model that are no weights of these layers: biases, embeddings, layers that are not compressed."""
 
@@ -112,9 +112,9 @@ def report(model: nn.Module) -> Report:
     return Report(rows, others)
 
 
-def _row(name: str, layer: CompressedLayer) -> Row:
+def _row(name: str, layer: CompressedLayer) -> LayerReport:
     methods = layer.methods.values()
-    return Row(
+    return LayerReport(
         name,
         layer.plain_class().__name__,
         layer.method_label,

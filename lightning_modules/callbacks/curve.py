@@ -12,7 +12,7 @@ import torch
 from doping.matrices import Doped, Sparse
 from doping.training.co_adaptation import Energy
 from lightning_modules.callbacks.monitor import Adaptation, Monitor
-from lightning_modules.task import Task
+from lightning_modules.task import TaskModule
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Curve(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add a point."""
-        assert isinstance(pl_module, Task)
+        assert isinstance(pl_module, TaskModule)
         if trainer.state.fn != "fit":
             return
         size = pl_module.size()
@@ -134,7 +134,7 @@ def _fields(adaptation: Adaptation | None) -> dict[str, float]:
     return fields | _shares(adaptation.energy)
 
 
-def _matrix_points(task: Task, adaptation: Adaptation | None) -> Iterator[MatrixPoint]:
+def _matrix_points(task: TaskModule, adaptation: Adaptation | None) -> Iterator[MatrixPoint]:
     for name, matrix in task.named_matrices():
         if isinstance(matrix, Sparse | Doped):
             shares = _shares(adaptation.energy_of[name]) if adaptation else {}

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Doped
 from doping.training.co_adaptation import Energy, doped_matrices, energy, gradient_norm, only
-from lightning_modules.task import Task
+from lightning_modules.task import TaskModule
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Monitor(pl.Callback):
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
         """Note the norms of the gradients if this is the last step before a measurement."""
-        assert isinstance(pl_module, Task)
+        assert isinstance(pl_module, TaskModule)
         if self._is_due(trainer, trainer.global_step + 1) and doped_matrices(pl_module):
             self._gradients = gradient_norm(pl_module, "structured"), gradient_norm(pl_module, "sparse")
 
     @torch.no_grad()
-    def measure(self, trainer: pl.Trainer, task: Task) -> Adaptation | None:
+    def measure(self, trainer: pl.Trainer, task: TaskModule) -> Adaptation | None:
         """Measure if it is time to; None if it is not, or if the model is not doped."""
         if not self._is_due(trainer, trainer.global_step) or not doped_matrices(task):
             return None
@@ -90,7 +90,7 @@ class Monitor(pl.Callback):
 
 
 @contextmanager
-def _inputs(task: Task) -> Iterator[dict[str, tuple[Any, ...]]]:
+def _inputs(task: TaskModule) -> Iterator[dict[str, tuple[Any, ...]]]:
     """Within the context, what each compressed LSTM of a task is called with, by its name."""
     inputs: dict[str, tuple[Any, ...]] = {}
 
@@ -108,7 +108,7 @@ def _inputs(task: Task) -> Iterator[dict[str, tuple[Any, ...]]]:
             handle.remove()
 
 
-def _energies(task: Task, inputs: dict[str, tuple[Any, ...]]) -> dict[str, Energy]:
+def _energies(task: TaskModule, inputs: dict[str, tuple[Any, ...]]) -> dict[str, Energy]:
     return {
         f"{lstm_name}.{name}": energy(matrix, x)
         for lstm_name, lstm in task.lstms()

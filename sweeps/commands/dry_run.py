@@ -9,11 +9,11 @@ from doping.command_line import duration
 from doping.errors import UserError
 from doping.machine import cores
 from doping.method import Method
-from sweeps.planning.due_trials import Agenda
+from sweeps.planning.due_trials import DueTrials
 from sweeps.planning.plan import StudyPlan, make_plan, task_of
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
-from sweeps.running.standing import Tally
+from sweeps.running.standing import Standing
 from sweeps.study import named_tasks
 from sweeps.study import study as studies
 from sweeps.study.study import Study
@@ -62,10 +62,10 @@ def describe(
     except UserError as error:
         missing = str(error)
         plan = make_plan(study, preset, seed, lambda corpus: "")
-    agenda = Agenda(plan, folder)
-    rows = agenda.rows()
-    yield f"{plan.study}: {agenda.expected} trials of {task.label}, {len(rows)} of them finished"
-    yield from _cells(plan, agenda, sizes)
+    due = DueTrials(plan, folder)
+    rows = due.rows()
+    yield f"{plan.study}: {due.expected} trials of {task.label}, {len(rows)} of them finished"
+    yield from _cells(plan, due, sizes)
     if plan.tuning:
         searched = dict.fromkeys(key for cell in plan.cells for key in cell.space.searched)
         yield f"tuned: {plan.tuning.trials} settings a cell, of {', '.join(searched)}; then the best with every seed"
@@ -76,27 +76,27 @@ def describe(
         yield "sizes, time and disk: known once a trial has run, because the training makes its model itself"
         return
     measured: Estimate = load(parts.estimate)(task, max(1, cores() // workers))
-    left = agenda.expected - len(rows)
-    by_rows = Tally(agenda, workers, dict(rows)).seconds_left() if rows else None
+    left = due.expected - len(rows)
+    by_rows = Standing(due, workers, dict(rows)).seconds_left() if rows else None
     seconds = left * measured.seconds / min(workers, max(left, 1)) if by_rows is None else by_rows
     source = "steps of the dense model timed now" if by_rows is None else "those that are finished"
     yield f"time: about {duration(seconds)} for the {left} left with {workers} workers, by {source}"
     models = len(plan.cells) * measured.model_bytes + workers * (measured.checkpoint_bytes + measured.model_bytes)
     yield (
-        f"disk: at most about {(models + agenda.expected * LOG_BYTES) / 1e6:,.0f} MB in {shown(folder.path)}: "
+        f"disk: at most about {(models + due.expected * LOG_BYTES) / 1e6:,.0f} MB in {shown(folder.path)}: "
         f"the best model of each of {len(plan.cells)} cells ({measured.model_bytes / 1e6:,.1f} MB each), "
         f"a checkpoint for each worker ({measured.checkpoint_bytes / 1e6:,.1f} MB), and logs"
     )
 
 
-def _cells(plan: StudyPlan, agenda: Agenda, sizes: Mapping[Method, PlannedSizes]) -> Iterator[str]:
-    rows = agenda.rows()
+def _cells(plan: StudyPlan, due: DueTrials, sizes: Mapping[Method, PlannedSizes]) -> Iterator[str]:
+    rows = due.rows()
     wide = max(len(cell.name) for cell in plan.cells)
     tried = f" {'tried':>8}" if plan.tuning else ""
     yield f"{'':{wide}} {'values':>11} {'bytes':>11} {'multiply-adds':>13}{tried}  finished of seeds"
     for cell in plan.cells:
         size = sizes[cell.space.method].compressed
-        jobs = [job for job in agenda.jobs.values() if job.cell == cell.name]
+        jobs = [job for job in due.jobs.values() if job.cell == cell.name]
         done = {stage: sum(job.stage == stage and job.trial.id in rows for job in jobs) for stage in ("tuning", "final")}
         if plan.tuning:
             budget = plan.tuning.trials if cell.space.searched else 0

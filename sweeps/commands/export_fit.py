@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from statistics import fmean
 
-from sweeps.planning.due_trials import Agenda
+from sweeps.planning.due_trials import DueTrials
 from sweeps.planning.plan import StudyPlan
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
@@ -19,11 +19,11 @@ def export_fit(plan: StudyPlan, folder: ResultsFolder) -> str:
     from doping.inference.bundle import file
     from sweeps.results.bundles import trial_bundle
 
-    agenda = Agenda(plan, ResultsFolder(folder.path))
-    rows = agenda.rows()
+    due = DueTrials(plan, ResultsFolder(folder.path))
+    rows = due.rows()
     together = {cell.name for cell in plan.cells if cell.together}
     settings: dict[str, list[Row]] = defaultdict(list)
-    for job in agenda.jobs.values():
+    for job in due.jobs.values():
         row = rows.get(job.trial.id)
         fits = plan.latency is None or (row and row.latency_us is not None and row.latency_us <= plan.latency)
         if job.stage == "final" and job.cell.partition(", ")[0] in together and row and row.status == "finished" and fits:

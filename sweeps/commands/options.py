@@ -17,8 +17,8 @@ from sweeps.worker.wandb_mode import Choice
 DEFAULT_PRESET = "quick"
 
 _DESCRIPTION = """\
-Run a study: train its trials side by side, and write their results to a folder. Interrupt it whenever you like: the
-same command goes on where it was, and no trial is run twice."""
+Run a study: train its trials side by side, and write their results to a folder. Stop it whenever you like: the same
+command goes on where it ended, and no trial is run twice."""
 
 _EXAMPLES = """\
 examples:

@@ -168,7 +168,7 @@ class DaskEngine:
         return events
 
     def close(self, grace: float) -> None:
-        """Have all trials stopped by their workers, wait for that ``grace`` seconds and one more at most, and disconnect."""
+        """Have all trials interrupted by their workers, wait for that ``grace`` + 1 seconds at most, and disconnect."""
         for run in self._runs.values():
             run.future.release()
         until = time.monotonic() + grace + 1

@@ -67,8 +67,8 @@ def run(
     """Run the trial of a job, given as JSON, as the Dask task ``key``. What happens is told as events of ``topic``; the last
     one has ``ended``.
 
-    The trial is stopped when the task is cancelled, as Dask does when the client that wants it is gone, and when the worker
-    leaves the cluster.
+    The trial is interrupted when the task is cancelled, as Dask does when the client that wants it is gone, and when the
+    worker leaves the cluster.
     """
     worker = get_worker()
 

@@ -72,7 +72,7 @@ class LocalEngine:
             return events
 
     def close(self, grace: float) -> None:
-        """Ask the workers to stop their trials, and end them after ``grace`` seconds or when they have stopped."""
+        """Ask the workers to interrupt their trials, and end them after ``grace`` seconds or when they have."""
         busy = {worker for worker in self._workers if worker.trial}
         for worker in busy:
             worker.send({"order": "stop"})

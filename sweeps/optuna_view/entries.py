@@ -40,7 +40,7 @@ def _ending(found: FrozenTrial) -> tuple[TrialState, list[float] | None]:
     return found.state, found.values
 
 
-class Ledger:
+class OptunaEntries:
     """The results of a plan in Optuna's storage: a study for all final trials, and one for each tuned cell.
 
     An entry is added, whole, when its row is there: nothing in the storage can be left half-done by a killed process.

@@ -2,7 +2,7 @@
 
 A cell that is not tuned asks for one trial a seed. A tuned one asks for a setting after the other, each proposed from the
 results of those before, and then for one trial a seed of the best. Nothing of this is stored: the rows are, and the same
-rows give the same agenda.
+rows give the same trials.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ PROPOSALS = 50
 """Proposals of a search together after which the written setting is taken: so many could not be had."""
 
 
-class Agenda:
+class DueTrials:
     """The jobs of a plan; more follow as results come in."""
 
     def __init__(self, plan: StudyPlan, folder: ResultsFolder) -> None:
         self.jobs: dict[str, Job] = {}
         """All jobs so far by the ids of their trials, in order; a trial that several cells ask for is the first one's."""
         self._folder = folder
-        self._cells = [_CellAgenda(cell, plan.tuning, folder, plan.latency) for cell in plan.cells]
+        self._cells = [_DueOfCell(cell, plan.tuning, folder, plan.latency) for cell in plan.cells]
         self._unfinished = list(self._cells)
         self.advance()
 
@@ -60,7 +60,7 @@ class Agenda:
         return self._folder.results(self.jobs.values())
 
 
-class _CellAgenda:
+class _DueOfCell:
     """The jobs of one cell."""
 
     def __init__(

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from doping.method import Method
-from sweeps.worker.train import quiet_lightning
+from lightning_modules.trainer import plain_trainer, quiet_lightning
 from tasks.base import TaskSettings
 
 STEPS = 8
@@ -39,17 +39,11 @@ def estimate(task: TaskSettings, threads: int) -> Estimate:
     steps_an_epoch, validation_batches = len(data.train_dataloader()), len(data.val_dataloader())
     training, watch = task.training, _Stopwatch()
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = pl.Trainer(
+        trainer = plain_trainer(
             max_steps=STEPS,
             accelerator="auto",
-            devices=1,
             precision=training.precision,
-            num_sanity_val_steps=0,
-            logger=False,
             callbacks=[watch],
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
             default_root_dir=scratch,
             limit_val_batches=STEPS,
             val_check_interval=STEPS,

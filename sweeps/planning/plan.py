@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from doping.errors import UserError
 from doping.method import Method
+from doping.settings import leaves
 from sweeps.results.dense_start import with_start
 from sweeps.results.files import write_whole
-from sweeps.study.search_space import Space, Together, Values, leaves
+from sweeps.study.search_space import Space, Together, Values
 from sweeps.study.study import Study
-from sweeps.study.study_file import Cell, Tuning
+from sweeps.study.study_file import StudyCell, Tuning
 from sweeps.trials.job import Job, Stage
 from sweeps.trials.trial import RESULT_FORMAT, Trial
 from tasks.base import TaskSettings
@@ -72,9 +73,9 @@ class StudyPlan:
     """Most microseconds a step that what is searched together may take."""
 
 
-def cells_of(study: Study, preset: str, seed: int | None) -> list[Cell]:
+def cells_of(study: Study, preset: str, seed: int | None) -> list[StudyCell]:
     """Cells of a preset, each method once. With ``seed``, the k-th seed of each becomes ``seed`` + k."""
-    cells: dict[Method, Cell] = {}
+    cells: dict[Method, StudyCell] = {}
     for cell in study.cells(preset):
         known = cells.get(cell.method, cell)
         cells[cell.method] = replace(known, seeds=tuple(dict.fromkeys((*known.seeds, *cell.seeds))))
@@ -83,7 +84,7 @@ def cells_of(study: Study, preset: str, seed: int | None) -> list[Cell]:
     return [replace(cell, seeds=tuple(range(seed, seed + len(cell.seeds)))) for cell in cells.values()]
 
 
-def cell_names(cells: Sequence[Cell]) -> list[str]:
+def cell_names(cells: Sequence[StudyCell]) -> list[str]:
     """A name for each cell: method and factor, and what tells it from others of the same."""
     short = [" ".join(filter(None, (cell.method.label, cell.method.budget))) for cell in cells]
     flat = [dict(leaves(cell.method.complete())) for cell in cells]
@@ -133,7 +134,7 @@ def make_plan(study: Study, preset: str, seed: int | None, data_hash: DataHash) 
     return StudyPlan(name, file, asked, f"{digest}:{RESULT_FORMAT}", planned, tuning, study.preset(preset).latency)
 
 
-def _fit(task: TaskSettings, cells: Sequence[Cell], tuning: Tuning, digest: str) -> PlannedCell:
+def _fit(task: TaskSettings, cells: Sequence[StudyCell], tuning: Tuning, digest: str) -> PlannedCell:
     """The one cell of a search together."""
     space = Together(task, [cell.method for cell in cells], tuning.search)
     seeds = tuple(dict.fromkeys(seed for cell in cells for seed in cell.seeds))

@@ -13,7 +13,7 @@ from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
 from doping.vocabulary import Vocabulary
 from lightning_modules.intent import IntentClassifier
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import RecurrentLanguageModel
 from sweeps.results.files import shown
 from sweeps.results.trained_models import MODEL, best_trial, finished_trial
 from sweeps.trials.trial import Trial, for_others
@@ -83,11 +83,11 @@ def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundl
     return trial_bundle(best_trial(folder, method, factor))
 
 
-def _untrained(trial: Trial, vocabulary: Vocabulary, labels: Sequence[str]) -> LanguageModel | IntentClassifier:
+def _untrained(trial: Trial, vocabulary: Vocabulary, labels: Sequence[str]) -> RecurrentLanguageModel | IntentClassifier:
     """The model of a trial, its weights still to be loaded."""
     task, method = trial.built
     if isinstance(task, LanguageModelTask):
-        return LanguageModel(task.model, task.training, method, len(vocabulary), task.data.level)
+        return RecurrentLanguageModel(task.model, task.training, method, len(vocabulary), task.data.level)
     assert isinstance(task, IntentTask)
     classes = len(labels)
     return IntentClassifier(

@@ -15,7 +15,7 @@ from sweeps.trials.trial import Trial
 from tasks.base import TaskSettings
 
 if TYPE_CHECKING:
-    from lightning_modules.task import Task
+    from lightning_modules.task import TaskModule
 
 REGIME = {"dropout", "word_dropout", "uniform_init", "search", "compressed"}
 """Settings of a model that its weights do not depend on: they may differ from those of the one to start from."""
@@ -64,7 +64,7 @@ def _check(trial: Trial, task: TaskSettings, data_hash: str, folder: Path) -> No
         )
 
 
-def start(trial: Trial, model: Task) -> None:
+def start(trial: Trial, model: TaskModule) -> None:
     """Give the model of a trial the weights, and the teacher, that its settings name.
 
     Raises:

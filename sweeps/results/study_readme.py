@@ -69,6 +69,6 @@ def _section(plan: Mapping[str, object]) -> str:
     of_them = f"{', '.join(cells[:8])}{f' and {len(cells) - 8} more' if len(cells) > 8 else ''}"
     return (
         f"## {name}\n\n{len(trials)} trials: {of_them}.\n\n```sh\n"
-        f"{command} --out DIR                          # runs it, or goes on where it was interrupted\n"
+        f"{command} --out DIR                          # runs it, or goes on where it ended\n"
         f"{command} --out DIR --export results/{name}  # small files to keep\n```\n"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from doping.command_line import duration
 from sweeps.results.rows import Row
-from sweeps.running.standing import Tally, best_per_method, outlook
+from sweeps.running.standing import Standing, best_per_method, outlook
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Quiet:
-    """Shows nothing, but keeps the tally; the base of the other displays."""
+    """Shows nothing, but keeps count; the base of the other displays."""
 
-    def __init__(self, tally: Tally, verbose: bool = False) -> None:
-        self.tally, self._verbose = tally, verbose
+    def __init__(self, standing: Standing, verbose: bool = False) -> None:
+        self.standing, self._verbose = standing, verbose
         self._left: float | None = None
         self._left_due = -math.inf
 
@@ -32,7 +32,7 @@ class Quiet:
         """The time left, in words. It looks at every trial, so it is worked out anew at most every 50 times its own time."""
         start = time.monotonic()
         if start >= self._left_due:
-            self._left = self.tally.seconds_left()
+            self._left = self.standing.seconds_left()
             self._left_due = start + 50 * (time.monotonic() - start)
         return outlook(self._left)
 
@@ -44,9 +44,9 @@ class Quiet:
 
     def running(self, trial: Trial, progress: Progress) -> None:
         """A trial reports."""
-        run = self.tally.running.get(trial.id)
+        run = self.standing.running.get(trial.id)
         before = run.latest if run else None
-        self.tally.report(trial, progress)
+        self.standing.report(trial, progress)
         if self._verbose and before is None:
             self.notice(f"{trial.label}: begun, trial {trial.id}")
         elif self._verbose and before and progress.metric not in (None, before.metric):
@@ -54,11 +54,11 @@ class Quiet:
 
     def finished(self, trial: Trial, row: Row) -> None:
         """A trial has a row."""
-        self.tally.finish(trial, row)
+        self.standing.finish(trial, row)
 
     def put_back(self, trial: Trial) -> None:
         """A trial does not run any more, and will be run again."""
-        self.tally.put_back(trial)
+        self.standing.put_back(trial)
 
     def notice(self, line: str) -> None:
         """Something that the user should know."""
@@ -70,7 +70,7 @@ class Lines(Quiet):
     def finished(self, trial: Trial, row: Row) -> None:
         """Print the trial's result, the count, and the time left."""
         super().finished(trial, row)
-        done, total = len(self.tally.rows), self.tally.agenda.expected
+        done, total = len(self.standing.rows), self.standing.due.expected
         left = "" if done == total else f", {self.left()}"
         self.notice(f"[{done:>{len(str(total))}}/{total}] {trial.label}: {_result(row)} ({duration(row.seconds)}){left}")
 
@@ -82,17 +82,17 @@ class Lines(Quiet):
 class Bars(Quiet):
     """A bar for every trial that runs, one for the study, and the best of each method."""
 
-    def __init__(self, tally: Tally, verbose: bool = False) -> None:
+    def __init__(self, standing: Standing, verbose: bool = False) -> None:
         from rich.console import Group
         from rich.live import Live
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn
         from rich.progress import Progress as RichProgress
         from rich.text import Text
 
-        super().__init__(tally, verbose)
+        super().__init__(standing, verbose)
         note = TextColumn("{task.fields[note]}", markup=False)
         self._bars = RichProgress(TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), note)
-        self._study = self._bars.add_task("", total=tally.agenda.expected, note="")
+        self._study = self._bars.add_task("", total=standing.due.expected, note="")
         self._tasks: dict[str, TaskID] = {}
         self._text, self._group = Text, Group
         self._live = Live(get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -134,20 +134,20 @@ class Bars(Quiet):
             self._bars.remove_task(task)
 
     def _render(self) -> Group:
-        tally = self.tally
-        done, failed = len(tally.rows), tally.count("failed")
+        standing = self.standing
+        done, failed = len(standing.rows), standing.count("failed")
         note = self.left() + (f", {failed} failed" if failed else "")
-        total = tally.agenda.expected
+        total = standing.due.expected
         self._bars.update(self._study, completed=done, total=total, description=f"{done} of {total} trials", note=note)
-        return self._group(self._bars, self._text("\n".join(best_per_method(tally.rows.values()))))
+        return self._group(self._bars, self._text("\n".join(best_per_method(standing.rows.values()))))
 
 
-def display(tally: Tally, quiet: bool, verbose: bool = False) -> Quiet:
+def display(standing: Standing, quiet: bool, verbose: bool = False) -> Quiet:
     """The display that suits where the output goes."""
     if quiet:
-        return Quiet(tally)
+        return Quiet(standing)
     terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return Bars(tally, verbose) if terminal else Lines(tally, verbose)
+    return Bars(standing, verbose) if terminal else Lines(standing, verbose)
 
 
 def _result(row: Row) -> str:

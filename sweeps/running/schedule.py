@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sweeps.engines.base import Ended, Engine, Reported
-from sweeps.planning.due_trials import Agenda
+from sweeps.planning.due_trials import DueTrials
 from sweeps.results.files import FolderError
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
@@ -22,8 +22,8 @@ POLL_SECONDS = 1.0
 """How often to look whether a trial that another process runs is finished, or free again."""
 
 
-class Bookkeeper(Protocol):
-    """Is told how trials end: Optuna's ledger."""
+class ResultListener(Protocol):
+    """Is told how trials end: Optuna's entries."""
 
     def tell(self, job: Job, row: Row) -> None:
         """The trial of a job was run here and has a row."""
@@ -51,13 +51,13 @@ class Watcher(Protocol):
 
 
 class Schedule:
-    """The jobs of an agenda that have no result yet, on their way to one; and those that follow from the results."""
+    """Due trials that have no result yet, on their way to one; and those that follow from the results."""
 
     def __init__(
         self,
-        agenda: Agenda,
+        due: DueTrials,
         folder: ResultsFolder,
-        book: Bookkeeper,
+        listener: ResultListener,
         watcher: Watcher,
         *,
         retries: int,
@@ -67,19 +67,19 @@ class Schedule:
         """Prepare to run what has no result.
 
         Args:
-            agenda: what to run.
+            due: what to run.
             folder: where the results are.
-            book: is told the results.
+            listener: is told the results.
             watcher: sees what happens.
             retries: how often a trial is run again after an error before it is recorded as failed.
             time_limit: seconds that one attempt may take.
             save: writes down the plan with the jobs so far.
 
         """
-        self._agenda, self._folder, self._book, self._watcher = agenda, folder, book, watcher
+        self._due, self._folder, self._listener, self._watcher = due, folder, listener, watcher
         self._retries, self._time_limit = retries, time_limit
-        done = agenda.rows()
-        self._queue = deque(job for job in agenda.jobs.values() if job.trial.id not in done)
+        done = due.rows()
+        self._queue = deque(job for job in due.jobs.values() if job.trial.id not in done)
         self._running: dict[str, Job] = {}
         self._elsewhere: dict[str, tuple[float, Job]] = {}
         self._attempts: Counter[str] = Counter()
@@ -154,7 +154,7 @@ class Schedule:
         if row is None:
             return False
         if here:
-            self._book.tell(job, row)
+            self._listener.tell(job, row)
         self._watcher.finished(job.trial, row)
-        self._queue.extend(self._agenda.advance())
+        self._queue.extend(self._due.advance())
         return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from doping.command_line import duration
-from sweeps.planning.due_trials import Agenda
+from sweeps.planning.due_trials import DueTrials
 from sweeps.results.rows import Row
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial
@@ -30,10 +30,10 @@ class Running:
 
 
 @dataclass
-class Tally:
-    """Counts of an agenda, and an estimate of the time left. ``clock`` gives seconds."""
+class Standing:
+    """Counts of the due trials, and an estimate of the time left. ``clock`` gives seconds."""
 
-    agenda: Agenda
+    due: DueTrials
     workers: int
     """Trials at a time, at least."""
     rows: dict[str, Row]
@@ -67,11 +67,11 @@ class Tally:
         if not known:
             known[""] = [seconds for run in self.running.values() if (seconds := run.seconds_in_all(now))]
         left: list[tuple[str, float]] = []
-        for trial_id, job in self.agenda.jobs.items():
+        for trial_id, job in self.due.jobs.items():
             if trial_id not in self.rows:
                 run = self.running.get(trial_id)
                 left.append((job.trial.method.name, run.latest.share if run else 0.0))
-        left += [("", 0.0)] * (self.agenda.expected - len(self.agenda.jobs))
+        left += [("", 0.0)] * (self.due.expected - len(self.due.jobs))
         return time_left(known, left, max(self.workers, len(self.running)))
 
 

@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from doping.errors import UserError
 from doping.method import Method
+from doping.settings import HOW_TRAINED, leaves
 from sweeps.errors import suggestion
 from tasks.base import TaskSettings
 
-COMPARABLE = ("task.training.", "task.model.dropout", "task.model.uniform_init")
-"""Settings of a task that may be searched ..."""
 BUDGET = ("task.training.epochs", "task.training.validations", "task.training.start_from")
-"""... but for these and what is in them, which say how much is trained, and with which start ..."""
+"""Of the settings in HOW_TRAINED, which may be searched, these may not, nor what is in them: they say how much is trained,
+and from which weights ..."""
 FREE = ("task.training.start_from.distillation",)
 """... and this, which is free again."""
 CHOSEN = ("name", "method", "factor", "unit", "pattern")
@@ -189,17 +189,8 @@ def _check_key(key: str, task: TaskSettings, method: Method) -> None:
 
 def _may_be_searched(key: str) -> bool:
     if key.startswith("task."):
-        return key in FREE or (key.startswith(COMPARABLE) and not key.startswith(BUDGET))
+        return key in FREE or (key.startswith(HOW_TRAINED) and not key.startswith(BUDGET))
     return key not in CHOSEN
-
-
-def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """All settings below nested ones, by their dotted keys; a list is one value."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _ends(values: Searched) -> list[Any]:

@@ -15,7 +15,7 @@ from sweeps.results.files import shown
 from sweeps.study import strict_yaml
 from sweeps.study.named_tasks import over_defaults, written_out
 from sweeps.study.search_space import Range
-from sweeps.study.study_file import Cell, KeyMistake, Preset, StudyFile, expand, parse
+from sweeps.study.study_file import KeyMistake, Preset, StudyCell, StudyFile, expand, parse
 from tasks.registry import trust
 
 DEEPEST = 20
@@ -45,7 +45,7 @@ class Study:
             raise UserError(f"{self.file}: no preset {name!r}; {suggestion(name, self.parsed.presets, 'it has')}")
         return self.parsed.presets[name]
 
-    def cells(self, preset_name: str) -> list[Cell]:
+    def cells(self, preset_name: str) -> list[StudyCell]:
         """Every method at every factor that the preset asks for, in the order of the file."""
         return expand(preset_name, self.preset(preset_name))
 

@@ -162,7 +162,7 @@ class _Run(BaseModel):
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """A method at a factor, the seeds it is run with, the key that asks for it, and what is searched for it."""
 
     method: Method
@@ -186,10 +186,10 @@ def parse(content: Any) -> StudyFile:
     return parsed
 
 
-def expand(preset_name: str, preset: Preset) -> list[Cell]:
+def expand(preset_name: str, preset: Preset) -> list[StudyCell]:
     """Every method at every factor that a preset asks for, in the order of the file. Raises ``KeyMistake``."""
     top: KeyPath = ("presets", preset_name)
-    cells: list[Cell] = []
+    cells: list[StudyCell] = []
     for number, raw in enumerate(preset.runs):
         path = (*top, "runs", number)
         run = _checked(_Run, raw, path)
@@ -217,7 +217,7 @@ def expand(preset_name: str, preset: Preset) -> list[Cell]:
                     (*path, "units"), "a training that starts from a dense model has its width: leave units out"
                 )
             seeds = tuple(run.seeds or preset.seeds)
-            cells.append(Cell(method, seeds, path, _space(preset, method, seeds, top), _together(preset, method)))
+            cells.append(StudyCell(method, seeds, path, _space(preset, method, seeds, top), _together(preset, method)))
     return cells
 
 

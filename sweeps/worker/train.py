@@ -1,16 +1,14 @@
 """Train one trial: data + task + method → outcome. Everything heavy is imported here, in a worker.
 
-A trial interrupted at any moment goes on from its ``checkpoint.ckpt``, at most ``CHECKPOINT_SECONDS`` of work lost;
-when it is done that file makes way for ``model.ckpt``, the trained model alone.
+A trial interrupted at any moment goes on from ``checkpoint.ckpt`` in its folder, at most ``CHECKPOINT_SECONDS`` of work
+lost; when it is done that file makes way for ``model.ckpt``, the trained model alone.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +30,8 @@ from lightning_modules.callbacks.checkpoint import TimedCheckpoint, save_whole
 from lightning_modules.callbacks.curve import Curve, CurvePoint
 from lightning_modules.callbacks.monitor import Monitor
 from lightning_modules.callbacks.rounding import Rounding
-from lightning_modules.task import Task
+from lightning_modules.task import TaskModule
+from lightning_modules.trainer import plain_trainer, quiet_lightning
 from sweeps.results.curve_files import write_curve
 from sweeps.results.dense_start import start
 from sweeps.results.files import set_aside, trouble
@@ -132,31 +131,18 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
         return outcome
 
 
-def quiet_lightning() -> None:
-    """Keep Lightning from announcing devices and tips."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-
-
 def _trainer(trial: Trial, directory: Path, data: TaskData, callbacks: list[pl.Callback]) -> pl.Trainer:
     training = trial.task.training
     steps = training.epochs * len(data.train_dataloader())
-    return pl.Trainer(
+    return plain_trainer(
         max_epochs=training.epochs,
         accelerator="auto",
-        devices=1,
         precision=training.precision,
         gradient_clip_val=training.clip,
         # Counted in steps over all epochs, so that the curve is sampled evenly whatever the length of an epoch.
         val_check_interval=max(1, steps // training.validations),
         check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        logger=False,
         callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         default_root_dir=directory,
     )
 
@@ -173,7 +159,7 @@ class _Qualities:
     """Validation and test after rounding, by the names of the fields of ``Outcome``."""
 
 
-def _qualities(trainer: pl.Trainer, model: Task, data: TaskData, watch: _Watch, method: Method) -> _Qualities:
+def _qualities(trainer: pl.Trainer, model: TaskModule, data: TaskData, watch: _Watch, method: Method) -> _Qualities:
     """The metric on validation and test, of the model as it is deployed by its method, and in int8 and int4."""
     if watch.diverged:
         return _Qualities("diverged", math.inf, math.inf)
@@ -206,7 +192,7 @@ def _is_lost(point: CurvePoint, metric: str) -> bool:
     return not (math.isfinite(point.validation) and nats < LARGEST_LOSS and point.training_loss < LARGEST_LOSS)
 
 
-def _outcome(trial: Trial, model: Task, curve: Curve, steps: int, quality: _Qualities) -> Outcome:
+def _outcome(trial: Trial, model: TaskModule, curve: Curve, steps: int, quality: _Qualities) -> Outcome:
     size, values = model.size(), trial.method.values
     dense = _dense(trial)
     of_lstms = {kind: lstm_bytes([lstm for _, lstm in model.lstms()], kind) for kind in dict.fromkeys((*NARROW, values))}

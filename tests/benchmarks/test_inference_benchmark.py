@@ -16,25 +16,25 @@ ROOT = Path(__file__).parents[2]
 DENSE = {"ONNX Runtime", "nn.LSTM", "nn.LSTMCell", "own dense kernel", "BLAS products"}
 
 
-def test_the_ratio_is_against_the_fastest_dense_engine_of_the_cell():
+def test_the_ratio_is_against_the_fastest_dense_engine_of_its_setting():
     for mode in ("generating", "scoring"):
-        cell = measure(48, factors=[4.0], rounds=1, quick=True, cell=(1, 1, mode))
-        assert {row["mode"] for row in cell} == {mode} | ({"generating in C"} if mode == "generating" else set())
-        dense = {row["engine"]: row["median_us"] for row in cell if row["factor"] == 1 and row["values"] == "float32"}
+        measured = measure(48, factors=[4.0], rounds=1, quick=True, conditions=(1, 1, mode))
+        assert {row["mode"] for row in measured} == {mode} | ({"generating in C"} if mode == "generating" else set())
+        dense = {row["engine"]: row["median_us"] for row in measured if row["factor"] == 1 and row["values"] == "float32"}
         assert dense.keys() == DENSE
-        assert {row["dense_engine"] for row in cell} == {min(dense, key=dense.__getitem__)}
-        for row in cell:
+        assert {row["dense_engine"] for row in measured} == {min(dense, key=dense.__getitem__)}
+        for row in measured:
             assert row["speedup"] == pytest.approx(min(dense.values()) / row["median_us"], rel=0.02, abs=5e-4)
-        every = [row["median_us"] for row in cell if row["factor"] == 1 and row["mode"] == mode]
-        for row in cell:
+        every = [row["median_us"] for row in measured if row["factor"] == 1 and row["mode"] == mode]
+        for row in measured:
             assert row["speedup_over_fastest"] == pytest.approx(min(every) / row["median_us"], rel=0.05, abs=5e-4)
-        patterns = {(row["engine"], row["pattern"]) for row in cell if row["engine"] not in DENSE}
-        narrow = {(row["engine"], row["arithmetic"]) for row in cell if row["values"] == "int8"}
+        patterns = {(row["engine"], row["pattern"]) for row in measured if row["engine"] not in DENSE}
+        narrow = {(row["engine"], row["arithmetic"]) for row in measured if row["values"] == "int8"}
         assert narrow == {
             ("ONNX Runtime", "int8"), ("nn.LSTM", "int8"), ("dense", "float32"), ("doped_kp", "float32"),
             ("dense", "int8"), ("kp", "int8"), ("pruned", "int8"),
         }  # fmt: skip
-        assert {row["pattern"] for row in cell if (row["engine"], row["arithmetic"]) == ("pruned", "int8")} == {"tiles"}
+        assert {row["pattern"] for row in measured if (row["engine"], row["arithmetic"]) == ("pruned", "int8")} == {"tiles"}
         assert {("doped_kp", "gates"), ("doped_kp", "rows"), ("doped_kp", "unstructured"), ("pruned", "gates")} <= patterns
 
 
@@ -63,7 +63,7 @@ def test_a_layer_in_int8_that_computes_something_else_is_not_timed():
         int8_engines.compressed(tiles, np.ones(96, np.float32), np.ones((3, 1, 24), np.float32))
 
 
-def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_stopped(tmp_path):
+def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_interrupted(tmp_path):
     command = [
         sys.executable,
         "-m",
@@ -84,7 +84,7 @@ def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_stoppe
     with path.open() as file:
         rows = list(csv.DictReader(file))
     first = sum(row["mode"].startswith("generating") for row in rows)
-    path.write_text("".join(whole[: 1 + first]))  # as if it had been stopped after the first cell
+    path.write_text("".join(whole[: 1 + first]))  # as if it had been interrupted after the first setting
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, preexec_fn=on_one_core)
     assert "[1/" not in done.stdout
     assert "[2/" in done.stdout

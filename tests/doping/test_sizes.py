@@ -7,7 +7,7 @@ from references.matrices import METHODS, method_of
 from doping.matrices import BudgetError, Sparse
 from doping.method import Method
 from doping.sizes import lstm_bytes, plan_sizes, resolved
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import RecurrentLanguageModel
 from tasks.language_model import LanguageModelTask
 
 TASK = LanguageModelTask(model={"hidden": 40, "layers": 2})
@@ -17,7 +17,7 @@ TASK = LanguageModelTask(model={"hidden": 40, "layers": 2})
 def test_planned_sizes_are_those_of_the_trained_model(name):
     method = method_of(name, 4)
     planned = plan_sizes(TASK, method)
-    model = LanguageModel(TASK.model, TASK.training, method, 10, TASK.data.level)
+    model = RecurrentLanguageModel(TASK.model, TASK.training, method, 10, TASK.data.level)
     for module in model.modules():
         if isinstance(module, Sparse):
             module.prune(module.planned_nonzeros)
@@ -82,7 +82,7 @@ def test_the_largest_model_within_a_size_is_what_was_trained(method, values):
     assert 0.8 * size <= planned.deployed_bytes <= size
     task, own = resolved(WIDE, asked)
     assert (own.size, own.units, own.values) == (None, None, values)
-    model = LanguageModel(task.model, task.training, own, 30, "character")
+    model = RecurrentLanguageModel(task.model, task.training, own, 30, "character")
     for module in model.modules():
         if isinstance(module, Sparse):
             module.prune(module.planned_nonzeros)
@@ -127,7 +127,7 @@ def test_the_nearest_sizes_that_are_named_can_be_had():
 def test_an_embedding_may_have_a_width_of_its_own():
     task = LanguageModelTask(model={"hidden": 40, "embedding": 12})
     assert task.lstm_shapes()["lstm.weight_ih_l0"] == (160, 12)
-    model = LanguageModel(task.model, task.training, Method(), 30, "character")
+    model = RecurrentLanguageModel(task.model, task.training, Method(), 30, "character")
     assert model.embedding.weight.shape == (30, 12)
     logits, _ = model(torch.zeros(5, 2, dtype=torch.long))
     assert logits.shape == (5, 2, 30)

@@ -1,4 +1,4 @@
-"""Sparse matrices are pruned on schedule while a model trains, and a stopped training goes on bit for bit."""
+"""Sparse matrices are pruned on schedule while a model trains, and an interrupted training goes on bit for bit."""
 
 import itertools
 
@@ -155,7 +155,7 @@ class Kill(pl.Callback):
 
 @pytest.mark.parametrize("stop_at", [7, 15, 22, 30])
 @every_sparse_method
-def test_a_stopped_training_goes_on_bit_for_bit(method, stop_at, tmp_path):
+def test_an_interrupted_training_goes_on_bit_for_bit(method, stop_at, tmp_path):
     """Interrupted in mid-epoch, in mid-anneal and at the end of an epoch: weights, masks and curve are the same."""
     options = {"val_check_interval": 5, "check_val_every_n_epoch": None}
     undisturbed, curve = model(method), Curve(lambda points: None)

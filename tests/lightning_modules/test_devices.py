@@ -12,7 +12,7 @@ from data.text.batches import StreamBatches
 from doping.matrices import Sparse
 from doping.method import Method
 from lightning_modules.callbacks.annealing import Annealing
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import RecurrentLanguageModel
 from lightning_modules.precision import precision_problem
 from sweeps.commands.main import main
 from tasks.language_model import LanguageModelTask
@@ -23,9 +23,9 @@ DOPED = Method(name="doped_kp", factor=5, cmr={"probability": 0.3})
 PROCESSES = 2
 
 
-def network(method: Method, task: LanguageModelTask) -> LanguageModel:
+def network(method: Method, task: LanguageModelTask) -> RecurrentLanguageModel:
     torch.manual_seed(0)
-    return LanguageModel(task.model, task.training, method, VOCABULARY, task.data.level)
+    return RecurrentLanguageModel(task.model, task.training, method, VOCABULARY, task.data.level)
 
 
 class WhatEachProcessHas(pl.Callback):

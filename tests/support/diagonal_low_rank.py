@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from doping.families import Family
 from doping.inference.families.base import StructuredMatrix, check
 from doping.inference.families.dense import Dense
-from doping.inference.families.parts import StructuredParts, TensorShape, Width
+from doping.inference.families.stored import StructuredParts, TensorShape, Width
 from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import Shape, Size, structured_size
 

@@ -18,7 +18,7 @@ from doping.matrices.sparse import SparsePlan
 from doping.method import Method, RowDropout
 from doping.vocabulary import Vocabulary, tokenize
 from lightning_modules.intent import IntentClassifier
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import RecurrentLanguageModel
 from lightning_modules.settings import IntentModel, IntentTraining
 from tasks.language_model import LanguageModelTask
 
@@ -47,12 +47,12 @@ def compressed(lstm: torch.nn.LSTM, method: str) -> CompressedLSTM:
     return small
 
 
-def language_model(method: str, level: str = "character") -> tuple[LanguageModel, Vocabulary]:
+def language_model(method: str, level: str = "character") -> tuple[RecurrentLanguageModel, Vocabulary]:
     """An untrained model of the tokens of ``TEXT``, with large weights, so that its predictions are not all alike."""
     torch.manual_seed(0)
     vocabulary = Vocabulary.of(tokenize(TEXT, level), level)
     task = LanguageModelTask(data={"level": level}, model={"hidden": 20, "layers": 2, "dropout": 0.3})
-    model = LanguageModel(task.model, task.training, Method(), len(vocabulary), level)
+    model = RecurrentLanguageModel(task.model, task.training, Method(), len(vocabulary), level)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(5)

@@ -12,7 +12,8 @@ from torch import Tensor
 from data.text.batches import StreamBatches
 from doping.method import Method
 from lightning_modules.callbacks.annealing import Annealing
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import RecurrentLanguageModel
+from lightning_modules.trainer import plain_trainer
 from tasks.language_model import LanguageModelTask
 
 VOCABULARY = 12
@@ -49,22 +50,17 @@ def settings(epochs: int = 2, hidden: int = 20, **training: Any) -> LanguageMode
     )
 
 
-def model(method: Method, task: LanguageModelTask | None = None, seed: int = 0) -> LanguageModel:
+def model(method: Method, task: LanguageModelTask | None = None, seed: int = 0) -> RecurrentLanguageModel:
     torch.manual_seed(seed)
     task = task or settings()
-    return LanguageModel(task.model, task.training, method, VOCABULARY, task.data.level)
+    return RecurrentLanguageModel(task.model, task.training, method, VOCABULARY, task.data.level)
 
 
 def trainer(method: Method, folder: Path, epochs: int = 2, callbacks: tuple[pl.Callback, ...] = (), **options: Any):
-    return pl.Trainer(
+    return plain_trainer(
         max_epochs=epochs,
         accelerator="cpu",
         callbacks=[Annealing(method), *callbacks],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
         default_root_dir=folder,
         **({"gradient_clip_val": 5.0} | options),
     )

@@ -32,8 +32,8 @@ def whole(trial, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def checkpoint(trial, tmp_path_factory) -> bytes:
-    """What a training that was stopped half-way left behind."""
-    folder = tmp_path_factory.mktemp("stopped")
+    """What a training that was interrupted left behind."""
+    folder = tmp_path_factory.mktemp("interrupted")
     stop_after(trial, folder, 0.4)
     return (folder / "checkpoint.ckpt").read_bytes()
 

@@ -9,7 +9,7 @@ from fake_training import outcome
 
 from doping.method import Method
 from sweeps.commands.main import main
-from sweeps.planning.due_trials import Agenda, best_fits
+from sweeps.planning.due_trials import DueTrials, best_fits
 from sweeps.planning.plan import make_plan
 from sweeps.results.folder import ResultsFolder
 from sweeps.study.search_space import Range, Space, Together
@@ -101,22 +101,22 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     return outcome(trial, validation(trial))
 
 
-def run(path: Path, out: Path) -> tuple[Agenda, ResultsFolder]:
+def run(path: Path, out: Path) -> tuple[DueTrials, ResultsFolder]:
     folder = ResultsFolder(out)
     folder.prepare()
-    agenda = Agenda(make_plan(load(str(path)), "quick", None, lambda task: "0" * 64), folder)
+    due = DueTrials(make_plan(load(str(path)), "quick", None, lambda task: "0" * 64), folder)
     done: set[str] = set()
-    while waiting := [job for job in agenda.jobs.values() if job.trial.id not in done]:
+    while waiting := [job for job in due.jobs.values() if job.trial.id not in done]:
         for job in waiting:
             execute(job, folder, train, lambda progress: None, 1)
             done.add(job.trial.id)
-        agenda.advance()
-    return agenda, folder
+        due.advance()
+    return due, folder
 
 
 def test_methods_and_widths_are_tried_together_and_the_best_are_run_with_every_seed(tmp_path):
-    agenda, _ = run(study(tmp_path), tmp_path / "out")
-    jobs = list(agenda.jobs.values())
+    due, _ = run(study(tmp_path), tmp_path / "out")
+    jobs = list(due.jobs.values())
     tried = [job for job in jobs if job.stage == "tuning"]
     assert len(tried) <= 6
     assert len({job.trial.method.name for job in tried}) > 1
@@ -134,13 +134,15 @@ def test_methods_and_widths_are_tried_together_and_the_best_are_run_with_every_s
 
 def test_the_same_results_give_the_same_search(tmp_path):
     first, folder = run(study(tmp_path), tmp_path / "out")
-    again = Agenda(make_plan(load(str(study(tmp_path))), "quick", None, lambda task: "0" * 64), ResultsFolder(folder.path))
+    again = DueTrials(
+        make_plan(load(str(study(tmp_path))), "quick", None, lambda task: "0" * 64), ResultsFolder(folder.path)
+    )
     assert list(again.jobs) == list(first.jobs)
 
 
 def test_a_latency_leaves_out_what_is_slower(tmp_path):
-    agenda, folder = run(study(tmp_path), tmp_path / "out")
-    tried = [job for job in agenda.jobs.values() if job.stage == "tuning"]
+    due, folder = run(study(tmp_path), tmp_path / "out")
+    tried = [job for job in due.jobs.values() if job.stage == "tuning"]
     rows = folder.results(tried)
     slow_to_fast = sorted(rows, key=lambda id: rows[id].validation)  # the better, the slower
     timed = {id: rows[id].model_copy(update={"latency_us": 30.0 - place}) for place, id in enumerate(slow_to_fast)}

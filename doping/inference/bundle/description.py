@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from doping.inference.families.parts import Count, MatrixParts, Part, TensorShape, Valued, Width
+from doping.inference.families.stored import Count, MatrixParts, Part, TensorShape, Valued, Width
 from doping.vocabulary import Level, Vocabulary
 
 
-class Lstm(Part):
+class LstmDescription(Part):
     """Layers of an LSTM; names and the order of the gates (input, forget, cell, output) are those of ``nn.LSTM``."""
 
     input_size: Width
@@ -32,7 +32,7 @@ class Lstm(Part):
     """The weights by name, ``weight_ih_l0``, ``weight_hh_l0``, ``weight_ih_l0_reverse``, …"""
 
     @model_validator(mode="after")
-    def _has_its_matrices(self) -> Lstm:
+    def _has_its_matrices(self) -> LstmDescription:
         if set(self.matrices) != set(self.shapes()):
             raise ValueError(f"the matrices are {sorted(self.matrices)}, expected {sorted(self.shapes())}")
         return self
@@ -76,7 +76,7 @@ class LstmModel(Part):
     """An LSTM alone, as ``CompressedLSTM`` is."""
 
     kind: Literal["lstm"] = "lstm"
-    lstm: Lstm
+    lstm: LstmDescription
     """Its layers."""
 
     def tensors(self) -> dict[str, TensorShape]:
@@ -84,11 +84,11 @@ class LstmModel(Part):
         return {f"lstm.{name}": shape for name, shape in self.lstm.tensors().items()}
 
 
-class LanguageModel(Valued):
+class LanguageModelDescription(Valued):
     """Embedding, LSTM, softmax over the vocabulary."""
 
     kind: Literal["language_model"] = "language_model"
-    lstm: Lstm
+    lstm: LstmDescription
     """Its layers."""
     level: Level
     """What a token is: ``character`` or ``word``."""
@@ -96,7 +96,7 @@ class LanguageModel(Valued):
     """The vocabulary; the place of a token is its id."""
 
     @model_validator(mode="after")
-    def _is_one(self) -> LanguageModel:
+    def _is_one(self) -> LanguageModelDescription:
         if self.lstm.bidirectional:
             raise ValueError("a language model cannot be bidirectional")
         "".join(self.tokens).encode()  # half a surrogate pair is no text
@@ -114,11 +114,11 @@ class LanguageModel(Valued):
         }
 
 
-class Classifier(Valued):
+class ClassifierDescription(Valued):
     """Embedding, LSTM, attention over its outputs, softmax over the labels."""
 
     kind: Literal["classifier"] = "classifier"
-    lstm: Lstm
+    lstm: LstmDescription
     """Its layers."""
     tokens: Annotated[tuple[str, ...], Field(min_length=1, max_length=1 << 24)]
     """Words; the place of one is its id."""
@@ -126,7 +126,7 @@ class Classifier(Valued):
     """What a text can be told to be."""
 
     @model_validator(mode="after")
-    def _is_one(self) -> Classifier:
+    def _is_one(self) -> ClassifierDescription:
         "".join((*self.tokens, *self.labels)).encode()  # half a surrogate pair is no text
         Vocabulary("word", self.tokens)
         if len(set(self.labels)) < len(self.labels):
@@ -150,7 +150,7 @@ class Classifier(Valued):
         }
 
 
-Model = Annotated[LstmModel | LanguageModel | Classifier, Field(discriminator="kind")]
+Model = Annotated[LstmModel | LanguageModelDescription | ClassifierDescription, Field(discriminator="kind")]
 
 
 class Sizes(Part):
@@ -203,9 +203,9 @@ def summary(description: Description) -> list[str]:
     lstm = model.lstm
     layers = f"{lstm.layers} x {lstm.hidden_size}{' in both directions' if lstm.bidirectional else ''}"
     match model:
-        case LanguageModel():
+        case LanguageModelDescription():
             kind = f"language model of {len(model.tokens):,} {model.level}s, LSTM"
-        case Classifier():
+        case ClassifierDescription():
             kind = f"classifier of texts by {len(model.labels):,} labels, {len(model.tokens):,} words, LSTM"
         case _:
             kind = "LSTM"

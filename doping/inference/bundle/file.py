@@ -23,7 +23,7 @@ from safetensors.numpy import save
 
 from doping.errors import InferenceError
 from doping.inference.bundle.description import Description
-from doping.inference.families.parts import TensorKind, TensorShape
+from doping.inference.families.stored import TensorKind, TensorShape
 
 FORMAT = "lstm-doping bundle"
 VERSION = 4

@@ -12,7 +12,7 @@ from doping.inference.bundle.weights import cells, matrix, stored_arrays, table
 from doping.inference.families.dense import Dense
 from doping.inference.families.matrix import narrowed
 from doping.inference.families.narrow import Bits
-from doping.inference.families.parts import MatrixParts, Narrow, Valued
+from doping.inference.families.stored import MatrixParts, Narrow, Valued
 from doping.inference.models.classifier import Classifier
 from doping.inference.models.language_model import LanguageModel
 from doping.inference.models.lstm import Lstm

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from doping.inference.families.parts import SparseParts
 from doping.inference.families.sparse import COLUMNS_OF_GROUP, Sparse
+from doping.inference.families.stored import SparseParts
 from doping.inference.families.tiles import Tiles
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from doping.errors import InferenceError
-from doping.inference.bundle.description import Lstm
+from doping.inference.bundle.description import LstmDescription
 from doping.inference.bundle.file import Bundle, Tensors
 from doping.inference.bundle.sparse_arrays import loaded_sparse, stored_sparse
 from doping.inference.families import class_of
 from doping.inference.families.base import StructuredMatrix
-from doping.inference.families.parts import MatrixParts, StructuredParts
+from doping.inference.families.stored import MatrixParts, StructuredParts
 from doping.inference.kernels import Dense, Matrix, Sparse, Sum, Tiles
 
 LARGEST_SCALE = np.finfo(np.float32).max / 128
@@ -65,7 +65,7 @@ def rows(matrix: Dense, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.floa
     return found if matrix.weight_scale is None else found * matrix.weight_scale[indices][..., None]
 
 
-def matrix(lstm: Lstm, tensors: Tensors, name: str) -> Matrix:
+def matrix(lstm: LstmDescription, tensors: Tensors, name: str) -> Matrix:
     """One weight of an LSTM by its name.
 
     Raises:
@@ -77,7 +77,7 @@ def matrix(lstm: Lstm, tensors: Tensors, name: str) -> Matrix:
     return matrix_of(lstm.matrices[name], own, lstm.shapes()[name])
 
 
-def _cells(lstm: Lstm, tensors: Tensors) -> Iterator[LayerWeights]:
+def _cells(lstm: LstmDescription, tensors: Tensors) -> Iterator[LayerWeights]:
     for suffix, _ in lstm.cells():
         yield LayerWeights(
             suffix,

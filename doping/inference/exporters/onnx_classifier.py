@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto
 
-from doping.inference.bundle.description import Classifier
+from doping.inference.bundle.description import ClassifierDescription
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells, table
 from doping.inference.exporters.onnx_graph import Ends, Graph, value
@@ -18,7 +18,7 @@ from doping.inference.exporters.onnx_sequence import layer
 def classifier(graph: Graph, bundle: Bundle) -> Ends:
     """Embedding, layers, attention, softmax; returns the graph's inputs and outputs."""
     model = bundle.description.model
-    assert isinstance(model, Classifier)
+    assert isinstance(model, ClassifierDescription)
     embedding = graph.constant(table(bundle.tensors, "embedding").dense(), "embedding")
     batch = graph.constant(np.array([1]), "axis")
     y_T1I = graph.add("Unsqueeze", graph.add("Gather", embedding, "words"), batch)

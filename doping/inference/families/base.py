@@ -20,8 +20,8 @@ import numpy.typing as npt
 from doping.inference.families.int8_layout import Fields as Int8Fields
 from doping.inference.families.layout import Fields
 from doping.inference.families.narrow import Bits, Rounding, wide
-from doping.inference.families.parts import StructuredParts
 from doping.inference.families.sparse import Array, Values
+from doping.inference.families.stored import StructuredParts
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,8 @@ from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
 from doping.inference.families.layout import DENSE, Fields, laid_out, scale_fields
 from doping.inference.families.narrow import Bits, wide
-from doping.inference.families.parts import StructuredParts, TensorShape
 from doping.inference.families.sparse import Array, Values
+from doping.inference.families.stored import StructuredParts, TensorShape
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,8 +14,8 @@ from doping.inference.families.base import Shape, StructuredMatrix, check
 from doping.inference.families.dense import Dense
 from doping.inference.families.layout import HYBRID, Fields, laid_out, padded, scale_fields
 from doping.inference.families.narrow import LARGEST, Bits, wide
-from doping.inference.families.parts import StructuredParts, TensorShape
 from doping.inference.families.sparse import Array, Values
+from doping.inference.families.stored import StructuredParts, TensorShape
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,8 @@ from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
 from doping.inference.families.layout import LOW_RANK, Fields, laid_out, padded, scale_fields
 from doping.inference.families.narrow import Bits, wide
-from doping.inference.families.parts import StructuredParts, TensorShape, Width
 from doping.inference.families.sparse import Array, Values
+from doping.inference.families.stored import StructuredParts, TensorShape, Width
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,13 +20,13 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 Values = npt.NDArray[Any]
 """Float32, or int8 where there are scales."""
-Pattern = Literal["unstructured", "rows", "gates", "n_of_16", "n_of_32"]
-PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
+StoredPattern = Literal["unstructured", "rows", "gates", "n_of_16", "n_of_32"]
+PATTERNS: tuple[StoredPattern, ...] = get_args(StoredPattern)
 
-ROWS_OF_BLOCK: dict[Pattern, int] = {"unstructured": 1, "rows": 8, "gates": 4, "n_of_16": 1, "n_of_32": 1}
+ROWS_OF_BLOCK: dict[StoredPattern, int] = {"unstructured": 1, "rows": 8, "gates": 4, "n_of_16": 1, "n_of_32": 1}
 """Values that share an index."""
 
-COLUMNS_OF_GROUP: dict[Pattern, int] = {"n_of_16": 16, "n_of_32": 32}
+COLUMNS_OF_GROUP: dict[StoredPattern, int] = {"n_of_16": 16, "n_of_32": 32}
 """Columns of a row that have equally many values, in patterns that are so."""
 
 
@@ -48,7 +48,7 @@ class Sparse:
 
     """
 
-    pattern: Pattern
+    pattern: StoredPattern
     shape: tuple[int, int]
     values: Values
     columns: npt.NDArray[Any]
@@ -77,7 +77,7 @@ class Sparse:
             raise ValueError(f"offsets must rise from 0 to {blocks}, the number of blocks")
 
     @classmethod
-    def pack(cls, weight_MN: npt.ArrayLike, pattern: Pattern = "unstructured") -> Sparse:
+    def pack(cls, weight_MN: npt.ArrayLike, pattern: StoredPattern = "unstructured") -> Sparse:
         """The blocks of a dense matrix in which any value is not zero."""
         weight_MN = np.asarray(weight_MN, np.float32)
         blocks_GPN = _blocks(weight_MN, pattern)
@@ -116,18 +116,18 @@ class Sparse:
         return np.repeat(np.arange(len(offsets) - 1), offsets[1:] - offsets[:-1])
 
 
-def by_group(per_row_M: Array, pattern: Pattern) -> Array:
+def by_group(per_row_M: Array, pattern: StoredPattern) -> Array:
     """A number a row in the order of the blocks, (m,) → (groups, rows of a block); rows beyond the matrix have 0."""
     return _blocks(per_row_M[:, None], pattern)[:, :, 0]
 
 
-def _groups(pattern: Pattern, rows: int) -> int:
+def _groups(pattern: StoredPattern, rows: int) -> int:
     if pattern == "gates" and rows % 4:
         raise ValueError(f"a matrix of {rows} rows has no four gates; expected a multiple of 4")
     return -(-rows // ROWS_OF_BLOCK[pattern])
 
 
-def _blocks(weight_MN: Array, pattern: Pattern) -> Array:
+def _blocks(weight_MN: Array, pattern: StoredPattern) -> Array:
     """The matrix cut into blocks of rows, (groups, rows of a block, n)."""
     rows, columns = weight_MN.shape
     groups, block = _groups(pattern, rows), ROWS_OF_BLOCK[pattern]

@@ -15,10 +15,10 @@ from doping.inference.families.sparse import Array
 from doping.inference.kernels.layer import Engine, Layer, default_engine
 from doping.inference.kernels.native import NativeRecurrent
 
-Cell = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
-CELLS: tuple[Cell, ...] = get_args(Cell)
+RecurrentCell = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
+CELLS: tuple[RecurrentCell, ...] = get_args(RecurrentCell)
 """In the order of ``enum doped_cell``."""
-GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
+GATES: dict[RecurrentCell, int] = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 
 
 class Recurrent:
@@ -41,7 +41,7 @@ class Recurrent:
 
     def __init__(
         self,
-        cell: Cell,
+        cell: RecurrentCell,
         input: Matrix,
         recurrent: Matrix,
         projection: Matrix | None = None,

@@ -31,7 +31,7 @@ class Classifier(FromBundle):
 
     def __init__(self, bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> None:
         described = bundle.description.model
-        assert isinstance(described, description.Classifier)
+        assert isinstance(described, description.ClassifierDescription)
         super().__init__(bundle, threads, arithmetic)
         self.vocabulary = Vocabulary("word", described.tokens)
         self.labels = described.labels

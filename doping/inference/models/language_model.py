@@ -62,7 +62,7 @@ class LanguageModel(FromBundle):
 
     def __init__(self, bundle: Bundle, threads: int = 1, arithmetic: Arithmetic = "float32") -> None:
         described = bundle.description.model
-        assert isinstance(described, description.LanguageModel)
+        assert isinstance(described, description.LanguageModelDescription)
         super().__init__(bundle, threads, arithmetic)
         self.vocabulary = Vocabulary(described.level, described.tokens)
         self.lstm = Lstm(bundle, threads, arithmetic)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from synthetic_results import study, trial, write
 
 from analysis.results import load
-from analysis.section import Row
+from analysis.section import TableRow
 from analysis.stats import significance
 from analysis.stats.significance import Differences
 from analysis.summary import summarize
 
 
-def compared(folder: Path, rows: list[dict[str, object]]) -> dict[tuple[str, float], tuple[Row, Differences]]:
+def compared(folder: Path, rows: list[dict[str, object]]) -> dict[tuple[str, float], tuple[TableRow, Differences]]:
     (section,) = summarize(load(write(folder, rows)))
     found = zip(section.rows, significance.compare(section), strict=True)
     return {(row.label, row.factor): (row, of_row) for row, of_row in found}

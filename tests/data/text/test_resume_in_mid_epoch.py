@@ -1,4 +1,4 @@
-"""A training that is stopped at any step and resumed from its checkpoint sees exactly the batches it would have."""
+"""A training that is interrupted at any step and resumed from its checkpoint sees exactly the batches it would have."""
 
 from pathlib import Path
 from typing import Any

@@ -10,7 +10,7 @@ from doping.inference.bundle import file
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.bundle.weights import cells
-from doping.inference.families.parts import MatrixParts, SparseParts
+from doping.inference.families.stored import MatrixParts, SparseParts
 from doping.inference.reference import lstm_outputs
 from doping.inference.runtime import runnable
 from tasks.bundles import to_bundle

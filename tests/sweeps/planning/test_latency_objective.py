@@ -16,9 +16,9 @@ import optuna
 import pytest
 from fake_training import outcome
 
-from sweeps.optuna_view.entries import Ledger
+from sweeps.optuna_view.entries import OptunaEntries
 from sweeps.optuna_view.journal import open_journal
-from sweeps.planning.due_trials import Agenda
+from sweeps.planning.due_trials import DueTrials
 from sweeps.planning.plan import make_plan
 from sweeps.planning.search import Tried, optuna_result, propose
 from sweeps.results.folder import ResultsFolder
@@ -63,25 +63,25 @@ def train(trial: Trial, directory: Path, report: Report, threads: int) -> Outcom
     return outcome(trial, validation(trial))
 
 
-def run(path: Path, out: Path) -> tuple[Agenda, ResultsFolder]:
+def run(path: Path, out: Path) -> tuple[DueTrials, ResultsFolder]:
     """All trials that a study asks for, one after the other."""
     folder = ResultsFolder(out)
     folder.prepare()
     plan = make_plan(load(str(path)), "quick", None, lambda task: "0" * 64)
-    agenda = Agenda(plan, folder)
-    ledger = Ledger(open_journal(out, print), plan.study, plan, folder)
-    jobs = list(agenda.jobs.values())
+    due = DueTrials(plan, folder)
+    entries = OptunaEntries(open_journal(out, print), plan.study, plan, folder)
+    jobs = list(due.jobs.values())
     while jobs:
         for job in jobs:
             assert execute(job, folder, train, lambda progress: None, 1, latency).kind == "done"
-            ledger.tell(job, folder.results([job])[job.trial.id])
-        jobs = agenda.advance()
-    ledger.agree(agenda.jobs.values(), agenda.rows())
-    return agenda, folder
+            entries.tell(job, folder.results([job])[job.trial.id])
+        jobs = due.advance()
+    entries.agree(due.jobs.values(), due.rows())
+    return due, folder
 
 
-def chosen(agenda: Agenda) -> list[float | None]:
-    return [job.trial.method.structured_share for job in agenda.jobs.values() if job.stage == "final"]
+def chosen(due: DueTrials) -> list[float | None]:
+    return [job.trial.method.structured_share for job in due.jobs.values() if job.stage == "final"]
 
 
 @pytest.mark.parametrize(
@@ -89,18 +89,18 @@ def chosen(agenda: Agenda) -> list[float | None]:
     [("objective: quality", None), ("objective: latency, tolerance: 0.1", 0.3), ("objective: latency, tolerance: 0.5", 0.6)],
 )
 def test_the_fastest_setting_that_is_good_enough_is_run_with_every_seed(tmp_path: Path, tuning: str, share: Any) -> None:
-    agenda, _ = run(study(tmp_path, tuning), tmp_path / "out")
-    assert {job.trial.method.structured_share for job in agenda.jobs.values() if job.stage == "tuning"} == set(SHARES)
-    assert chosen(agenda) == [share]
+    due, _ = run(study(tmp_path, tuning), tmp_path / "out")
+    assert {job.trial.method.structured_share for job in due.jobs.values() if job.stage == "tuning"} == set(SHARES)
+    assert chosen(due) == [share]
 
 
 def test_the_latency_of_every_trial_is_in_its_row_and_in_optuna(tmp_path: Path) -> None:
-    agenda, _ = run(study(tmp_path), tmp_path / "out")
-    for trial_id, row in agenda.rows().items():
-        assert row.latency_us == latency(agenda.jobs[trial_id].trial, Path())
+    due, _ = run(study(tmp_path), tmp_path / "out")
+    for trial_id, row in due.rows().items():
+        assert row.latency_us == latency(due.jobs[trial_id].trial, Path())
         assert row.latency_hardware
     kept = optuna.load_study(study_name="tiny-quick: doped_kp 5x, by latency", storage=open_journal(tmp_path / "out", print))
-    own = [row for trial_id, row in agenda.rows().items() if agenda.jobs[trial_id].stage == "tuning"]
+    own = [row for trial_id, row in due.rows().items() if due.jobs[trial_id].stage == "tuning"]
     assert {tuple(trial.values) for trial in kept.trials} == {(row.validation, row.latency_us) for row in own}
 
 
@@ -109,14 +109,14 @@ def test_a_result_without_a_latency_will_not_do(tmp_path: Path) -> None:
     by_quality = ResultsFolder(tmp_path / "out")
     by_quality.prepare()
     plan = make_plan(load(str(study(tmp_path))), "quick", None, lambda task: "0" * 64)
-    assert Agenda(plan, by_quality).rows() == {}
-    agenda, _ = run(study(tmp_path), tmp_path / "out")
-    assert all(row.latency_us for row in agenda.rows().values())
+    assert DueTrials(plan, by_quality).rows() == {}
+    due, _ = run(study(tmp_path), tmp_path / "out")
+    assert all(row.latency_us for row in due.rows().values())
 
 
 def test_what_has_no_latency_counts_as_failed(tmp_path: Path) -> None:
-    agenda, _ = run(study(tmp_path), tmp_path / "out")
-    row = next(iter(agenda.rows().values()))
+    due, _ = run(study(tmp_path), tmp_path / "out")
+    row = next(iter(due.rows().values()))
     assert optuna_result(row, "latency")[1] == [row.validation, row.latency_us]
     for status in ("stopped", "diverged", "failed"):
         state, values = optuna_result(row.model_copy(update={"status": status, "latency_us": None}), "latency")
@@ -124,8 +124,8 @@ def test_what_has_no_latency_counts_as_failed(tmp_path: Path) -> None:
 
 
 def test_proposals_follow_from_the_results_alone(tmp_path: Path) -> None:
-    agenda, _ = run(study(tmp_path), tmp_path / "out")
-    row = next(iter(agenda.rows().values()))
+    due, _ = run(study(tmp_path), tmp_path / "out")
+    row = next(iter(due.rows().values()))
     searched = {"structured_share": SHARES}
     tried = [Tried({"structured_share": share}, row) for share in (*SHARES, None)] + [Tried({"structured_share": 0.3}, None)]
     first = propose(searched, tried, 6, "cell", "latency")

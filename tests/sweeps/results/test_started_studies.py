@@ -115,7 +115,7 @@ def test_the_folder_is_no_part_of_what_identifies_a_trial(results, tmp_path):
         assert trial_from(other, method).task.training.start_from.trial == other.name
 
 
-def test_a_stopped_trial_goes_on_to_the_same_result(results, tmp_path, monkeypatch):
+def test_an_interrupted_trial_goes_on_to_the_same_result(results, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr(training, "REPORT_SECONDS", 0)
     trial = trial_from(results / "dense", Method(name="doped_kp", factor=5, cmr={"probability": 0.3}))
@@ -124,13 +124,13 @@ def test_a_stopped_trial_goes_on_to_the_same_result(results, tmp_path, monkeypat
         if progress.share > 0.6:
             raise Interrupted
 
-    calm, stopped = tmp_path / "calm", tmp_path / "stopped"
+    calm, interrupted = tmp_path / "calm", tmp_path / "interrupted"
     calm.mkdir()
-    stopped.mkdir()
+    interrupted.mkdir()
     with pytest.raises(Interrupted):
-        train(trial, stopped, stop_in_the_middle, 1)
-    assert (stopped / "checkpoint.ckpt").exists()
-    assert train(trial, stopped, lambda progress: None, 1) == train(trial, calm, lambda progress: None, 1)
+        train(trial, interrupted, stop_in_the_middle, 1)
+    assert (interrupted / "checkpoint.ckpt").exists()
+    assert train(trial, interrupted, lambda progress: None, 1) == train(trial, calm, lambda progress: None, 1)
 
 
 def test_mistakes_are_one_line(results, tmp_path, capsys):

@@ -17,7 +17,7 @@ from fake_training import STUDY
 from doping.method import Method
 from sweeps.results.rows import row_of
 from sweeps.running.progress import Lines
-from sweeps.running.standing import Tally, best_per_method, outlook, time_left
+from sweeps.running.standing import Standing, best_per_method, outlook, time_left
 from sweeps.trials.outcome import Outcome, Progress
 from sweeps.trials.trial import Trial
 from tasks.language_model import LanguageModelTask
@@ -124,7 +124,7 @@ def row(of, validation, seconds=10.0):
 
 def test_verbose_tells_every_validation_once(capsys):
     one = trial()
-    lines = Lines(Tally(SimpleNamespace(jobs={}, expected=1), 1, {}), verbose=True)
+    lines = Lines(Standing(SimpleNamespace(jobs={}, expected=1), 1, {}), verbose=True)
     for share, metric in ((0.1, None), (0.2, None), (0.3, 2.5), (0.4, 2.5), (0.5, 2.25)):
         lines.running(one, Progress(share, int(100 * share), metric))
     assert capsys.readouterr().out.splitlines() == [

@@ -65,7 +65,7 @@ def test_the_same_trial_gives_the_same_result(tmp_path):
     assert results[0] == results[1]
 
 
-def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
+def test_an_interrupted_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     trial = tiny(Method(name="doped_kp", factor=5, cmr={"probability": 0.3}))
@@ -74,14 +74,14 @@ def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
         if progress.share > 0.5:
             raise Interrupted
 
-    calm, stopped = tmp_path / "calm", tmp_path / "stopped"
+    calm, interrupted = tmp_path / "calm", tmp_path / "interrupted"
     calm.mkdir()
-    stopped.mkdir()
+    interrupted.mkdir()
     with pytest.raises(Interrupted):
-        run(trial, stopped, stop_in_the_middle)
-    assert (stopped / "checkpoint.ckpt").exists()
-    assert run(trial, stopped) == run(trial, calm)
-    assert (stopped / "curve.csv").read_text() == (calm / "curve.csv").read_text()
+        run(trial, interrupted, stop_in_the_middle)
+    assert (interrupted / "checkpoint.ckpt").exists()
+    assert run(trial, interrupted) == run(trial, calm)
+    assert (interrupted / "curve.csv").read_text() == (calm / "curve.csv").read_text()
 
 
 @pytest.mark.parametrize("rate", [1e6, 1e30, 1e38])
@@ -129,7 +129,7 @@ def test_a_finished_trial_is_measured_in_every_precision(tmp_path):
     assert model.measured() == pytest.approx(outcome.validation_int8, abs=1e-6)
 
 
-def test_a_trial_with_rounding_that_was_stopped_goes_on_to_the_same_result(tmp_path, monkeypatch):
+def test_a_trial_with_rounding_that_was_interrupted_goes_on_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     trial = tiny(Method(name="lmf", factor=2, values="int4", rounding={"share": 0.8, "annealed": 0.5}))

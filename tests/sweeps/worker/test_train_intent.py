@@ -80,7 +80,7 @@ def test_co_adaptation_is_measured_in_both_directions(tmp_path, trial):
 
 
 @pytest.mark.parametrize("stop_at", [0.2, 0.55, 0.8])
-def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, trial, monkeypatch, stop_at):
+def test_an_interrupted_trial_goes_on_to_the_same_result(tmp_path, trial, monkeypatch, stop_at):
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
 
@@ -89,12 +89,14 @@ def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, trial, monkeypatch
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        run(trial, tmp_path / "stopped", stop_in_mid_epoch)
-    assert (tmp_path / "stopped" / "checkpoint.ckpt").exists()
-    assert run(trial, tmp_path / "stopped") == run(trial, tmp_path / "calm")
-    curves = [(tmp_path / name / "curve.csv").read_text() for name in ("stopped", "calm")]
+        run(trial, tmp_path / "interrupted", stop_in_mid_epoch)
+    assert (tmp_path / "interrupted" / "checkpoint.ckpt").exists()
+    assert run(trial, tmp_path / "interrupted") == run(trial, tmp_path / "calm")
+    curves = [(tmp_path / name / "curve.csv").read_text() for name in ("interrupted", "calm")]
     assert curves[0] == curves[1]
-    weights = [torch.load(tmp_path / name / "model.ckpt", weights_only=True)["state_dict"] for name in ("stopped", "calm")]
+    weights = [
+        torch.load(tmp_path / name / "model.ckpt", weights_only=True)["state_dict"] for name in ("interrupted", "calm")
+    ]
     for name, tensor in weights[0].items():
         assert torch.equal(tensor, weights[1][name]), name
 

@@ -71,7 +71,7 @@ def test_a_doped_translator_is_measured_and_as_large_as_planned(tmp_path):
     assert torch.load(tmp_path / "here" / "model.ckpt", weights_only=True)["vocabularies"]["source"]
 
 
-def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
+def test_an_interrupted_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     trial = toy(tmp_path, 60, DOPED, hidden=32, epochs=3, batch_size=8, validations=3)
@@ -81,10 +81,10 @@ def test_a_stopped_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        run(trial, tmp_path / "stopped", stop_in_the_middle)
-    assert (tmp_path / "stopped" / "checkpoint.ckpt").exists()
-    assert run(trial, tmp_path / "stopped") == run(trial, tmp_path / "calm")
-    assert (tmp_path / "stopped" / "curve.csv").read_text() == (tmp_path / "calm" / "curve.csv").read_text()
+        run(trial, tmp_path / "interrupted", stop_in_the_middle)
+    assert (tmp_path / "interrupted" / "checkpoint.ckpt").exists()
+    assert run(trial, tmp_path / "interrupted") == run(trial, tmp_path / "calm")
+    assert (tmp_path / "interrupted" / "curve.csv").read_text() == (tmp_path / "calm" / "curve.csv").read_text()
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -229,10 +229,10 @@ def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_trial_that_was_stopped_twice_is_one_run_with_every_point_once(tmp_path, monkeypatch):
+def test_a_trial_that_was_interrupted_twice_is_one_run_with_every_point_once(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
-    trial, calm, stopped = tiny(), tmp_path / "calm", tmp_path / "stopped"
+    trial, calm, interrupted = tiny(), tmp_path / "calm", tmp_path / "interrupted"
     run(trial, calm)
     for share in (0.4, 0.7):
 
@@ -241,13 +241,13 @@ def test_a_trial_that_was_stopped_twice_is_one_run_with_every_point_once(tmp_pat
                 raise Interrupted
 
         with pytest.raises(Interrupted):
-            run(trial, stopped, stop)
-        assert json.loads(inspect(stopped, "--summary"))["state"] == "failed"
-    run(trial, stopped)
+            run(trial, interrupted, stop)
+        assert json.loads(inspect(interrupted, "--summary"))["state"] == "failed"
+    run(trial, interrupted)
     own_time = ("_runtime", "_timestamp")
     expected = [{key: value for key, value in line.items() if key not in own_time} for line in history(calm)]
-    assert [{key: value for key, value in line.items() if key not in own_time} for line in history(stopped)] == expected
-    assert json.loads(inspect(stopped, "--summary"))["state"] == "finished"
+    assert [{key: value for key, value in line.items() if key not in own_time} for line in history(interrupted)] == expected
+    assert json.loads(inspect(interrupted, "--summary"))["state"] == "finished"
 
 
 def test_a_step_is_taken_once(tmp_path):

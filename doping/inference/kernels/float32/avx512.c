@@ -1,6 +1,6 @@
 /* Products with small dense matrices in registers of 16 floats, for processors that have AVX-512, which is asked when it runs. Columns
  * that do not fill a register are left to dense.c: masked stores would delay the loads of the next product. */
-#include "parts.h"
+#include "internal.h"
 
 #ifdef DOPED_AVX512
 

@@ -1,5 +1,5 @@
 /* What an LSTM does with its gates: activations, and the new state. */
-#include "parts.h"
+#include "internal.h"
 
 #include <string.h>
 

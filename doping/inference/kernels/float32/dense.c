@@ -1,5 +1,5 @@
 /* Products with dense matrices: small ones in tiles that fit the registers, large ones row by row. */
-#include "parts.h"
+#include "internal.h"
 
 #include <string.h>
 

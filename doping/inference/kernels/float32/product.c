@@ -1,5 +1,5 @@
 /* The product of a vector, or a panel of 8, with W = M + S. */
-#include "parts.h"
+#include "internal.h"
 
 #include <string.h>
 

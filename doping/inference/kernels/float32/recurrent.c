@@ -2,7 +2,7 @@
  *
  * The input product is taken over several steps at once; then a step is one product with the state, and what the cell does with both.
  */
-#include "parts.h"
+#include "internal.h"
 
 #include <string.h>
 

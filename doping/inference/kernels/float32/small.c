@@ -1,5 +1,5 @@
 /* The products and the gates for a processor without vectors, with little code and little stack: plain loops over a vector. */
-#include "parts.h"
+#include "internal.h"
 
 #ifdef DOPED_SMALL
 

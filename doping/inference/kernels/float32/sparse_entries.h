@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "parts.h"
+#include "internal.h"
 
 /* Four indices from one load (of 64 bits, or two) and shifts: loads are what bounds these products. */
 typedef struct {

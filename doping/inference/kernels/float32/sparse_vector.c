@@ -7,16 +7,16 @@ INLINE quad gathered(const float *x, four index) {
     return (quad){x[index.at[0]], x[index.at[1]], x[index.at[2]], x[index.at[3]]};
 }
 
-/* Four entries from k on, 8 or 4 values each. Narrow ones come in fours, one entry's values at the same place of each word. */
+/* Four entries from k on, 8 values each. Narrow ones come in fours, one entry's values at the same place of each word. */
 INLINE void four_entries(const doped_matrix *m, size_t k, const int narrow, lanes entries[4]) {
     for (int i = 0; i < 4; i++)
         entries[i] = narrow ? widened(*(const lanes_bits *)((const int8_t *)m->values + 8 * k), i)
                             : load((const float *)m->values + 8 * (k + (size_t)i));
 }
-INLINE void four_entries4(const doped_matrix *m, size_t k, const int narrow, quad entries[4]) {
+/* Four narrow entries of 4 values each. */
+INLINE void four_narrow_quads(const doped_matrix *m, size_t k, quad entries[4]) {
     for (int i = 0; i < 4; i++)
-        entries[i] = narrow ? widened4(*(const quad_bits *)((const int8_t *)m->values + 4 * k), i)
-                            : load4((const float *)m->values + 4 * (k + (size_t)i));
+        entries[i] = widened4(*(const quad_bits *)((const int8_t *)m->values + 4 * k), i);
 }
 
 INLINE void slices_of_vector(const doped_matrix *m, const float *x, float *y, int begin, int end, const int wide,
@@ -27,7 +27,7 @@ INLINE void slices_of_vector(const doped_matrix *m, const float *x, float *y, in
         for (size_t k = m->offsets[group]; k < m->offsets[group + 1]; k += at_once)
             for (size_t half = 0; half < 2; half++) { /* the upper four rows, the lower four */
                 if (narrow)
-                    four_entries4(m, 2 * k + 4 * half, 1, entries[half]);
+                    four_narrow_quads(m, 2 * k + 4 * half, entries[half]);
                 else
                     entries[half][0] = load4((const float *)m->values + 8 * k + 4 * half);
                 for (size_t n = 0; n < at_once; n++)
@@ -92,7 +92,7 @@ INLINE void gate_blocks_of_vector(const doped_matrix *m, const float *x, float *
         if (narrow && k < stop) {
             quad entries[4];
             four index = four_indices(m->indices, k, wide);
-            four_entries4(m, k, narrow, entries);
+            four_narrow_quads(m, k, entries);
             for (int i = 0; i < 4; i++)
                 total += x[index.at[i]] * entries[i];
         }

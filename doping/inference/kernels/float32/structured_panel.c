@@ -1,5 +1,5 @@
 /* Products of the structured part M with a panel of 8 vectors, in the same two stages as with one. */
-#include "parts.h"
+#include "internal.h"
 
 #ifndef DOPED_SMALL
 

@@ -1,6 +1,6 @@
 /* Products of the structured part M with one vector, in two stages: what is computed on the way, into `between`; and what is added to
  * the result. */
-#include "parts.h"
+#include "internal.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* A layer over a batch of sequences, on one thread or several: each has sequences of its own where there are enough, else all share
  * the work on each step. */
-#include "parts.h"
+#include "internal.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -19,7 +19,7 @@ size_t doped_workspace(const doped_layer *layer, int32_t batch, int32_t threads)
 
 void doped_run(const doped_layer *layer, int32_t steps, int32_t batch, const float *x, float *h, float *c, float *y,
                float *workspace, int32_t threads) {
-    task whole = {layer, steps, batch, 0, batch, x, h, c, y};
+    sequence_range whole = {layer, steps, batch, 0, batch, x, h, c, y};
     share alone = {0, 1};
 #ifdef _OPENMP
     if (threads > 1) {
@@ -31,10 +31,10 @@ void doped_run(const doped_layer *layer, int32_t steps, int32_t batch, const flo
             if (parts > 1) { /* the runtime may give fewer threads than there are parts */
                 for (int part = team.index; part < parts; part += team.count) {
                     share of_batch = {part, parts};
-                    task job = whole;
-                    job.first = start_of(of_batch, batch, LANES);
-                    job.sequences = end_of(of_batch, batch, LANES) - job.first;
-                    doped_run_sequences(&job, workspace + (size_t)part * each, alone);
+                    sequence_range dealt = whole;
+                    dealt.first = start_of(of_batch, batch, LANES);
+                    dealt.sequences = end_of(of_batch, batch, LANES) - dealt.first;
+                    doped_run_sequences(&dealt, workspace + (size_t)part * each, alone);
                 }
             } else {
                 doped_run_sequences(&whole, workspace, team);

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from doping.inference.families.sparse import COLUMNS_OF_GROUP, ROWS_OF_BLOCK, Pattern
+from doping.inference.families.sparse import COLUMNS_OF_GROUP, ROWS_OF_BLOCK, StoredPattern
 from doping.inference.families.tiles import groups_of_tiles
 
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
@@ -92,7 +92,7 @@ class StructuredParts(Valued, ABC):
 class SparseParts(Valued):
     """Blocks of values with one column index each, in compressed rows of blocks (``doping.inference.families.sparse``)."""
 
-    pattern: Pattern | Literal["tiles"] = "unstructured"
+    pattern: StoredPattern | Literal["tiles"] = "unstructured"
     """What a block is."""
     blocks: Count
     """Blocks that are stored."""

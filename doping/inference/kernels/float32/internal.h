@@ -13,8 +13,8 @@
  *
  * With DOPED_SMALL there are no panels, and small.c takes the place of dense.c, sparse_vector.c and cell.c.
  */
-#ifndef DOPED_PARTS_H
-#define DOPED_PARTS_H
+#ifndef DOPED_INTERNAL_H
+#define DOPED_INTERNAL_H
 
 #include "../doped_lstm.h"
 #include "team.h"
@@ -109,11 +109,11 @@ typedef struct {
     int steps, batch, first, sequences; /* of `batch` sequences, those from `first` on */
     const float *x;
     float *h, *c, *y;
-} task;
+} sequence_range;
 
 /* Floats of workspace for so many sequences. */
 size_t doped_sequences_workspace(const doped_layer *layer, int sequences);
-void doped_run_sequences(const task *job, float *workspace, share team);
+void doped_run_sequences(const sequence_range *range, float *workspace, share team);
 
 #ifdef __GNUC__
 #pragma GCC visibility pop
