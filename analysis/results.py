@@ -29,8 +29,11 @@ CURVE_COLUMNS = ("step", "sparsity", "validation")
 OPTIONAL_TEXT = ("stage", "cell", "started", "host", "measures")
 """``stage``: ``tuning`` for a setting that was tried, ``final`` (also where it is missing) for a trial that counts;
 ``cell``: the method at a factor that a trial belongs to; ``measures``: other qualities on the test split, as JSON."""
+DEPLOYED = ("latency_us", "bundle_bytes", "deployed_bytes", "model_bytes")
+"""Measured of the exported model: microseconds a time step on the CPU, and bytes of its file. And what is deployed in the
+precision of the method: bytes of the LSTM's layers with scales and biases, and of all weights of the model."""
 OPTIONAL_NUMBERS = (
-    *("latency_us", "bundle_bytes", "deployed_bytes", "model_bytes"),
+    *DEPLOYED,
     *(f"{name}_{values}" for values in ("int8", "int4") for name in ("validation", "test", "bytes", "model_bytes")),
 )
 OPTIONAL_CURVES = (

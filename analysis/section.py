@@ -13,10 +13,6 @@ from analysis import labels, variants
 from analysis.stats.statistic import Statistic
 from doping.families import has_sparse_part
 
-DEPLOYED = ("latency_us", "bundle_bytes", "deployed_bytes", "model_bytes")
-"""Measured of the exported model: microseconds a time step on the CPU, and bytes of its file. And what is deployed in the
-precision of the method: bytes of the LSTM's layers with scales and biases, and of all weights of the model."""
-
 
 class Key(NamedTuple):
     """What makes a line of a figure: all rows with the same key, over the factors."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis import folders, labels, variants
-from analysis.results import SIZE_COLUMNS, AnalysisError
-from analysis.section import DEPLOYED, Section, TableRow
+from analysis.results import DEPLOYED, SIZE_COLUMNS, AnalysisError
+from analysis.section import Section, TableRow
 from analysis.stats.statistic import Statistic
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from analysis import labels
 from analysis.labels import MISSING
 from analysis.paper import PublishedTask, published_for
-from analysis.section import DEPLOYED, Key, Section, TableRow
+from analysis.results import DEPLOYED
+from analysis.section import Key, Section, TableRow
 from analysis.stats import equal_quality, significance
 from analysis.stats.equal_quality import EqualQuality
 from analysis.stats.significance import Differences

@@ -8,8 +8,8 @@ import json
 import math
 
 from analysis.paper import published_loss
-from analysis.results import SIZE_COLUMNS
-from analysis.section import DEPLOYED, Section, TableRow
+from analysis.results import DEPLOYED, SIZE_COLUMNS
+from analysis.section import Section, TableRow
 from analysis.stats import equal_quality, significance
 from analysis.stats.significance import REFERENCES, Differences
 from analysis.tables import comparisons

@@ -11,7 +11,7 @@ from doping.errors import InferenceError
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.description import summary
 from doping.inference.bundle.file import Bundle
-from tasks.registry import trust
+from sweeps.commands.trust import trusting
 
 _DESCRIPTION = """\
 Export a trained model: to one file that `doping-run` and `doping.inference.runtime.load` run without the training code, to C
@@ -96,16 +96,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="with --format c: of the products; int8 is faster, rounds inputs and states to 8 bits, and takes the fastest "
         "instructions of the processor that it runs on (default: float32)",
     )
-    parser.add_argument(
-        "--trust",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="own task that results may name, as package.module:Class: its code runs, so give it for results of your own",
-    )
-    options = parser.parse_args(arguments)
-    for name in options.trust:
-        trust(name)
+    options = trusting(parser, arguments)
     if options.format != "c" and (options.name or options.weights or options.arithmetic):
         raise InferenceError(
             f"--name, --weights and --arithmetic are for C sources, and --format is {options.format}; add --format c"

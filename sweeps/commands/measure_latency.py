@@ -18,6 +18,7 @@ from doping.inference.kernels.native import kernels
 from doping.inference.latency import step_latency
 from doping.inference.models.lstm import Lstm
 from doping.machine import hardware
+from sweeps.commands.trust import trusting
 from sweeps.results.bundles import trial_bundle
 from sweeps.results.files import FolderError, shown
 from sweeps.results.folder import ResultsFolder
@@ -25,7 +26,6 @@ from sweeps.results.rows import Row, write_row
 from sweeps.results.trained_models import MODEL
 from sweeps.results.views import write_views
 from sweeps.trials.trial import label_of
-from tasks.registry import trust
 
 _DESCRIPTION = """\
 Measure the models of a folder of results as they run after export: microseconds a time step of the LSTM's layers,
@@ -52,16 +52,7 @@ def _command(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--results", metavar="DIR", type=path, required=True, help="folder of results, as run.py wrote it")
     parser.add_argument("--again", action="store_true", help="measure rows anew that have a latency")
-    parser.add_argument(
-        "--trust",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="own task that results may name, as package.module:Class: its code runs, so give it for results of your own",
-    )
-    options = parser.parse_args(arguments)
-    for name in options.trust:
-        trust(name)
+    options = trusting(parser, arguments)
     try:
         measure(options.results, options.again)
     except FolderError:

@@ -17,7 +17,7 @@ from doping.inference.kernels import Dense, KernelError, Sparse, Tiles, multiply
 from doping.inference.kernels.int8 import Int8Layer, Int8Matrix, available, instructions
 from doping.inference.kernels.int8.native import INSTRUCTION_SETS, kernels
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 KINDS = [
     "dense",
     "low_rank",
