@@ -113,6 +113,9 @@ class Method(Settings):
     values: Values = added_later("float32")
     """How values are stored where the model is deployed: int8 and int4 have a scale for each row. Validation and test are
     those of the rounded model, and ``unit: bytes`` counts its bytes."""
+    embedding_values: Literal["int8", "int4"] | None = added_later(None)
+    """How embedding and softmax, and all other matrices beside the LSTMs, are stored where ``values`` are narrow; int8
+    unless given."""
     rounding: RoundedTraining = added_later(RoundedTraining())
     """Training with rounded weights; ignored where values are float32."""
     units: PositiveInt | None = added_later(None)
@@ -177,7 +180,7 @@ class Method(Settings):
                 return self.sparse
             case "cmr":
                 return self.cmr.probability > 0
-            case "rounding":
+            case "rounding" | "embedding_values":
                 return self.values != "float32"
             case "sparse_variance" | "structured_share":
                 return self.doped

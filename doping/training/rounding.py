@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -64,21 +65,24 @@ def lstm_weights(model: nn.Module, values: Values) -> Iterator[tuple[str, nn.Par
                     yield f"{place}.{name}", parameter, bits
 
 
-def other_weights(model: nn.Module) -> Iterator[nn.Parameter]:
-    """What is int8 beside the LSTMs where these are narrow: matrices of two rows and more, such as embedding and softmax."""
-    return (parameter for parameter in _others(model) if _is_matrix(parameter))
+def other_weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """What is narrow beside the LSTMs where these are: matrices of two rows and more, such as embedding and softmax."""
+    return ((name, parameter) for name, parameter in _others(model) if _is_matrix(parameter))
 
 
 @contextmanager
-def deployed(model: nn.Module, values: Values) -> Iterator[None]:
-    """Within the context, all weights are as they are deployed; with float32, as they are."""
+def deployed(model: nn.Module, values: Values, embedding_values: Values | None = None) -> Iterator[None]:
+    """Within the context, all weights are as they are deployed; with float32, as they are. Those beside the LSTMs are int8
+    unless ``embedding_values`` says otherwise.
+    """
     if values == "float32":
         yield
         return
     kept: list[tuple[nn.Parameter, Tensor]] = []
     weights = [(parameter, bits) for _, parameter, bits in lstm_weights(model, values)]
     try:
-        for parameter, bits in [*weights, *((parameter, 8) for parameter in other_weights(model))]:
+        others = [(parameter, VALUE_BITS[embedding_values or "int8"]) for _, parameter in other_weights(model)]
+        for parameter, bits in [*weights, *others]:
             kept.append((parameter, parameter.data))
             parameter.data = rounded(parameter.data, row_scales(parameter.data, bits), bits)
         yield
@@ -87,21 +91,22 @@ def deployed(model: nn.Module, values: Values) -> Iterator[None]:
             parameter.data = data
 
 
-def other_bytes(model: nn.Module, values: Values) -> int:
-    """What is stored beside the LSTMs, in bytes: embedding, softmax, and whatever else a model has."""
+def other_bytes(model: nn.Module, values: Values, embedding_values: Values | None = None) -> int:
+    """What is stored beside the LSTMs, in bytes: embedding, softmax, and whatever else a model has; as in ``deployed``."""
+    bits = VALUE_BITS[embedding_values or "int8"]
     return sum(
-        parameter.numel() + SCALE_BYTES * parameter.shape[-2]
+        ceil(parameter.numel() * bits / 8) + SCALE_BYTES * parameter.shape[-2]
         if values != "float32" and _is_matrix(parameter)
         else VALUE_BYTES * parameter.numel()
-        for parameter in _others(model)
+        for _, parameter in _others(model)
     )
 
 
-def _others(model: nn.Module) -> Iterator[nn.Parameter]:
+def _others(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     from doping.layers.lstm import CompressedLSTM
 
     of_lstms = {id(p) for lstm in model.modules() if isinstance(lstm, CompressedLSTM) for p in lstm.parameters()}
-    return (parameter for parameter in model.parameters() if id(parameter) not in of_lstms)
+    return ((name, parameter) for name, parameter in model.named_parameters() if id(parameter) not in of_lstms)
 
 
 def _is_matrix(parameter: Tensor) -> bool:

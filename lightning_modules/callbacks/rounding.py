@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from doping.matrices.budget import VALUE_BITS
 from doping.method import Method
-from doping.training.rounding import lstm_weights, rounded, row_scales
+from doping.training.rounding import lstm_weights, other_weights, rounded, row_scales
 
 REFIT_STEPS = 10
 """Optimizer steps between two fits of the scales."""
@@ -65,7 +66,11 @@ class Rounding(pl.Callback):
         amount = self.progress(step / trainer.estimated_stepping_batches)
         if amount == 0:
             return
-        for name, parameter, bits in lstm_weights(model, self.method.values):
+        others = other_weights(model) if self.method.embedding_values == "int4" else ()
+        for name, parameter, bits in [
+            *lstm_weights(model, self.method.values),
+            *((name, parameter, VALUE_BITS["int4"]) for name, parameter in others),
+        ]:
             if step % REFIT_STEPS == 0 or name not in self.scales:
                 self.scales[name] = row_scales(parameter, bits)
             scale = self.scales[name].to(parameter.device)

@@ -38,7 +38,7 @@ def _command(arguments: Sequence[str]) -> None:
     if options.values != "float32":
         from doping.inference.bundle.narrowing import narrow_and_measure
 
-        model = narrow_and_measure(model, options.values, options.tables or "int8")
+        model = narrow_and_measure(model, options.values, options.embedding_values or "int8")
     if options.format == "bundle":
         bundle.write(model, out)
     elif options.format == "c":
@@ -77,7 +77,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "the error is measured and said (default: as they are)",
     )
     parser.add_argument(
-        "--tables",
+        "--embedding-values",
         choices=("int8", "int4"),
         help="with --values int8 or int4: how embedding and softmax are stored (default: int8)",
     )
@@ -101,8 +101,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         raise InferenceError(
             f"--name, --weights and --arithmetic are for C sources, and --format is {options.format}; add --format c"
         )
-    if options.tables and options.values == "float32":
-        raise InferenceError("--tables is for narrow values; add --values int8 or --values int4")
+    if options.embedding_values and options.values == "float32":
+        raise InferenceError("--embedding-values is for narrow values; add --values int8 or --values int4")
     return options
 
 

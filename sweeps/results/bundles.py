@@ -67,7 +67,8 @@ def trial_bundle(folder: Path) -> Bundle:
     }
     quality = Quality(metric=row.metric, validation=row.validation, test=row.test)
     bundle = to_bundle(model, vocabulary, quality, origin, labels)
-    return bundle if trial.method.values == "float32" else narrow(bundle, trial.method.values)
+    values, embedding_values = trial.method.values, trial.method.embedding_values or "int8"
+    return bundle if values == "float32" else narrow(bundle, values, embedding_values)
 
 
 def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundle:

@@ -22,7 +22,7 @@ from data.task_data import TaskData
 from doping.errors import one_line
 from doping.matrices import Size
 from doping.matrices.budget import dense_size
-from doping.method import Values
+from doping.method import Method, Values
 from doping.sizes import lstm_bytes
 from doping.training.rounding import deployed, other_bytes
 from lightning_modules.callbacks.annealing import Annealing
@@ -122,7 +122,7 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
                 raise
             raise UnreadableCheckpointError(one_line(error)) from error
         steps = trainer.global_step
-        outcome = _outcome(trial, model, curve, steps, _qualities(trainer, model, data, watch, method.values))
+        outcome = _outcome(trial, model, curve, steps, _qualities(trainer, model, data, watch, method))
         if run:
             run.log(curve.points)
             run.end(outcome)
@@ -159,7 +159,7 @@ class _Qualities:
     """Validation and test after rounding, by the names of the fields of ``Outcome``."""
 
 
-def _qualities(trainer: pl.Trainer, model: TaskModule, data: TaskData, watch: _Watch, values: Values) -> _Qualities:
+def _qualities(trainer: pl.Trainer, model: TaskModule, data: TaskData, watch: _Watch, method: Method) -> _Qualities:
     """The metric on validation and test, of the model as it is deployed by its method, and in int8 and int4."""
     if watch.diverged:
         return _Qualities("diverged", math.inf, math.inf)
@@ -170,7 +170,8 @@ def _qualities(trainer: pl.Trainer, model: TaskModule, data: TaskData, watch: _W
         trainer.validate(model, loader, verbose=False)
         return model.measured()
 
-    with deployed(model, values):
+    values = method.values
+    with deployed(model, values, method.embedding_values):
         validation = measured(data.val_dataloader())
         trainer.test(model, data.test_dataloader(), verbose=False)
         test, measures = model.measured(), dict(model.further_measures())
@@ -195,7 +196,8 @@ def _outcome(trial: Trial, model: TaskModule, curve: Curve, steps: int, quality:
     size, values = model.size(), trial.method.values
     dense = _dense(trial)
     of_lstms = {kind: lstm_bytes([lstm for _, lstm in model.lstms()], kind) for kind in dict.fromkeys((*NARROW, values))}
-    of_model = {kind: of_lstms[kind] + other_bytes(model, kind) for kind in of_lstms}
+    of_embedding = {values: trial.method.embedding_values}
+    of_model = {kind: of_lstms[kind] + other_bytes(model, kind, of_embedding.get(kind)) for kind in of_lstms}
     return Outcome(
         status=quality.status,
         metric=model.metric,

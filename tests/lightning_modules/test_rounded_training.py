@@ -72,3 +72,18 @@ def test_the_scales_are_in_the_checkpoint(spied):
     other = Rounding(METHOD)
     other.load_state_dict(rounding.state_dict())
     assert other.scales.keys() == rounding.scales.keys() != set()
+
+
+def test_embedding_and_softmax_are_rounded_too_where_they_are_to_have_4_bits(tmp_path):
+    method = METHOD.model_copy(update={"embedding_values": "int4"})
+
+    class Last(pl.Callback):
+        def on_train_batch_start(self, trainer, model, batch, batch_idx):
+            self.rows = model.embedding.weight.detach().clone()
+
+    last = Last()
+    trainer = tiny_task.trainer(method, tmp_path, callbacks=(Rounding(method), last))
+    model = tiny_task.model(method)
+    trainer.fit(model, tiny_task.TinyText())
+    assert all(len(row.unique()) <= 15 for row in last.rows)
+    assert any(len(row.unique()) > 15 for row in model.embedding.weight)

@@ -27,7 +27,7 @@ STEPS, BATCH = 100, 4
 BITS: dict[Narrow, Bits] = {"int8": 8, "int4": 4}
 
 
-def narrow(bundle: Bundle, values: Narrow = "int8", tables: Narrow = "int8") -> Bundle:
+def narrow(bundle: Bundle, values: Narrow = "int8", embedding_values: Narrow = "int8") -> Bundle:
     """The bundle with narrow weights, each row with a scale of 16 bits.
 
     Biases stay float32, and so do u and v of hybrid matrices; left Kronecker factors have 8 bits at least.
@@ -35,7 +35,7 @@ def narrow(bundle: Bundle, values: Narrow = "int8", tables: Narrow = "int8") -> 
     Args:
         bundle: any.
         values: of the LSTM's weights.
-        tables: of an embedding and a softmax.
+        embedding_values: of an embedding and a softmax.
 
     Raises:
         InferenceError: the bundle's numbers are not valid.
@@ -54,9 +54,9 @@ def narrow(bundle: Bundle, values: Narrow = "int8", tables: Narrow = "int8") -> 
     sizes = bundle.description.sizes.model_copy(update={"bytes": lstm.weight_bytes()})
     update: dict[str, Any] = {"lstm": lstm}
     if model.kind != "lstm":
-        update |= {"values": tables, "scales": "bfloat16"}
+        update |= {"values": embedding_values, "scales": "bfloat16"}
         for name in ("embedding", "softmax.weight"):
-            of_table = narrowed(table(bundle.tensors, name), BITS[tables], short_scales=True)
+            of_table = narrowed(table(bundle.tensors, name), BITS[embedding_values], short_scales=True)
             assert isinstance(of_table, Dense)
             tensors |= {name: of_table.weight, f"{name}_scale": of_table.arrays()["weight_scale"]}
     return Bundle(_changed(bundle.description, model=model.model_copy(update=update), sizes=sizes), tensors)
@@ -71,11 +71,11 @@ def all_narrow(bundle: Bundle) -> Bundle:
     return narrow(bundle) if any(part and part.values == "float32" for part in parts) else bundle
 
 
-def narrow_and_measure(bundle: Bundle, values: Narrow = "int8", tables: Narrow = "int8") -> Bundle:
+def narrow_and_measure(bundle: Bundle, values: Narrow = "int8", embedding_values: Narrow = "int8") -> Bundle:
     """The bundle with narrow values, and in its origin, under ``narrowed``, what that changes."""
-    made = narrow(bundle, values, tables)
-    alike = bundle.description.model.kind == "lstm" or values == tables
-    named = values if alike else f"{values}, embedding and softmax {tables}"
+    made = narrow(bundle, values, embedding_values)
+    alike = bundle.description.model.kind == "lstm" or values == embedding_values
+    named = values if alike else f"{values}, embedding and softmax {embedding_values}"
     origin = {**bundle.description.origin, "narrowed": f"{named}: {difference(bundle, made)}"}
     return Bundle(_changed(made.description, origin=origin), made.tensors)
 

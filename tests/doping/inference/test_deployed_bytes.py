@@ -115,6 +115,9 @@ def test_embedding_and_softmax_may_have_4_bits_too():
     again = file.from_bytes(file.to_bytes(narrow(wide, "int4", "int4")))
     scales = again.tensors["embedding_scale"]
     off = again.tensors["embedding"] * scales[:, None] - wide.tensors["embedding"]
+    with deployed(model, "int4", "int4"), torch.no_grad():
+        np.testing.assert_allclose(again.tensors["embedding"] * scales[:, None], model.embedding.weight.numpy(), rtol=1e-6)
+    assert sum(sizes["int4"].values()) == lstm_bytes([model.lstm], "int4") + other_bytes(model, "int4", "int4")
     assert np.sqrt((off**2).mean()) < 0.12 * np.sqrt((wide.tensors["embedding"] ** 2).mean())
 
 

@@ -143,6 +143,32 @@ def test_a_bundle_can_be_exported_further(exported, tmp_path):
     assert (tmp_path / "c" / "Makefile").exists()
 
 
+def test_a_model_trained_in_4_bits_is_exported_as_it_was_measured_and_weighs_what_its_row_says(text, tmp_path):
+    method = Method(
+        name="pruned", factor=5, pattern="tiles", values="int4", embedding_values="int4", rounding={"share": 0.4}
+    )
+    task = LanguageModelTask(
+        data={"corpus": "text", "path": str(text)},
+        model={"hidden": 20},
+        training={"epochs": 2, "batch_size": 8, "validations": 1},
+    )
+    trial = Trial(task=task, method=method, seed=1, data_hash=data_hash(task.data))
+    folder = tmp_path / trial.id
+    folder.mkdir()
+    (folder / "trial.json").write_text(trial.settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        outcome = train(trial, folder, lambda progress: None, threads=1)
+    write_row(folder, row_of(trial, outcome, seconds=1, started=""))
+    path = tmp_path / "model.lstm"
+    assert export("--from", folder, "--out", path) == 0
+    data = path.read_bytes()
+    assert len(data) - 8 - int.from_bytes(data[:8], "little") == outcome.model_bytes
+    corpus = load_corpus(task.data)
+    score = load(path).score(corpus.vocabulary.decode(corpus.validation))
+    assert score.bits == pytest.approx(outcome.validation, abs=2e-4)
+
+
 def test_an_export_with_narrow_values_says_what_they_cost(exported, text, tmp_path, capsys):
     small = tmp_path / "small.lstm"
     assert export("--from", exported, "--values", "int8", "--out", small) == 0
@@ -155,7 +181,7 @@ def test_an_export_with_narrow_values_says_what_they_cost(exported, text, tmp_pa
     assert scores[0] != scores[1]
     assert abs(scores[0] - scores[1]) < 0.02
     smaller = tmp_path / "smaller.lstm"
-    assert export("--from", exported, "--values", "int4", "--tables", "int4", "--out", smaller) == 0
+    assert export("--from", exported, "--values", "int4", "--embedding-values", "int4", "--out", smaller) == 0
     assert "narrowed after that to int4: " in capsys.readouterr().out
     assert smaller.stat().st_size < small.stat().st_size
     assert run(small) == 0
@@ -193,7 +219,10 @@ def test_mistakes_of_an_export_are_one_line(study, exported, tmp_path, capsys):
         (["--from", exported, "--method", "kp"], "choose among the trials of a study"),
         (["--from", exported, "--format", "exe"], "invalid choice: 'exe'"),
         (["--from", exported, "--values", "int3"], "invalid choice: 'int3'"),
-        (["--from", exported, "--tables", "int4"], "--tables is for narrow values; add --values int8 or --values int4"),
+        (
+            ["--from", exported, "--embedding-values", "int4"],
+            "--embedding-values is for narrow values; add --values int8 or --values int4",
+        ),
         ([], "the following arguments are required: --from"),
     ]
     for arguments, message in cases:
