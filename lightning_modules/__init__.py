@@ -35,13 +35,18 @@ def build(task: Buildable, method: Method) -> TaskModule:
     Args:
         task: settings of a task, e.g. of ``tasks.language_model``. It reads its data, for the vocabulary decides the size of
             the model; ``task.build(method)`` gives both, for whoever wants the data as well.
-        method: how the weights are compressed. Its name is one of {methods}.
+        method: how the weights are compressed. Its name is one of {methods}. It may have a size and a width of its own.
 
     Raises:
         BudgetError: the method cannot reach its factor with the weights of this task; the nearest factors are named.
         DataError: the data cannot be had.
 
     """
+    if method.size or method.units:
+        from doping.sizes import resolved
+
+        whole: Any = task
+        task, method = resolved(whole, method)
     model, _ = task.build(method)
     return model
 

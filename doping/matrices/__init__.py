@@ -48,10 +48,17 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
     """The plan of a matrix of this shape under a method's budget.
 
     Raises:
-        BudgetError: if the method cannot come within 1 % of the factor; the message names the nearest ones.
+        BudgetError: if the method cannot come within 1 % of the factor, the message names the nearest ones; or if it has a
+            size or a width, which are those of a whole model.
         ValueError: if given Kronecker factors do not divide the shape, or four gates the rows that are pruned by gates.
 
     """
+    if method.size or method.units:
+        given = "size" if method.size else "units"
+        raise BudgetError(
+            f"the setting {given} belongs to a whole model, not to a matrix of {shape[0]} x {shape[1]}; give a factor "
+            "(doping.sizes.resolved finds that of a task)"
+        )
     if method.name == "dense":
         return DensePlan(shape)
     budget, pattern = Budget(method.factor, method.unit, method.values), method.pattern

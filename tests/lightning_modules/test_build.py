@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
+import torch
 import toy_translation
 from labelled_texts import write_folder
 
+import doping
 import lightning_modules
 from doping.families import methods
+from doping.matrices import BudgetError
 from doping.method import Method
+from doping.sizes import plan_sizes
 from tasks.intent import IntentTask
 from tasks.language_model import LanguageModelTask
 from tasks.translation import TranslationTask
@@ -53,3 +57,18 @@ def test_its_documentation_lists_the_methods():
 def test_it_is_there_without_anything_heavy():
     code = "import sys, lightning_modules; lightning_modules.build; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_size_and_a_width_are_those_of_the_whole_model(tasks):
+    method = Method(name="pruned", size="40kB", values="int8", units=100)
+    model = lightning_modules.build(tasks["language_model"], method)
+    planned = plan_sizes(tasks["language_model"], method)
+    assert model.lstm.hidden_size == 100
+    assert 0.8 * 40_000 <= planned.deployed_bytes <= 40_000
+    assert sum(plan.size().values for plan in model.lstm.plans.values()) == planned.compressed.values
+
+
+@pytest.mark.parametrize("how", [{"size": "40kB"}, {"units": 100, "factor": 4}])
+def test_a_single_layer_has_no_size_of_a_model(how):
+    with pytest.raises(BudgetError, match="belongs to a whole model, not to a matrix of 256 x 64; give a factor"):
+        doping.compress_(torch.nn.LSTM(64, 64), {"": Method(name="pruned", **how)})
