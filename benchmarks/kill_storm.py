@@ -29,6 +29,7 @@ from doping.command_line import Parser, answer, arguments_or
 from doping.command_line import path as a_path
 from doping.errors import UserError
 from doping.machine import ROOT, commit
+from sweeps.results.files import replacing
 
 _TICK_SECONDS = 0.01
 _PARENT = 0.25
@@ -150,12 +151,10 @@ def read(path: Path) -> list[Round]:
 
 def write(path: Path, rounds: Sequence[Round]) -> None:
     """Write the table as a whole."""
-    draft = path.with_suffix(".draft")
-    with draft.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         rows = csv.DictWriter(file, [field.name for field in fields(Round)], lineterminator="\n")
         rows.writeheader()
         rows.writerows(asdict(each) for each in rounds)
-    draft.replace(path)
 
 
 if __name__ == "__main__":

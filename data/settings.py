@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
@@ -48,7 +49,52 @@ class Corpus(Settings):
     """Keep only the most frequent so many tokens of the training split, ``<unk>`` included; by default all."""
 
 
-class LabelledText(Settings):
+class HubSplits(Settings):
+    """A data set of the Hugging Face hub whose columns other settings name."""
+
+    name: str
+    """Its name on the hub, ``owner/name``."""
+    config: str | None = None
+    """Which of its configurations, where it has several."""
+    train: str = "train"
+    """Split to train on; a part of one is written ``train[:90%]``."""
+    validation: str = "validation"
+    """Split to validate on."""
+    test: str = "test"
+    """Split to test on."""
+    revision: str | None = None
+    """Branch, or better a commit: then it can never be another text."""
+
+
+class FromHub(Settings):
+    """Data that may come from the hub: ``hub: {name, config, train, validation, test, revision}``, as for texts to model.
+
+    Trials keep it under the names that it had first, so that their ids stay; studies may still be written so.
+    """
+
+    dataset: str | None = None
+    """``hub.name``: the data set on the hub, ``owner/name``."""
+    configuration: str | None = None
+    """``hub.config``: which of its configurations, where it has several."""
+    revision: str | None = None
+    """``hub.revision``: its branch, or better a commit: then it can never be another text."""
+    splits: tuple[str, str, str] = ("train", "validation", "test")
+    """``hub.train``, ``hub.validation``, ``hub.test``: its splits; a part of one is written ``train[:90%]``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_is_kept(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or "hub" not in content:
+            return content
+        if twice := {"dataset", "configuration", "revision", "splits"} & content.keys():
+            raise ValueError(f"both hub and {', '.join(sorted(twice))} were given: hub is enough")
+        hub = HubSplits.model_validate(content["hub"])
+        kept = {"dataset": hub.name, "configuration": hub.config, "revision": hub.revision}
+        splits = [hub.train, hub.validation, hub.test]
+        return {name: value for name, value in content.items() if name != "hub"} | kept | {"splits": splits}
+
+
+class LabelledText(FromHub):
     """Short texts, each with a label, or several, to tell from it."""
 
     corpus: Literal["atis", "file", "hub"] = "atis"
@@ -59,17 +105,9 @@ class LabelledText(Settings):
     """Column of the text, for ``file`` and ``hub``."""
     label: str = "label"
     """Column of the label, for ``file`` and ``hub``."""
-    dataset: str | None = None
-    """Name of the data set on the hub, e.g. ``PolyAI/banking77``."""
-    configuration: str | None = None
-    """Which part of the data set, where the hub has several under one name."""
-    revision: str | None = None
-    """Commit, tag or branch of the data set; a commit never changes."""
-    splits: tuple[str, str, str] = ("train", "validation", "test")
-    """Splits of the data set to train, validate and test on; a part of one is written ``train[:90%]``."""
 
 
-class ParallelText(Settings):
+class ParallelText(FromHub):
     """Sentences and their translations."""
 
     corpus: Literal["multi30k", "iwslt15", "folder", "hub"] = "multi30k"
@@ -81,14 +119,6 @@ class ParallelText(Settings):
     """Language that is translated into."""
     path: str | None = None
     """Folder of files such as ``train.en`` and ``train.de``; ``multi30k`` and ``iwslt15`` can also come from the hub."""
-    dataset: str | None = None
-    """Name of the data set on the hub, for ``hub``, e.g. ``Helsinki-NLP/opus-100``."""
-    configuration: str | None = None
-    """Which part of the data set, where the hub has several under one name, e.g. ``de-en``."""
-    revision: str | None = None
-    """Commit, tag or branch of the data set; a commit never changes."""
-    splits: tuple[str, str, str] = ("train", "validation", "test")
-    """Splits of the data set to train, validate and test on; a part of one is written ``train[:90%]``."""
     vocabulary_size: int = Field(default=8000, ge=300)
     """Subwords of each language; 256 of them are the bytes, so that nothing is unknown."""
     max_length: PositiveInt = 100

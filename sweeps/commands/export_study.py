@@ -10,7 +10,7 @@ import yaml
 
 from doping.errors import UserError
 from sweeps.planning.plan import StudyPlan
-from sweeps.results.files import shown, write_whole
+from sweeps.results.files import replacing, shown, write_whole
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.views import write_views
 from sweeps.trials.trial import for_others, without_home
@@ -35,10 +35,8 @@ def export(plan: StudyPlan, folder: ResultsFolder, out: Path, command: str) -> s
     curves = _only(folder.path / "curves.csv", "trial_id", ids)
     out.mkdir(parents=True, exist_ok=True)
     for name, table in (("results.csv", rows), ("curves.csv", curves)):
-        draft = out / f".{name}"
-        with draft.open("w", newline="", encoding="utf-8") as file:
+        with replacing(out / name) as draft, draft.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(table)
-        draft.replace(out / name)
     content = {"description": f"{plan.study}, as it was run", "presets": {plan.study.rpartition("-")[2]: plan.asked}}
     write_whole(out / "study.yaml", without_home(yaml.safe_dump(content, sort_keys=False, width=120)))
     about = json.dumps(_about(command, header, body), indent=1, ensure_ascii=False)

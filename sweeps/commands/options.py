@@ -28,7 +28,7 @@ examples:
   python sweeps/run.py --study kp_vs_pruning --status --watch    how far it is, from another terminal
   python sweeps/run.py --study kp_vs_pruning --preset paper --workers 4
   python sweeps/run.py --study my_study.yaml --out results/mine --seed 10
-  python sweeps/run.py --study kp_vs_pruning --engine dask --scheduler tcp://host:8786   on a cluster: docs/cluster.md
+  python sweeps/run.py --study kp_vs_pruning --scheduler tcp://host:8786   on a cluster: docs/cluster.md
   python sweeps/run.py --study pareto --export results/pareto    small files to keep, of what is finished
   python sweeps/run.py --study kp_vs_pruning --set task.training.epochs=2 --set runs.1.factor=[4,8]
 
@@ -44,7 +44,7 @@ class Options:
     out: Path | None
     seed: int | None
     workers: int | None
-    engine: Literal["local", "dask"]
+    engine: Literal["local", "dask"] | None
     scheduler: str | None
     gpu_share: float
     storage: str | None
@@ -88,7 +88,9 @@ def parse(arguments: Sequence[str]) -> Options:
         help="trials at a time (default: one a GPU, or one a core; on a cluster, all that it has room for)",
     )
     parser.add_argument(
-        "--engine", choices=("local", "dask"), default="local", help="where: this machine, or a Dask cluster"
+        "--engine",
+        choices=("local", "dask"),
+        help="where: this machine, or with --scheduler a Dask cluster; need not be said",
     )
     parser.add_argument("--scheduler", metavar="ADDRESS", type=_address, help="of the Dask cluster, such as tcp://host:8786")
     parser.add_argument(
@@ -142,8 +144,8 @@ def parse(arguments: Sequence[str]) -> Options:
         raise UserError("no study given: --study NAME, or --list to see them, or --help")
     if options.watch and not options.status:
         raise UserError("--watch belongs to --status: give both, or neither")
-    if (options.engine == "dask") != bool(options.scheduler):
-        raise UserError("--engine dask and --scheduler ADDRESS belong together: give both or neither")
+    if options.engine and (options.engine == "dask") != bool(options.scheduler):
+        raise UserError(f"--engine {options.engine} {'needs' if options.engine == 'dask' else 'has no'} --scheduler ADDRESS")
     return options
 
 

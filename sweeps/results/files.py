@@ -6,6 +6,8 @@ import errno
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -21,18 +23,18 @@ class FolderError(UserError, OSError):
     """The folder of results cannot be written to; the message is one line. Nothing that stood in it is lost."""
 
 
-def write_whole(path: Path, text: str, durable: bool = False) -> None:
-    """Write a file under another name and rename it, so that nobody ever sees half of it.
+@contextmanager
+def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
+    """Write a file under the name that this gives, which is then renamed, so that nobody ever sees half of it.
 
     ``durable``: the old or the new file is whole even after a power cut. Raises ``OSError``; the old file then stands.
     """
     # The process and the time make the name unique among processes and their threads.
     draft = path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}")
     try:
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            if durable:
+        yield draft
+        if durable:
+            with draft.open("rb") as file:
                 os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:
@@ -40,6 +42,12 @@ def write_whole(path: Path, text: str, durable: bool = False) -> None:
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def write_whole(path: Path, text: str, durable: bool = False) -> None:
+    """Write a text as ``replacing`` does."""
+    with replacing(path, durable) as draft:
+        draft.write_text(text, encoding="utf-8", newline="")
 
 
 def make_folder(path: Path) -> None:

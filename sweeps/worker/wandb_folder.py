@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from doping.method import Method
+from sweeps.results.files import replacing
 from sweeps.trials.trial import Trial
 
 _SETTLE_SECONDS = 0.5
@@ -96,9 +97,8 @@ class StudyEntry:
     def refresh(self) -> None:
         """Bring a copy up to date; a link is so by itself. Raises ``OSError``."""
         if self._copy and self._file.exists():
-            draft = self._copy.with_name(f".{self._copy.name}")
-            shutil.copyfile(self._file, draft)
-            draft.replace(self._copy)
+            with replacing(self._copy) as draft:
+                shutil.copyfile(self._file, draft)
 
     def close(self) -> None:
         """Bring a copy up to date for good. Raises ``OSError``."""

@@ -5,7 +5,7 @@ import pytest
 
 from data.labelled.hub import read
 from data.labelled.texts import Labelled
-from data.settings import LabelledText
+from data.settings import LabelledText, ParallelText
 from data.sources import hub
 from doping.errors import DataError
 
@@ -72,3 +72,18 @@ def test_a_hub_out_of_reach_is_told(monkeypatch):
     monkeypatch.setattr(hub, "reachable", lambda url: False)
     with pytest.raises(DataError, match="me/requests on the Hugging Face hub: cannot be reached; check its name and splits"):
         read(SETTINGS)
+
+
+@pytest.mark.parametrize("kind", [LabelledText, ParallelText])
+def test_a_data_set_is_named_as_for_texts_and_kept_as_it_was_first(kind):
+    hub = {"name": "owner/set", "config": "small", "train": "train[:90%]", "revision": "0123abc"}
+    first = {"dataset": "owner/set", "configuration": "small", "revision": "0123abc"}
+    written = kind(corpus="hub", hub=hub)
+    assert written == kind(corpus="hub", splits=["train[:90%]", "validation", "test"], **first)
+    assert "hub" not in written.model_dump_json().replace('"corpus":"hub"', "")
+    assert kind.model_validate_json(written.model_dump_json()) == written
+
+
+def test_a_data_set_is_named_once():
+    with pytest.raises(ValueError, match="both hub and dataset were given: hub is enough"):
+        LabelledText(corpus="hub", hub={"name": "owner/set"}, dataset="owner/other")

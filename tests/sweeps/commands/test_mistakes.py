@@ -89,7 +89,7 @@ def test_a_wrong_study_file(content, words, tmp_path, capsys):
         (["--study", "kp_vs_pruning", "--seed", "-1"], ["seed"]),
         (["--study", "kp_vs_pruning", "--engine", "dusk"], ["dusk", "dask"]),
         (["--study", "kp_vs_pruning", "--engine", "dask"], ["--scheduler ADDRESS"]),
-        (["--study", "kp_vs_pruning", "--scheduler", "tcp://host:8786"], ["--engine dask"]),
+        (["--study", "kp_vs_pruning", "--engine", "local", "--scheduler", "tcp://host:8786"], ["--engine local"]),
         (["--study", "kp_vs_pruning", "--engine", "dask", "--scheduler", "host"], ["'host'", "host:port"]),
         (["--study", "kp_vs_pruning", "--gpu-share", "2"], ["gpu-share", "at most 1"]),
         (["--study", "kp_vs_pruning", "--wandb", "maybe"], ["wandb", "maybe"]),
