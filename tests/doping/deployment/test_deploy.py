@@ -222,6 +222,17 @@ def test_the_operators_are_what_they_are_declared_to_be():
     torch.library.opcheck(torch.ops.doping.recurrent.default, arguments)
 
 
+@pytest.mark.parametrize("pattern", ["tiles", "n_of_16", "n_of_32"])
+def test_every_pattern_of_an_lstm_is_deployed(pattern):
+    torch.manual_seed(0)
+    model = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(40, 40)})
+    doping.compress_(model, {"rnn": Method(name="pruned", factor=4, pattern=pattern)})
+    doping.Annealer(model, total_steps=1).finish_(at_once=True)
+    x = torch.randn(5, 2, 40)
+    before = model.eval()["rnn"](x)[0].detach()
+    torch.testing.assert_close(doping.deploy_(model)["rnn"](x)[0], before, atol=1e-5, rtol=0)
+
+
 def test_values_in_a_byte_are_a_quarter_and_close():
     original = net()
     x = torch.randn(2, 5, 24)

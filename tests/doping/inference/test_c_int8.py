@@ -8,9 +8,10 @@ import pytest
 from c_sources import ARM, NAME, SANITIZED, builder, differences
 from models import INTENT_WORDS, INTENTS, LABELS, classifier, compressed, language_model, lstms
 
+from benchmarks.firmware import image
 from doping.errors import InferenceError
 from doping.inference.bundle.narrowing import narrow
-from doping.inference.exporters.c import EXPECTED_STEPS, write_c
+from doping.inference.exporters.c import EXPECTED_STEPS, _logits, write_c
 from doping.inference.runtime import runnable
 from tasks.bundles import to_bundle
 
@@ -81,6 +82,16 @@ def test_a_64_bit_arm_with_and_without_dot_products_computes_the_same(processor,
     written(narrow(to_bundle(*language_model("doped_kp/tiles")), "int4"), tmp_path)
     settings = (f"CC={ARM[0]}", "ARCH=", f"RUN={ARM[1]} -cpu {processor} -L /usr/aarch64-linux-gnu", "CFLAGS=-O1 -Werror")
     assert max(differences(make(tmp_path, *settings))) < 1e-6
+
+
+@pytest.mark.skipif(bool(image.missing()), reason="no compiler or emulator for a Cortex-M4")
+def test_a_microcontroller_computes_the_same_in_plain_c(tmp_path, monkeypatch):
+    monkeypatch.setattr(image, "FLAGS", [flag.replace("contract=fast", "contract=off") for flag in image.FLAGS])
+    bundle = narrow(to_bundle(*language_model("doped_kp/tiles")), "int4")
+    write_c(bundle, tmp_path / "lm", weights="binary", arithmetic="int8")
+    outputs = image.run(image.build(tmp_path / "lm")).outputs
+    expected = _logits(runnable(bundle, arithmetic="int8"), np.arange(EXPECTED_STEPS) % 22, "int8")
+    np.testing.assert_allclose(outputs, expected[:, : outputs.shape[1]], atol=1e-5)
 
 
 @needs_gcc

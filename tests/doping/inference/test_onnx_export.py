@@ -84,9 +84,11 @@ def test_narrow_values_of_a_classifier_are_widened():
     np.testing.assert_allclose(logits_C, runnable(small).forward(words_T), atol=1e-4)
 
 
-def test_narrow_values_are_widened():
-    trained, vocabulary = language_model("doped_kp/gates")
-    small = narrow(to_bundle(trained, vocabulary))
+@pytest.mark.parametrize("values", ["int8", "int4"])
+@pytest.mark.parametrize("method", ["doped_kp/gates", "doped_kp/tiles", "pruned/n_of_16"])
+def test_narrow_values_are_widened(method, values):
+    trained, vocabulary = language_model(method)
+    small = narrow(to_bundle(trained, vocabulary), values, values)
     tokens_TB = np.arange(24).reshape(8, BATCH) % len(vocabulary)
     logits, _ = run(to_onnx(small), "token", tokens_TB, [np.zeros((2, BATCH, 20), np.float32)] * 2)
     np.testing.assert_allclose(logits, runnable(small).forward(tokens_TB)[0], atol=1e-4)

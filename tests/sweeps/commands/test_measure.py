@@ -5,9 +5,11 @@ import shutil
 import time
 
 import pytest
+from models import compressed, lstms
 
 from doping.inference import latency
 from doping.inference.bundle import file as bundle
+from doping.inference.bundle.narrowing import narrow
 from doping.inference.kernels.build import KernelError
 from doping.inference.models.lstm import Lstm
 from doping.machine import hardware
@@ -15,6 +17,7 @@ from sweeps.commands import measure_latency as measure_command
 from sweeps.commands.main import main as sweep
 from sweeps.commands.measure_latency import main
 from sweeps.results.bundles import trial_bundle
+from tasks.bundles import to_bundle
 
 STUDY = """\
 description: tiny
@@ -131,3 +134,17 @@ def test_a_latency_is_that_of_the_kernels_without_python(trained):
     for _ in range(1000):
         lstm.forward(x_TBI)
     assert 0 < latency.step_latency(lstm, 0.2) < 1e3 * (time.perf_counter() - start)
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "arithmetic"),
+    [
+        ("pruned/tiles", "int4", "int8"),
+        ("kp", "int8", "int8"),
+        ("kp", "float32", "float32"),
+        ("pruned/gates", "int8", "float32"),
+    ],
+)
+def test_a_latency_is_in_int8_arithmetic_where_values_are_narrow_and_have_such_products(method, values, arithmetic):
+    exported = to_bundle(compressed(next(lstms()), method))
+    assert latency.as_it_runs_fastest(exported if values == "float32" else narrow(exported, values)).arithmetic == arithmetic
