@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -143,22 +144,24 @@ def words(results: Path) -> list[str]:
 
 
 def deployed(results: Path) -> list[str]:
-    """Mean quality of every setting by its bytes as deployed; bold where nothing as small validates better."""
+    """Mean quality of every setting by its bytes as deployed; bold where nothing as small, in kB, validates better."""
     trials = read(results, "deployed-targets")
     cells = trials[trials["status"] == "finished"].groupby("cell", sort=False)
     own = ["deployed_bytes", "model_bytes", "validation", "test"]
     rounded = {values: [f"{column}_{values}" for column in ("bytes", "model_bytes", "validation", "test")]
                for values in ("int8", "int4")}  # fmt: skip
-    means = cells[own + rounded["int8"] + rounded["int4"]].mean()
-    found = [(str(cell), *mean[own]) for cell, mean in means.iterrows()]
+    means = cells[[*own, *rounded["int8"], *rounded["int4"], "latency_us"]].mean()
+    found = [(str(cell), *mean[[*own, "latency_us"]]) for cell, mean in means.iterrows()]
     for values, columns in rounded.items():
-        found.append((f"dense, rounded to {values} after the training", *means.loc["dense", columns]))
+        found.append((f"dense, rounded to {values} after the training", *means.loc["dense", columns], math.nan))
     lines = []
-    for cell, layers, model, validation, test in sorted(found, key=lambda line: -line[1]):
-        best = all(validation <= other[3] for other in found if other[1] <= layers)
+    for cell, layer, model, validation, test, step in sorted(found, key=lambda line: -line[1]):
+        best = all(validation <= other[3] for other in found if round(other[1], -3) <= round(layer, -3))
         shown = f"**{validation:.3f}**" if best else f"{validation:.3f}"
-        lines.append([cell, f"{layers / 1000:.0f}", f"{model / 1000:.0f}", shown, f"{test:.3f}"])
-    return markdown(["", "kB of the layer", "kB of the model", "validation", "test"], lines)
+        seeds = str(cells.size().get(cell, cells.size()["dense"]))
+        kilobytes = [f"{size / 1000:,.0f}" for size in (layer, model)]
+        lines.append([cell, *kilobytes, "" if math.isnan(step) else f"{step:.1f}", shown, f"{test:.3f}", seeds])
+    return markdown(["", "kB of the layer", "kB of the model", "µs per step", "validation", "test", "seeds"], lines)
 
 
 def atis(results: Path) -> list[str]:
