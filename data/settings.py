@@ -84,13 +84,17 @@ class FromHub(Settings):
     @model_validator(mode="before")
     @classmethod
     def _as_it_is_kept(cls, content: Any) -> Any:
-        if not isinstance(content, Mapping) or "hub" not in content:
+        if not isinstance(content, Mapping):
+            return content
+        if isinstance(content.get("splits"), list):  # as JSON has them
+            content = {**content, "splits": tuple(content["splits"])}
+        if "hub" not in content:
             return content
         if twice := {"dataset", "configuration", "revision", "splits"} & content.keys():
             raise ValueError(f"both hub and {', '.join(sorted(twice))} were given: hub is enough")
         hub = HubSplits.model_validate(content["hub"])
         kept = {"dataset": hub.name, "configuration": hub.config, "revision": hub.revision}
-        splits = [hub.train, hub.validation, hub.test]
+        splits = (hub.train, hub.validation, hub.test)
         return {name: value for name, value in content.items() if name != "hub"} | kept | {"splits": splits}
 
 
