@@ -64,8 +64,12 @@ class Standing:
         """Estimate of the time that the rest takes; None without any hint."""
         now = self.clock()
         known = seconds_by_method(self.rows.values())
-        if not known:
-            known[""] = [seconds for run in self.running.values() if (seconds := run.seconds_in_all(now))]
+        # A method that has not finished any trial is known by the speed of those that run.
+        so_far: dict[str, list[float]] = {}
+        for other in self.running.values():
+            if other.trial.method.name not in known and (seconds := other.seconds_in_all(now)):
+                so_far.setdefault(other.trial.method.name, []).append(seconds)
+        known |= so_far
         left: list[tuple[str, float]] = []
         for trial_id, job in self.due.jobs.items():
             if trial_id not in self.rows:

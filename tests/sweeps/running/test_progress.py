@@ -154,6 +154,17 @@ def test_the_best_of_each_method_at_each_factor():
     assert best_per_method([]) == []
 
 
+def test_a_method_that_has_finished_nothing_is_known_by_the_trials_that_run():
+    trials = [trial(), *(trial("kp", 5, seed=seed) for seed in (1, 2, 3))]
+    jobs = {one.id: SimpleNamespace(trial=one) for one in trials}
+    clock, done = iter([100.0, 120.0]), {trials[0].id: row(trials[0], 2.0, seconds=10)}
+    standing = Standing(SimpleNamespace(jobs=jobs, expected=4), 1, done, lambda: next(clock))
+    standing.report(trials[1], Progress(0.0, 0))
+    standing.report(trials[1], Progress(0.5, 50))
+    # Half of it took 20 seconds, so the other half and two more take 100; by the dense one it would be 25.
+    assert standing.seconds_left() == pytest.approx(20 + 2 * 40)
+
+
 def test_the_time_left_goes_by_the_method_and_by_what_is_done():
     known = {"kp": [10.0, 20.0], "dense": [40.0]}
     assert time_left(known, [("kp", 0.0), ("kp", 0.5)], workers=1) == pytest.approx(15 + 7.5)
