@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from doping.inference.families import class_of
-from doping.inference.kernels import Matrix, Sparse, Sum, Tiles
+from doping.inference.families.int8_layout import fields
+from doping.inference.kernels import Dense, Engine, Matrix, Sparse, Sum, Tiles, narrowed
 from doping.inference.kernels.layer import Product
 from doping.inference.kernels.recurrent import Recurrent
 
@@ -73,17 +74,34 @@ class Unpacked:
 
     def ready(self) -> Any:
         """What runs it: a ``Product``, or a ``Recurrent``."""
+        engine: Engine | None = None
+        matrices = self.matrices
+        if self.described.get("arithmetic") == "int8":
+            engine, matrices = "int8", {name: in_int8(matrix) for name, matrix in matrices.items()}
         if self.described["kind"] == "linear":
-            return Product(self.matrices["weight"])
+            return Product(matrices["weight"], engine)
         return Recurrent(
             self.described["kind"],
-            self.matrices["input"],
-            self.matrices["recurrent"],
-            self.matrices.get("projection"),
+            matrices["input"],
+            matrices["recurrent"],
+            matrices.get("projection"),
             self.arrays.get("input_bias"),
             self.arrays.get("recurrent_bias"),
             reverse=self.described["reverse"],
+            engine=engine,
         )
+
+
+def in_int8(matrix: Matrix) -> Matrix:
+    """A narrow matrix as it is if it has a product in int8 arithmetic; else written out, rounded once more.
+
+    So it is with S in another pattern than tiles, and with free rows in every gate. The weights take more memory then, not a larger file.
+    """
+    try:
+        fields(matrix)
+    except ValueError:
+        return narrowed(Dense(matrix.dense()))
+    return matrix
 
 
 _READY: dict[int, tuple[weakref.ref[Tensor], int, Any, npt.NDArray[np.float32] | None]] = {}
