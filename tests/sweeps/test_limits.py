@@ -51,6 +51,12 @@ def test_tags_that_do_not_fit_are_a_mistake(text):
         strict_yaml.parse(text, "here")
 
 
+@pytest.mark.parametrize("character", ["\0", "\x07", "\ud800"])
+def test_a_character_that_yaml_does_not_have_is_named_with_its_line(character):
+    with pytest.raises(UserError, match=r"^here, line 2: the character "):
+        strict_yaml.parse(f"a: 1\nb: {character}\n", "here")
+
+
 def test_aliases_within_reason_are_taken():
     assert strict_yaml.parse("a: &a {x: 1}\nb: {<<: *a, y: 2}\nc: [*a, *a]", "here") == {
         "a": {"x": 1},
