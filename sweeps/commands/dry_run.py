@@ -9,6 +9,7 @@ from doping.command_line import duration
 from doping.errors import UserError
 from doping.machine import cores
 from doping.method import Method
+from sweeps.commands.options import DEFAULT_PRESET
 from sweeps.planning.due_trials import DueTrials
 from sweeps.planning.plan import StudyPlan, make_plan, task_of
 from sweeps.results.files import shown
@@ -37,13 +38,36 @@ def list_studies() -> Iterator[str]:
     yield f"named tasks, for --set task=NAME: {', '.join(named_tasks.names())}"
 
 
+def list_times(workers: int, parts: Parts) -> Iterator[str]:
+    """Lines with how long ``quick`` of each study takes on this machine, as each becomes known."""
+    yield f"quick takes here with {workers} workers, if every trial took as long as a dense one by steps timed now:"
+    known: dict[str, str | float] = {}
+    for name in studies.names():
+        study = studies.load(name)
+        if DEFAULT_PRESET not in study.parsed.presets:
+            continue
+        task = task_of(study, DEFAULT_PRESET)
+        key = task.model_dump_json()
+        if key not in known:
+            try:
+                known[key] = load(parts.estimate)(task, max(1, cores() // workers)).seconds
+            except (ValueError, OSError):
+                known[key] = "not known, for its data are not here: docs/tasks.md"
+        seconds, trials = known[key], sum(_counts(name, study.preset(DEFAULT_PRESET)))
+        said = seconds if isinstance(seconds, str) else f"about {duration(trials * seconds / min(workers, trials))}"
+        yield f"    {name}: {said}"
+
+
 def _trials(name: str, preset: Preset) -> str:
+    final, tried = _counts(name, preset)
+    return f"{final + tried} trials, {tried} of them to tune" if preset.tuning else f"{final} trials"
+
+
+def _counts(name: str, preset: Preset) -> tuple[int, int]:
+    """Final trials of a preset, and those of its tuning."""
     cells = expand(name, preset)
-    final = sum(len(cell.seeds) for cell in cells)
-    if not preset.tuning:
-        return f"{final} trials"
-    tried = preset.tuning.trials * sum(bool(cell.space.searched) for cell in cells)
-    return f"{final + tried} trials, {tried} of them to tune"
+    tried = preset.tuning.trials * sum(bool(cell.space.searched) for cell in cells) if preset.tuning else 0
+    return sum(len(cell.seeds) for cell in cells), tried
 
 
 def describe(

@@ -50,7 +50,9 @@ def _making(options: Options) -> str:
 
 def _command(options: Options, parts: Parts) -> int:
     if options.list_studies:
-        print("\n".join(dry_run.list_studies()))
+        print("\n".join(dry_run.list_studies()), flush=True)
+        for line in dry_run.list_times(options.workers or len(gpus()) or cores(), parts) if options.times else ():
+            print(line, flush=True)
         return 0
     if options.status or options.dashboard:
         return _look(options)

@@ -22,7 +22,7 @@ command goes on where it ended, and no trial is run twice."""
 
 _EXAMPLES = """\
 examples:
-  python sweeps/run.py --list
+  python sweeps/run.py --list --times
   python sweeps/run.py --study kp_vs_pruning                     the preset `quick`, into runs/kp_vs_pruning-quick
   python sweeps/run.py --study kp_vs_pruning --dry-run           only say what would run
   python sweeps/run.py --study kp_vs_pruning --status --watch    how far it is, from another terminal
@@ -60,6 +60,7 @@ class Options:
     quiet: bool
     verbose: bool
     status: bool
+    times: bool
     watch: bool
     dashboard: bool
     port: int
@@ -112,6 +113,7 @@ def parse(arguments: Sequence[str]) -> Options:
         "--export", metavar="DIR", type=path, help="copy the study's results and how they were made; run nothing"
     )
     instead.add_argument("--list", dest="list_studies", action="store_true", help="list the studies and their presets")
+    parser.add_argument("--times", action="store_true", help="with --list: how long `quick` of each takes on this machine")
     instead.add_argument("--status", action="store_true", help="say how a study fares that runs elsewhere, or has ended")
     parser.add_argument("--watch", action="store_true", help="with --status: until nothing of the study runs any more")
     instead.add_argument("--dashboard", action="store_true", help="show the study in Optuna's dashboard, read-only")
@@ -142,6 +144,8 @@ def parse(arguments: Sequence[str]) -> Options:
     of_a_folder = options.out and (options.status or options.dashboard)
     if not (options.study or options.list_studies or of_a_folder):
         raise UserError("no study given: --study NAME, or --list to see them, or --help")
+    if options.times and not options.list_studies:
+        raise UserError("--times belongs to --list: give both, or neither")
     if options.watch and not options.status:
         raise UserError("--watch belongs to --status: give both, or neither")
     if options.engine and (options.engine == "dask") != bool(options.scheduler):

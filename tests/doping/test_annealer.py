@@ -6,6 +6,7 @@ import itertools
 import pytest
 import pytorch_lightning as pl
 import torch
+from machine import needs_bfloat16
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
@@ -182,7 +183,9 @@ TABLE = TensorDataset(torch.randn(40, 5, 16))
 
 
 @pytest.mark.parametrize("make", [Annealing, callbacks.lightning])
-@pytest.mark.parametrize("options", [{}, {"accumulate_grad_batches": 2}, {"precision": "bf16-mixed"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"accumulate_grad_batches": 2}, pytest.param({"precision": "bf16-mixed"}, marks=needs_bfloat16)]
+)
 def test_a_lightning_module_of_ones_own(make, options):
     module = fit(TABLE, make(), max_epochs=4, **options)
     assert doping.report(module).finished

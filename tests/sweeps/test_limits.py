@@ -24,15 +24,15 @@ ITSELF = "a: &a [*a]\n"
 
 
 def refused(arguments, tmp_path, capsys) -> str:
-    begun = time.monotonic()
+    begun = time.process_time()
     code = main([*arguments, "--out", str(tmp_path / "out"), "--wandb", "off"], PARTS)
-    seconds = time.monotonic() - begun
+    seconds = time.process_time() - begun
     error = capsys.readouterr().err
     assert code == 2, error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert len(error) < 1000
-    assert seconds < 5  # on a machine that is busy
+    assert seconds < 5, "of processor time, however busy the machine is"
     assert not list(tmp_path.glob("out/trials/*"))
     return error
 

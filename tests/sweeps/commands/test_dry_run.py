@@ -60,3 +60,27 @@ def test_missing_data_is_no_error(tmp_path, monkeypatch):
         assert main([*arguments, "--set", f"task.data.path={tmp_path / 'novel.txt'}"]) == 0
     assert "time and disk: unknown, because the data cannot be read" in said.getvalue()
     assert "doped_kp + cmr 20x" in said.getvalue()
+
+
+def test_a_list_may_say_how_long_each_study_takes_here(monkeypatch, capsys):
+    from sweeps.commands.main import main
+    from sweeps.planning.estimate import Estimate
+
+    seen = []
+
+    def estimate(task, threads):
+        seen.append(task.label)
+        if task.name != "language_model":
+            raise ValueError("no data")
+        return Estimate(seconds=60.0, model_bytes=1, checkpoint_bytes=1)
+
+    monkeypatch.setattr("sweeps.planning.estimate.estimate", estimate)
+    assert main(["--list", "--times", "--workers", "2"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    times = dict(
+        line.strip().split(": ", 1) for line in said[next(k for k, line in enumerate(said) if "takes here" in line) + 1 :]
+    )
+    assert times["kp_vs_pruning"] == "about 11 min 30 s", "23 trials of a minute, two at a time"
+    assert times["pareto"] == "about 56 min 0 s", "112 trials"
+    assert times["atis"] == "not known, for its data are not here: docs/tasks.md"
+    assert len(seen) < len(times), "a task that several studies share is timed once"
