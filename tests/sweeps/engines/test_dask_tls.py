@@ -2,6 +2,7 @@
 
 import pytest
 from cluster import certificates, dask_cluster
+
 from runs import STUDY, assert_complete, run
 
 
