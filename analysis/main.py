@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from analysis.folders import join
 from analysis.results import AnalysisError, load
 from doping.command_line import Parser, answer, arguments_or, path
+from doping.errors import without_home
 
 if TYPE_CHECKING:
     from analysis.results import Results
@@ -112,7 +113,8 @@ def _figures_and_reports(results: Results, sections: list[Section], out: Path, o
         files = [path for paths in drawn.values() for path in paths]
         report = out / f"report{suffix}.html"
         if "report" in only:
-            report.write_text(page.render(study, of_study, results, drawn), encoding="utf-8", newline="\n")
+            shared = without_home(page.render(study, of_study, results, drawn))
+            report.write_text(shared, encoding="utf-8", newline="\n")
             files.append(report)
         messages += [f"wrote {path}" for path in files]
     return messages

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -48,3 +49,9 @@ def one_line(error: BaseException) -> str:
 def hide_passwords(text: str) -> str:
     """The text with the password of every URL in it as ``***``."""
     return re.sub(r"([?&]password=)[^\s&]*", r"\1***", re.sub(r"(://[^\s:/@]*):[^\s]*@", r"\1:***@", text))
+
+
+def without_home(text: str) -> str:
+    """A text with ``~`` in place of the user's home folder."""
+    home = str(Path.home())
+    return text if home == "/" else re.sub(rf"{re.escape(home)}(?=[/\"'\s]|$)", "~", text)

@@ -41,6 +41,7 @@ SLOW = (
     "sweeps/planning/test_latency_objective.py",
     "sweeps/planning/test_tuning.py",
     "sweeps/results",
+    "sweeps/test_leaks.py",
     "sweeps/running",
     "sweeps/worker",
     "test_bad_inputs.py",

@@ -23,6 +23,7 @@ COMMANDS = [
     "-m benchmarks.inference --quick --out {out}",
     "-m sweeps.export --from {out} --out {out}.lstm",
     "-m benchmarks.bundle_fuzz --count 1",
+    "-m benchmarks.command_fuzz --studies 0 --files 0",
     "-m benchmarks.firmware --units 100 --out {out}",
     "-m benchmarks.power_cuts --every 1000 --out {out}",
     "-m sweeps.measure --results {out}",

@@ -162,7 +162,7 @@ def test_what_is_said_of_words():
     minutes = [
         row.seconds / 60 for study in ("beyond_paper-words", "beyond_paper-words-scaled") for row in rows(study).itertuples()
     ]
-    assert f"{min(minutes):.0f} to {max(minutes):.0f} minutes a trial" in TEXT
+    assert f"{min(minutes):.0f} to {max(minutes):.0f} minutes per trial" in TEXT
     assert f"{started.seconds / 60:.0f} when distilled" in TEXT
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import yaml
 
-from doping.errors import UserError
+from doping.errors import UserError, without_home
 from sweeps.planning.plan import StudyPlan
 from sweeps.results.files import replacing, shown, write_whole
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.views import write_views
-from sweeps.trials.trial import for_others, without_home
+from sweeps.trials.trial import for_others
 
 
 def export(plan: StudyPlan, folder: ResultsFolder, out: Path, command: str) -> str:

@@ -101,6 +101,9 @@ def _command(options: Options, parts: Parts) -> int:
         return code
     except BrokenPipeError:
         raise
+    except IsADirectoryError as error:
+        where = shown(Path(str(error.filename or folder.path)))
+        raise UserError(f"{where} is a folder where a file belongs: move it away, then the same command goes on") from error
     except OSError as error:
         raise trouble(error, folder.path) or error from error
 

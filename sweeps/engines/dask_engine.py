@@ -30,7 +30,7 @@ from sweeps.trials.trial import Trial
 from sweeps.worker.environment import PASSED_ON
 
 try:
-    from distributed import Client, Future
+    from distributed import Client, Future, Security
 
     from sweeps.engines import dask_node
 except ModuleNotFoundError as error:
@@ -286,15 +286,34 @@ class DaskEngine:
 def _connect(scheduler: str) -> Client:
     """A client of the scheduler. Raises ``EngineError`` where none answers."""
     host, _, port = scheduler.rpartition("//")[2].rpartition(":")
+    _check_certificates(scheduler)
+    question = "and is this its address?"
+    if scheduler.startswith("tls://"):
+        question = "is this its address, and are the certificates of the settings distributed.comm.tls by its authority?"
     try:
         # Dask tries again until the time is up; where nobody listens that is known at once.
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
         return Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, ImportError) as error:
         raise EngineError(
-            f"no Dask scheduler answers at {scheduler}: is `dask scheduler` running, and is this its address? "
-            f"({one_line(error)})"
+            f"no Dask scheduler answers at {scheduler}: is `dask scheduler` running, {question} ({one_line(error)})"
         ) from error
+
+
+def _check_certificates(scheduler: str) -> None:
+    """Raises ``EngineError`` where Dask's settings do not go with an address; Dask itself would stall, then show a trace."""
+    try:
+        security = Security()
+        has_them = security.get_connection_args("client").get("ssl_context") is not None
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"cannot read the certificates of Dask's settings distributed.comm.tls: {one_line(error)}"
+        ) from error
+    if scheduler.startswith("tls://") and not has_them:
+        needed = "distributed.comm.tls.ca-file, .client.key and .client.cert"
+        raise EngineError(f"{scheduler} needs certificates: set {needed} (docs/cluster.md)")
+    if security.require_encryption and not scheduler.startswith("tls://"):
+        raise EngineError(f"Dask's settings demand encryption, and {scheduler} has none: expected tls://host:port")
 
 
 def _sent_whole(root: str) -> tuple[Callable[..., dict[str, Any]], Callable[..., None]]:

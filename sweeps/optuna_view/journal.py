@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -36,32 +37,35 @@ def open_journal(folder: Path, notice: Callable[[str], None]) -> BaseStorage:
     """
     path, lock = folder / JOURNAL, folder / "optuna.lock"
     with FileLock(lock):
-        _cut_torn_line(path)
+        _cut_torn_end(path)
     try:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=_SystemLock(lock)))
-    except OSError:
-        raise
     except Exception as error:  # whatever Optuna makes of garbage
+        if isinstance(error, OSError) and not path.is_dir():
+            raise
         aside = path.with_name(f"{JOURNAL}.unreadable-{time.time_ns()}")
         path.rename(aside)
         notice(f"{path} is unreadable ({type(error).__name__}): put aside as {aside.name}, made anew from the results")
         return JournalStorage(JournalFileBackend(str(path), lock_obj=_SystemLock(lock)))
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Cut a last line without its end, left by a killed writer: what is appended to it would spoil the journal."""
-    if not path.exists():
+def _cut_torn_end(path: Path) -> None:
+    """Cut last lines that are not whole, left by a killed writer or a fault.
+
+    Optuna forgives such a line while nothing follows it; what is appended to it would spoil the journal.
+    """
+    if not path.is_file():
         return
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        position = end
-        while position > 0:
-            start = max(0, position - 4096)
-            file.seek(start)
-            newline = file.read(position - start).rfind(b"\n")
-            if newline >= 0:
-                position = start + newline + 1
-                break
-            position = start
-        if position < end:
-            file.truncate(position)
+    data = path.read_bytes()
+    end = len(data)
+    while end and not _is_entry(data[(start := data.rfind(b"\n", 0, end - 1) + 1) : end]):
+        end = start
+    if end < len(data):
+        os.truncate(path, end)
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

@@ -118,8 +118,8 @@ def optuna_result(row: Row | None, objective: Objective = "quality") -> tuple[An
         return TrialState.FAIL, None
     if row.status == "stopped":
         return TrialState.PRUNED, None
-    assert row.validation is not None
-    return TrialState.COMPLETE, [math.inf if row.status == "diverged" else row.validation]
+    # A row that is finished has a validation.
+    return TrialState.COMPLETE, [math.inf if row.status == "diverged" or row.validation is None else row.validation]
 
 
 def _plain(values: Searched, proposed: Any) -> Any:

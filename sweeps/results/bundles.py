@@ -55,9 +55,8 @@ def trial_bundle(folder: Path) -> Bundle:
             f"{shown(checkpoint)} is not the trained model of trial {trial.id} ({one_line(error)}); delete row.json there "
             "and run the study again"
         ) from error
-    assert row.metric
-    assert row.validation is not None
-    assert row.test is not None
+    if not row.metric or row.validation is None or row.test is None:
+        raise InferenceError(f"the row of trial {trial.id} lacks its metric, validation or test: it has no finished result")
     origin = {
         "trial": trial.id,
         "task": row.task,

@@ -9,12 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doping.errors import one_line
 from sweeps.results.files import shown
 from sweeps.results.trained_models import MODEL, NoModel, best_trial, finished_trial
 from sweeps.trials.trial import Trial
 from tasks.base import TaskSettings
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from lightning_modules.task import TaskModule
 
 REGIME = {"dropout", "word_dropout", "uniform_init", "search", "compressed"}
@@ -27,7 +30,8 @@ def with_start(task: TaskSettings, data_hash: str) -> TaskSettings:
     ``data_hash`` is that of the task's data, or empty if they are not at hand.
 
     Raises:
-        NoModel: there is no trained dense model of the same task and data there; the message is one line.
+        NoModel: there is no trained dense model of the same task and data there, or its file cannot be read; the message
+            is one line.
 
     """
     start = task.training.start_from
@@ -42,6 +46,7 @@ def with_start(task: TaskSettings, data_hash: str) -> TaskSettings:
         raise NoModel(f"{shown(folder)} holds no trained model; give the folder of a trial, or of a study's results")
     trial, _ = finished_trial(folder)
     _check(trial, task, data_hash, folder)
+    _read(folder, trial)
     found = start.model_copy(update={"path": str(folder), "trial": trial.id})
     return task.model_copy(update={"training": task.training.model_copy(update={"start_from": found})})
 
@@ -68,7 +73,7 @@ def start(trial: Trial, model: TaskModule) -> None:
     """Give the model of a trial the weights, and the teacher, that its settings name.
 
     Raises:
-        NoModel: the trained model is not there any more, or another one is.
+        NoModel: as ``load_start``.
 
     """
     if trial.task.training.start_from is None:
@@ -76,12 +81,17 @@ def start(trial: Trial, model: TaskModule) -> None:
     from doping.method import Method
 
     dense, _ = trial.task.build(Method())
-    dense.load_state_dict(trained_weights(trial))
+    load_start(trial, dense)
     model.start_from(dense)
 
 
-def trained_weights(trial: Trial) -> dict[str, Any]:
-    """The weights that the settings of a trial name. Raises ``NoModel`` as ``start``."""
+def load_start(trial: Trial, dense: nn.Module) -> None:
+    """Load the weights that the settings of a trial name into a dense model.
+
+    Raises:
+        NoModel: the trained model is not there any more, another one is, or its weights are damaged or do not fit.
+
+    """
     import torch
 
     settings = trial.task.training.start_from
@@ -90,5 +100,30 @@ def trained_weights(trial: Trial) -> dict[str, Any]:
     found, _ = finished_trial(folder)
     if found.id != settings.trial:
         raise NoModel(f"{shown(folder)} holds trial {found.id}, not {settings.trial}; start the study again to plan it anew")
-    weights: dict[str, Any] = torch.load(folder / MODEL, map_location="cpu", weights_only=True)["state_dict"]
+    weights = _read(folder, found)
+    try:
+        dense.load_state_dict(weights)
+    except Exception as error:  # what was altered can raise anything
+        raise _not_its_model(folder, found, one_line(error)) from error
+    for name, weight in dense.named_parameters():
+        # Of parameters alone: a model of one's own may keep a mask of infinities in a buffer.
+        if not torch.isfinite(weight).all():
+            raise _not_its_model(folder, found, f"{name} has values that are not finite")
+
+
+def _read(folder: Path, trial: Trial) -> dict[str, Any]:
+    """The weights in the folder of a finished trial. Raises ``NoModel`` if they cannot be read."""
+    import torch
+
+    try:
+        weights: dict[str, Any] = torch.load(folder / MODEL, map_location="cpu", weights_only=True)["state_dict"]
+    except Exception as error:  # a torn file can raise anything
+        raise _not_its_model(folder, trial, one_line(error)) from error
     return weights
+
+
+def _not_its_model(folder: Path, trial: Trial, why: str) -> NoModel:
+    return NoModel(
+        f"{shown(folder / MODEL)} is not the trained model of trial {trial.id} ({why}); delete row.json there and run its "
+        "study again"
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -148,6 +148,12 @@ class Row(BaseModel):
         except (ValueError, KeyError, TypeError):
             return fields
         return defined | fields
+
+    @model_validator(mode="after")
+    def _has_a_result(self) -> Self:
+        if self.status == "finished" and (self.validation is None or math.isnan(self.validation)):
+            raise ValueError("it says finished, and has no validation")
+        return self
 
 
 COLUMNS = tuple(name for name in Row.model_fields if name != "version")

@@ -50,7 +50,12 @@ def parse(text: str, source: str) -> Any:
     if len(text) > LARGEST:
         raise UserError(f"{source}: {len(text):,} characters, expected at most {LARGEST:,}; is it a study?")
     # A subclass of the safe loader: no objects but plain ones are made.
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        given = repr(text[error.position : error.position + 1])
+        raise UserError(f"{source}, line {line}: the character {given} may not stand in YAML; escape it") from error
     try:
         node = loader.get_single_node()
         if node is None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from doping.errors import without_home
 from doping.method import Method
 from doping.settings import Settings
 from tasks.base import TaskSettings
@@ -104,12 +104,6 @@ def for_others(settings: str) -> str:
             path, here = Path(part["path"]).absolute(), Path.cwd()
             part["path"] = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
     return without_home(_canonical(content))
-
-
-def without_home(text: str) -> str:
-    """A text with ``~`` in place of the user's home folder."""
-    home = str(Path.home())
-    return text if home == "/" else re.sub(rf"{re.escape(home)}(?=[/\"'\s]|$)", "~", text)
 
 
 def label_of(settings: str) -> str:

@@ -18,7 +18,7 @@ from doping.matrices import Doped, Size
 from doping.matrices.budget import dense_size
 from lightning_modules.callbacks.curve import CurvePoint, sparsity
 from sweeps.results.curve_files import write_curve
-from sweeps.results.dense_start import trained_weights
+from sweeps.results.dense_start import load_start
 from sweeps.results.trained_models import MODEL
 from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status
 from sweeps.trials.trial import Trial
@@ -70,10 +70,10 @@ class ScriptReport:
 
     def start(self, model: nn.Module) -> nn.Module:
         """Load the weights of the dense model that ``training.start_from`` names, if it does; call it before
-        ``compress_``.
+        ``compress_``. Raises ``NoModel`` if they cannot be read, or are not those of such a model.
         """
         if self._trial.task.training.start_from:
-            model.load_state_dict(trained_weights(self._trial))
+            load_start(self._trial, model)
         return model
 
     def _point(self, share: float, validation: float, training_loss: float) -> CurvePoint:

@@ -29,26 +29,30 @@ def free_port():
 
 
 class Cluster:
-    """A Dask scheduler, and workers that are nannies with one process each."""
+    """A Dask scheduler, and workers that are nannies with one process each; encrypted where it has certificates."""
 
-    def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
-        self.address = f"tcp://{HOST}:{self.port}"
+    def __init__(self, folder, certificates=None):
+        self.folder, self.port, self.environment = folder, free_port(), certificates or {}
+        self.address = f"{'tls' if certificates else 'tcp'}://{HOST}:{self.port}"
         self.flags = ("--engine", "dask", "--scheduler", self.address)
         self._processes = []
-        command = ["scheduler", "--host", HOST, "--port", str(self.port), "--no-dashboard"]
+        command = ["scheduler", "--host", self._host, "--port", str(self.port), "--no-dashboard"]
         self.scheduler = self._start(command, "scheduler")
         until(self._answers, "the scheduler answers")
 
     def worker(self, *flags, name="worker", before=(), ready=True, **environment):
         """Start a worker; ``before`` are words of the command before Python's."""
         flags = flags or ("--nthreads", "1")
-        command = ["worker", self.address, "--host", HOST, "--no-dashboard", "--memory-limit", "0", *flags]
+        command = ["worker", self.address, "--host", self._host, "--no-dashboard", "--memory-limit", "0", *flags]
         process = self._start([*command, "--local-directory", str(self.folder / "dask")], name, before, environment)
         if ready:
             log = Path(process.log)
             until(lambda: "Registered to" in log.read_text(), "the worker is registered")
         return process
+
+    @property
+    def _host(self):
+        return f"{self.address.partition(':')[0]}://{HOST}"
 
     def kill(self, process):
         """The whole node dies at once: the nanny and its worker."""
@@ -66,7 +70,10 @@ class Cluster:
             process = subprocess.Popen(
                 [*map(str, before), sys.executable, "-m", "dask", *command],
                 # The project is not on a worker's path: it is told where it is.
-                env=os.environ | {"PYTHONPATH": str(SUPPORT), "FAKE_TICK_SECONDS": "0.03"} | (environment or {}),
+                env=os.environ
+                | {"PYTHONPATH": str(SUPPORT), "FAKE_TICK_SECONDS": "0.03"}
+                | self.environment
+                | (environment or {}),
                 cwd=self.folder,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -84,10 +91,32 @@ class Cluster:
         return True
 
 
+def certificates(folder):
+    """An authority of one's own, and a certificate by it, made anew; gives the settings that tell Dask of them."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    folder.mkdir()
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new = ("-newkey", "rsa:2048", "-nodes", "-days", "2")
+    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority of a test")
+    openssl("req", *new, "-keyout", "node.key", "-out", "node.csr", "-subj", "/CN=node")
+    openssl("x509", "-req", "-in", "node.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "node.pem")
+    roles = {f"{role}__{kind}": f"node.{end}" for role in ("SCHEDULER", "WORKER", "CLIENT") for kind, end in _KINDS}
+    files = {"CA_FILE": "ca.pem", **roles}
+    settings = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(folder / file) for name, file in files.items()}
+    return settings | {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"}
+
+
+_KINDS = (("KEY", "key"), ("CERT", "pem"))
+
+
 @contextmanager
-def dask_cluster(folder):
+def dask_cluster(folder, certificates=None):
     pytest.importorskip("distributed", reason="needs requirements-cluster.txt")
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, certificates)
     try:
         yield cluster
     finally:

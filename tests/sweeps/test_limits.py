@@ -24,15 +24,15 @@ ITSELF = "a: &a [*a]\n"
 
 
 def refused(arguments, tmp_path, capsys) -> str:
-    begun = time.monotonic()
+    begun = time.process_time()
     code = main([*arguments, "--out", str(tmp_path / "out"), "--wandb", "off"], PARTS)
-    seconds = time.monotonic() - begun
+    seconds = time.process_time() - begun
     error = capsys.readouterr().err
     assert code == 2, error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert len(error) < 1000
-    assert seconds < 5  # on a machine that is busy
+    assert seconds < 5, "of processor time, however busy the machine is"
     assert not list(tmp_path.glob("out/trials/*"))
     return error
 
@@ -49,6 +49,12 @@ def test_yaml_that_grows_is_refused(bomb, tmp_path, capsys):
 def test_tags_that_do_not_fit_are_a_mistake(text):
     with pytest.raises(UserError, match=r"^here"):
         strict_yaml.parse(text, "here")
+
+
+@pytest.mark.parametrize("character", ["\0", "\x07", "\ud800"])
+def test_a_character_that_yaml_does_not_have_is_named_with_its_line(character):
+    with pytest.raises(UserError, match=r"^here, line 2: the character "):
+        strict_yaml.parse(f"a: 1\nb: {character}\n", "here")
 
 
 def test_aliases_within_reason_are_taken():

@@ -124,6 +124,17 @@ def test_a_torn_row_is_put_aside_named_and_its_trial_run_again(torn, study, tmp_
     assert aside.read_bytes() == torn
 
 
+@pytest.mark.parametrize("lacking", [{"validation": None}, {"validation": "NaN"}], ids=str)
+def test_a_finished_row_without_a_result_is_no_row(lacking, study, tmp_path, capsys):
+    assert study() == 0
+    path = rows(tmp_path)[0]
+    altered(path, **lacking)
+    with pytest.raises(TornRow, match="has no validation"):
+        read_row(path.parent)
+    assert study() == 0
+    assert read_row(path.parent).validation is not None
+
+
 def test_a_folder_in_place_of_a_row_is_put_aside_too(study, tmp_path):
     assert study() == 0
     path = rows(tmp_path)[0]

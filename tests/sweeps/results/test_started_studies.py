@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import toy_translation
 from labelled_texts import write_folder
 
@@ -221,3 +223,52 @@ def test_a_model_that_was_deleted_or_replaced_is_noticed(results, tmp_path):
     (folder / "model.ckpt").unlink()
     with pytest.raises(NoModel, match=r"has no model\.ckpt: the trained model was deleted"):
         train(trial, tmp_path, lambda progress: None, 1)
+
+
+def altered_start(results: Path, folder: Path) -> tuple[Trial, Path]:
+    """A trial that starts from a copy of a dense model, and the file of that model."""
+    shutil.copytree(results / "dense", folder / "dense")
+    trial = trial_from(folder / "dense", Method(name="kp", factor=5))
+    return trial, Path(trial.task.training.start_from.path) / "model.ckpt"
+
+
+WEIGHT = "embedding.weight"
+ALTERED = {
+    "a shape": ({WEIGHT: torch.zeros(3)}, "size mismatch"),
+    "text": ({WEIGHT: "x"}, WEIGHT),
+    "one more": ({"more": torch.zeros(2)}, "Unexpected key"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), ALTERED.values(), ids=ALTERED)
+def test_altered_weights_to_start_from_are_one_line(change, said, results, tmp_path):
+    trial, path = altered_start(results, tmp_path)
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"state_dict": content["state_dict"] | change}, path)
+    with pytest.raises(NoModel, match=said) as refused:
+        train(trial, tmp_path, lambda progress: None, 1)
+    assert "\n" not in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_not_started_from(value, results, tmp_path):
+    trial, path = altered_start(results, tmp_path)
+    content = torch.load(path, weights_only=True)
+    content["state_dict"][WEIGHT][0, 0] = value
+    torch.save(content, path)
+    with pytest.raises(NoModel, match=f"{WEIGHT} has values that are not finite"):
+        train(trial, tmp_path, lambda progress: None, 1)
+
+
+@pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: b"x" * 99])
+def test_a_damaged_model_to_start_from_is_found_before_anything_starts(damage, results, tmp_path, capsys):
+    _, path = altered_start(results, tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+    assert run(results, tmp_path / "out", f"task.training.start_from.path={path.parent}") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert "is not the trained model of trial" in error
+    assert "weights_only" not in error
+    assert not list((tmp_path / "out").glob("trials/*"))
