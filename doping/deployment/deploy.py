@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy.typing as npt
 import torch
@@ -13,15 +13,16 @@ from doping.deployment.layers import DeployedCell, DeployedLinear, DeployedRecur
 from doping.deployment.packing import packed, ready
 from doping.errors import CompressionError, UnfinishedError
 from doping.inference import from_torch
+from doping.inference.bundle.narrowing import BITS
 from doping.inference.bundle.weights import matrix_of
 from doping.inference.kernels import Dense, KernelError, Matrix, narrowed
 from doping.inference.models.lstm import Arithmetic
 from doping.layers.compressed import CompressedLayer, compressed_layers
 from doping.matrices.base import array
 from doping.matrices.budget import TOLERANCE
+from doping.method import Values
 
 Model = TypeVar("Model", bound=nn.Module)
-Values = Literal["float32", "int8"]
 
 
 @torch.no_grad()
@@ -34,11 +35,11 @@ def deploy_(model: Model, *, values: Values | None = None, arithmetic: Arithmeti
 
     Args:
         model: with layers that :func:`doping.compress_` made, their pruning over.
-        values: how weights are stored. ``int8``: in a byte each, with a scale for each row; outputs are then those of rounded
-            weights. By default as the arithmetic wants them.
-        arithmetic: in which products are computed. ``int8`` rounds what a layer reads to 8 bits too, vector by vector, and is
-            fast. A matrix that has no product in int8 (S in another pattern than ``tiles``, free rows in every gate) is
-            written out in memory.
+        values: how weights are stored, by default as their methods say. ``int8``: in a byte each, ``int4``: two in a byte,
+            with a scale for each row; outputs are then those of rounded weights.
+        arithmetic: in which products are computed. ``int8`` rounds what a layer reads to 8 bits too, vector by vector, and
+            float32 weights to int8. A matrix that has no product in int8 (S in another pattern than ``tiles``, free rows in
+            every gate) is written out in memory.
 
     Returns:
         The model.
@@ -50,12 +51,13 @@ def deploy_(model: Model, *, values: Values | None = None, arithmetic: Arithmeti
         UnfinishedError: a layer is larger than its method says.
 
     """
-    values = arithmetic if values is None else values
-    for name, given in (("arithmetic", arithmetic), ("values", values)):
-        if given not in ("float32", "int8"):
-            raise CompressionError(f"{name} is {given!r}; expected 'float32' or 'int8'")
+    for name, given, known in (("values", values, get_args(Values)), ("arithmetic", arithmetic, get_args(Arithmetic))):
+        if given is not None and given not in known:
+            raise CompressionError(f"{name} is {given!r}; expected {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")
     if (values, arithmetic) == ("float32", "int8"):
-        raise CompressionError("int8 arithmetic multiplies int8 values; leave values='float32' out, or the arithmetic")
+        raise CompressionError(
+            "int8 arithmetic multiplies int8 or int4 values; leave values='float32' out, or the arithmetic"
+        )
     layers = list(compressed_layers(model))
     if not layers:
         raise CompressionError("the model has no compressed layer to deploy; compress_ makes them")
@@ -74,8 +76,11 @@ def deploy_(model: Model, *, values: Values | None = None, arithmetic: Arithmeti
     return model
 
 
-def kernel_matrices(layer: CompressedLayer, values: Values = "float32") -> dict[str, Matrix]:
-    """All weight matrices of a layer as the kernels take them, by their names in PyTorch."""
+def kernel_matrices(layer: CompressedLayer, values: Values | None = None, least: Values = "float32") -> dict[str, Matrix]:
+    """All weight matrices of a layer as the kernels take them, by their names in PyTorch.
+
+    Their values are those given, or else those of their methods, and ``least`` where these are float32.
+    """
     made: dict[str, Matrix] = {
         name: matrix_of(*from_torch.described_matrix(m), m.shape) for name, m in layer.named_matrices()
     }
@@ -83,7 +88,12 @@ def kernel_matrices(layer: CompressedLayer, values: Values = "float32") -> dict[
     made |= {
         name: Dense(_array(layer, name)) for name, _ in layer.named_parameters(recurse=False) if name.startswith("weight")
     }
-    return {name: narrowed(matrix) for name, matrix in made.items()} if values == "int8" else made
+    for name, matrix in made.items():
+        method = layer.methods.get(name)
+        own = values or (method.values if method else "float32")
+        own = least if own == "float32" else own
+        made[name] = matrix if own == "float32" else narrowed(matrix, BITS[own])
+    return made
 
 
 def _check_int8(deployed: Iterable[nn.Module]) -> None:
@@ -98,8 +108,8 @@ def _check_int8(deployed: Iterable[nn.Module]) -> None:
         raise CompressionError(f"int8 arithmetic: {error}") from error
 
 
-def _deployed(layer: CompressedLayer, values: Values, arithmetic: Arithmetic) -> nn.Module:
-    matrices = kernel_matrices(layer, values)
+def _deployed(layer: CompressedLayer, values: Values | None, arithmetic: Arithmetic) -> nn.Module:
+    matrices = kernel_matrices(layer, values, arithmetic)
     if isinstance(layer, nn.Linear):
         bias = {} if layer.bias is None else {"bias": _array(layer, "bias")}
         return DeployedLinear(layer, packed("linear", {"weight": matrices["weight"]}, bias, arithmetic=arithmetic))

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from doping.deployment.deploy import Values, deploy_
+from doping.deployment.deploy import deploy_
 from doping.errors import InferenceError
 from doping.layers.compressed import compressed_layers
+from doping.method import Values
 
 OPSET = 18
 """Of the standard operators; ONNX Runtime reads it since 1.14."""
@@ -26,7 +27,7 @@ def to_onnx(
     example: Any,
     path: str | PathLike[str],
     *,
-    values: Values = "float32",
+    values: Values | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     dynamic_axes: Mapping[str, Any] | None = None,
@@ -40,7 +41,7 @@ def to_onnx(
         model: with layers that :func:`doping.compress_` made, or that :func:`doping.deploy_` put onto the kernels.
         example: an input, or a tuple of all inputs.
         path: the file to write.
-        values: ``int8`` stores each weight of a compressed layer in a byte, with a scale for each row.
+        values: of compressed layers, as of :func:`doping.deploy_`. ONNX has no 4 bits at this version: they take a byte.
         input_names: of the inputs of the file.
         output_names: of its outputs.
         dynamic_axes: which dimensions may differ from those of the example, ``{"x": {0: "batch", 1: "time"}}``.

@@ -106,7 +106,7 @@ def _second_stage(left, between, off):
 
 def deployed_bound(matrix: Matrix, x_BN):
     """The same of a deployed layer, where a matrix with S in another pattern than tiles, or with free rows in every gate, is
-    written out: each weight is off by half a step of its row then, d' = 0.501 max |W| / 127, and the product by d' sum |x| more.
+    written out: a weight is off by half a step of its row then, d' = 0.501 max |W| / 127, the product by d' sum |x| more.
     """
     parts = (matrix.structured, matrix.sparse) if isinstance(matrix, Sum) else (matrix,)
     if not any(isinstance(part, Sparse) or getattr(part, "gates", None) is not None for part in parts):
@@ -121,9 +121,9 @@ def deployed_bound(matrix: Matrix, x_BN):
 def recurrent_step(cell, matrices, biases, x_BI, h_BO, c_BH):
     """One step of a layer in float64, (h, c), and how far int8 arithmetic may be from both; c is None but of an LSTM.
 
-    sigmoid has slopes of up to 1/4, tanh of up to 1, and both are in [-1, 1]. So a product of a gate and such a number is off by at
-    most what the two are off by, and a gate before its activation by the bounds of its two products. The float32 operations of a
-    step add some 1e-6 of its numbers.
+    sigmoid has slopes of up to 1/4, tanh of up to 1, and both are in [-1, 1]. So a product of a gate and such a number is
+    off by at most what the two are off by, and a gate before its activation by the bounds of its two products. The float32
+    operations of a step add some 1e-6 of its numbers.
     """
     sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
     x_BI, h_BO = x_BI.astype(np.float64), h_BO.astype(np.float64)
