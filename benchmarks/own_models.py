@@ -2,7 +2,8 @@
 
     python -m benchmarks.own_models [--out results/own_models.csv]
 
-Microseconds for one input of batch 1, the fastest of interleaved rounds, so that other work on the machine counts little.
+Microseconds of processor time for one input of batch 1, the fastest of interleaved rounds, so that other work on the
+machine counts little.
 Weights are random: time does not depend on them. ``deployed`` is as ``deploy_`` does it, ``deployed_int8`` in int8
 arithmetic.
 """
@@ -28,7 +29,7 @@ from torch import nn
 import doping
 from doping.inference.models.lstm import Arithmetic
 
-ROUNDS, REPEATS = 60, 10
+ROUNDS, REPEATS = 200, 5
 COLUMNS = ("pytorch", "deployed", "deployed_int8", "onnx_int8")
 
 
@@ -65,7 +66,7 @@ def onnx_int8(model: nn.Module, x: Any, folder: Path) -> Callable[[], Any] | Non
     from onnxruntime.quantization import quantize_dynamic
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             torch.onnx.export(model, (x,), str(folder / "dense.onnx"), dynamo=False)
     except Exception:  # whatever it is that the exporter lacks, there is nothing to time then
         return None
@@ -113,10 +114,10 @@ def _fastest(calls: dict[str, Callable[[], Any] | None]) -> list[float | None]:
             if call is None:
                 continue
             call()
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(REPEATS):
                 call()
-            times[key].append((time.perf_counter() - start) / REPEATS)
+            times[key].append((time.process_time() - start) / REPEATS)
     return [min(of_call) * 1e6 if of_call else None for of_call in times.values()]
 
 
