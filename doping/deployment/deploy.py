@@ -58,6 +58,23 @@ def deploy_(model: Model, *, values: Values | None = None, arithmetic: Arithmeti
         raise CompressionError(
             "int8 arithmetic multiplies int8 or int4 values; leave values='float32' out, or the arithmetic"
         )
+    layers = finished_layers(model)
+    made = [(layer, _deployed(layer, values, arithmetic)) for _, layer in layers]
+    if arithmetic == "int8":
+        _check_int8([deployed for _, deployed in made])
+    for layer, deployed in made:
+        _become_(layer, deployed)
+    return model
+
+
+def finished_layers(model: nn.Module) -> list[tuple[str, CompressedLayer]]:
+    """The compressed layers of a model, with their names.
+
+    Raises:
+        CompressionError: there is none.
+        UnfinishedError: one is larger than its method says.
+
+    """
     layers = list(compressed_layers(model))
     if not layers:
         raise CompressionError("the model has no compressed layer to deploy; compress_ makes them")
@@ -68,12 +85,7 @@ def deploy_(model: Model, *, values: Values | None = None, arithmetic: Arithmeti
                 f"{name or 'the layer'} has {size:,} values, and {planned:,} are planned: its pruning is not over; "
                 "go on training, or annealer.finish_(at_once=True)"
             )
-    made = [(layer, _deployed(layer, values, arithmetic)) for _, layer in layers]
-    if arithmetic == "int8":
-        _check_int8([deployed for _, deployed in made])
-    for layer, deployed in made:
-        _become_(layer, deployed)
-    return model
+    return layers
 
 
 def kernel_matrices(layer: CompressedLayer, values: Values | None = None, least: Values = "float32") -> dict[str, Matrix]:

@@ -58,7 +58,7 @@ def to_c(
     """
     folder = Path(folder)
     name = model_name(name, folder)
-    given = [layers] if isinstance(layers, nn.Module) and not isinstance(layers, nn.Sequential) else list(layers)  # type: ignore[arg-type]
+    given = [layers] if isinstance(layers, nn.Module) and not isinstance(layers, nn.Sequential) else list(layers)
     stack = [_deployed(layer, values) for layer in given if not isinstance(layer, SKIPPED)]
     made = _Stack(stack)
     interface = (STACK / "model.h").read_text().replace('#include "sizes.h"\n', made.sizes())
