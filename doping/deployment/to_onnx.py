@@ -39,19 +39,19 @@ def to_onnx(
 
     A linear layer becomes small products, a recurrent one ONNX's own operator, whose weights are written out of their small
     parts when the session is made. The rest of the model goes through ``torch.onnx.export``, which traces it; with ``dynamo``
-    it is exported by ``torch.export``, which writes control flow that tracing cannot see or says that it cannot.
+    it is exported by ``torch.export``, which sees control flow that tracing does not.
 
     Args:
         model: with layers that :func:`doping.compress_` made, or that :func:`doping.deploy_` put onto the kernels.
         example: an input, or a tuple of all inputs.
         path: the file to write.
-        values: of compressed layers, as of :func:`doping.deploy_`. ONNX has no 4 bits at this version: they take a byte.
+        values: as of :func:`doping.deploy_`. Those of 4 bits take a byte here.
         input_names: of the inputs of the file.
         output_names: of its outputs.
         dynamic_axes: which dimensions may differ from those of the example, ``{"x": {0: "batch", 1: "time"}}``.
-        dynamo: take PyTorch's exporter that is built on ``torch.export``; it needs the package ``onnxscript``. Values are float32
-            then, a linear layer is a product with a weight that is composed in the graph, and there are no deployed layers
-            and no projections.
+        dynamo: take PyTorch's exporter that is built on ``torch.export``; it needs the package ``onnxscript``. Values are
+            float32 then, a linear layer is a product with a weight that is composed in the graph, and there are no deployed
+            layers and no projections.
         dynamic_shapes: with ``dynamo`` what ``dynamic_axes`` is without, as ``torch.export.export`` takes it.
 
     Raises:

@@ -174,6 +174,15 @@ def apply(model, x):
         return model(x)
 
 
+@pytest.mark.parametrize("layer", ["lstm, projected", "gru"])
+def test_a_batch_of_no_sequences(layer):
+    original, deployed = pair(LAYERS[layer]())
+    y, last = deployed(torch.randn(5, 0, 24))
+    expected_y, expected_last = original(torch.randn(5, 0, 24, dtype=torch.float64))
+    close(y, expected_y)
+    close(last, expected_last)
+
+
 def test_a_model_is_deployed_in_place_wherever_it_holds_a_layer():
     model = net()
     x = torch.randn(2, 5, 24)
