@@ -41,6 +41,21 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield prefix + key, value
 
 
+def leaf(settings: Any, key: str) -> Any:
+    """The value of a dotted key; None where there is none."""
+    for part in key.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings
+
+
+def set_leaf(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a dotted key, in place. Raises ``KeyError`` where nothing is there to hold it."""
+    *parts, last = key.split(".")
+    for part in parts:
+        settings = settings[part]
+    settings[last] = value
+
+
 def added_later(default: Any) -> Any:
     """A field that came after the first results: where it has its default it is left out of everything that is written.
 

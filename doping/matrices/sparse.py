@@ -173,11 +173,11 @@ class SparsePlan(Plan):
 
     def fitted(self, weight_MN: Tensor) -> Sparse:
         """The blocks of largest norm."""
-        matrix = self.started(weight_MN)
+        matrix = self.unpruned(weight_MN)
         matrix.prune(self.nonzeros)
         return matrix
 
-    def started(self, weight_MN: Tensor) -> Sparse:
+    def unpruned(self, weight_MN: Tensor) -> Sparse:
         """All of it, nothing pruned yet."""
         weight_MN = weight_MN.detach()
         return Sparse(weight_MN, torch.ones_like(weight_MN, dtype=torch.bool), self.nonzeros, self.pattern)

@@ -18,7 +18,7 @@ from doping.matrices import Doped, Size
 from doping.matrices.budget import dense_size
 from lightning_modules.callbacks.curve import CurvePoint, sparsity
 from sweeps.results.curve_files import write_curve
-from sweeps.results.dense_start import load_start
+from sweeps.results.dense_start import load_dense
 from sweeps.results.trained_models import MODEL
 from sweeps.trials.outcome import Hopeless, Outcome, Progress, Report, Status
 from sweeps.trials.trial import Trial
@@ -73,7 +73,7 @@ class ScriptReport:
         ``compress_``. Raises ``NoModel`` if they cannot be read, or are not those of such a model.
         """
         if self._trial.task.training.start_from:
-            load_start(self._trial, model)
+            load_dense(self._trial, model)
         return model
 
     def _point(self, share: float, validation: float, training_loss: float) -> CurvePoint:
