@@ -35,7 +35,7 @@ _TICK_SECONDS = 0.01
 _PARENT = 0.25
 """Share of kills that hit the command itself."""
 _EARLY = 0.1
-"""How often a command that has no workers yet is killed, where it might be: on a busy machine it would rarely get further."""
+"""Of the moments when the command has no workers, how many kill it: on a busy machine it would rarely get further."""
 
 
 @dataclass
