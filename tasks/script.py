@@ -32,17 +32,21 @@ Train = Callable[..., Any]
 _Function = TypeVar("_Function", bound=Train)
 
 
-def script(metric: str = "loss", data: Sequence[str | Path] = ()) -> Callable[[_Function], _Function]:
+def script(
+    metric: str = "loss", data: Sequence[str | Path] = (), check: Callable[[Any], object] | None = None
+) -> Callable[[_Function], _Function]:
     """Say more of a training than the function does.
 
     Args:
         metric: name of what it returns; lower is better.
         data: files that it learns from, relative to its own; a study notices when they change.
+        check: is called with the settings before anything starts; what it raises (``DataError``: the data are fewer than a
+            batch) is the one line that the study ends with.
 
     """
 
     def marked(train: _Function) -> _Function:
-        train.doping_script = (metric, tuple(map(str, data)))  # type: ignore[attr-defined]
+        train.doping_script = (metric, tuple(map(str, data)), check)  # type: ignore[attr-defined]
         return train
 
     return marked
@@ -67,6 +71,7 @@ class Script(TaskSettings):
     metric: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
     declared: ClassVar[Callable[..., Any]]
+    check: ClassVar[Callable[[Any], object] | None]
 
     name: str
     data: Nothing = Nothing()
@@ -88,9 +93,11 @@ class Script(TaskSettings):
         return {}
 
     def data_hash(self) -> str:
-        """Hash of its files of data. Raises ``DataError`` if one cannot be read."""
+        """Hash of its files of data. Raises ``DataError`` if one cannot be read, and what its ``check`` raises."""
         from data import DataError
 
+        if check := type(self).check:
+            check(self.settings)
         digest, folder = hashlib.sha256(), Path(inspect.getfile(type(self).train)).parent
         for file in type(self).files:
             try:
@@ -111,7 +118,7 @@ def script_class(name: str, train: Train) -> type[Script]:
     if len(parameters) != 3:
         raise ValueError(f"the function takes ({', '.join(parameters)}); expected train(method, settings, report) -> metric")
     declared = typing.get_type_hints(train).get(parameters[1], dict)
-    metric, files = getattr(train, "doping_script", ("loss", ()))
+    metric, files, check = getattr(train, "doping_script", ("loss", (), None))
     fields = _fields(declared)
     training: Any = create_model("Training", __base__=ScriptTraining, **fields)
     try:
@@ -120,7 +127,7 @@ def script_class(name: str, train: Train) -> type[Script]:
         raise ValueError(f"all settings of {name} need a default: {error.errors()[0]['loc']}") from error  # type: ignore[attr-defined]
     fixed: Any = {"name": (Literal[name], name), "training": (training, default)}
     made: Any = create_model("Script", __base__=Script, **fixed)
-    made.train, made.metric, made.files, made.declared = train, metric, files, declared
+    made.train, made.metric, made.files, made.declared, made.check = train, metric, files, declared, check
     return typing.cast("type[Script]", made)
 
 

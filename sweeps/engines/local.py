@@ -41,7 +41,9 @@ class LocalEngine:
         """Start the workers at once: their imports take longest. ``train`` is the dotted name of the function."""
         self._command = [sys.executable, "-m", "sweeps.worker", train, str(folder), str(threads)]
         kept = worker_environment(os.environ)
-        path = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
+        # Workers run in the project's folder: a path from where the user is would name another one there.
+        given = kept["PYTHONPATH"].split(os.pathsep) if kept.get("PYTHONPATH") else []
+        path = os.pathsep.join([str(ROOT), *(str(Path(each).absolute()) for each in given)])
         limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
         self._environment = {**KEEPING_MEMORY, **kept, **limits, "PYTHONPATH": path, **(environment or {})}
         self._inbox: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()

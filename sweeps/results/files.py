@@ -15,6 +15,7 @@ from doping.files import replacing, sync_folder
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+_FAILING = (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN, errno.EREMOTEIO, errno.ETIMEDOUT)
 _NEARLY_FULL = 64 << 20
 
 
@@ -77,6 +78,9 @@ def trouble(error: BaseException, folder: Path, hidden: bool = False) -> FolderE
             advice = "make room, then the same command goes on" if full else "give another folder with --out"
             room = _free(folder) if full else ""
             return FolderError(f"cannot write in {shown(folder)}: {os.strerror(cause.errno or 0)}{room}; {advice}")
+        if isinstance(cause, OSError) and cause.errno in _FAILING and _inside(cause, folder):
+            where = shown(Path(os.fsdecode(cause.filename)))
+            return FolderError(f"{where}: {cause.strerror}: the disk or the network fails; later the same command goes on")
         if isinstance(cause, FileNotFoundError) and not folder.is_dir() and _inside(cause, folder):
             return FolderError(f"{shown(folder)} was removed while it was in use; the same command begins anew there")
         cause = cause.__cause__ or cause.__context__
