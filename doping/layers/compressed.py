@@ -103,11 +103,13 @@ class CompressedLayer(nn.Module):
         return self._pass(args, kwargs)
 
     def _pass(self, args: Any, kwargs: Any) -> Any:
-        self._given = self._kept_weights() if self._may_keep() else self._fresh_weights()
+        # Past the __setattr__ of a module, which takes microseconds to find out that this is no parameter.
+        own = self.__dict__
+        own["_given"] = self._kept_weights() if self._may_keep() else self._fresh_weights()
         try:
             return super().forward(*args, **kwargs)
         finally:
-            self._given = None
+            own["_given"] = None
             self._release_flat_weights()
 
     def _may_keep(self) -> bool:

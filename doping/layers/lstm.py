@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from doping.errors import CompressionError
 from doping.layers.compressed import CompressedLayer, compressed_class
@@ -165,43 +164,6 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
     def weight_matrices(self) -> Iterator[Matrix]:
         """The weight matrices, in the order of ``nn.LSTM``."""
         return (matrix for _, matrix in self.named_matrices())
-
-    @torch.no_grad()
-    def matrix_inputs(self, input: Tensor | PackedSequence, hx: State | None = None) -> dict[str, Tensor]:
-        """The vectors that each weight matrix is multiplied with while it reads a batch, by the name of the matrix.
-
-        There is no dropout between layers. For arguments as ``nn.LSTM`` takes them, with a batch, all are (T, B, columns),
-        in the order in which they are read: from the end in the reverse direction. For a packed batch they are (steps of all
-        sequences together, columns).
-        """
-        if self.proj_size:
-            raise NotImplementedError(f"an LSTM with proj_size={self.proj_size} does not tell what its projection reads")
-        if isinstance(input, PackedSequence):
-            x_TBI, lengths_B = pad_packed_sequence(input)
-        else:
-            x_TBI = input.transpose(0, 1) if self.batch_first else input
-            lengths_B = torch.full((x_TBI.shape[1],), x_TBI.shape[0])
-        steps_TB, batch = torch.arange(x_TBI.shape[0])[:, None].expand(x_TBI.shape[:2]), torch.arange(x_TBI.shape[1])
-        read_TB = steps_TB < lengths_B
-        # The steps of each sequence from its end; what is behind the end stays there, read last, and is left out below.
-        backwards_TB = torch.where(read_TB, lengths_B - 1 - steps_TB, steps_TB)
-        names, inputs = iter(self._all_weights), {}
-        zeros = x_TBI.new_zeros(self.get_expected_hidden_size(x_TBI.transpose(0, 1) if self.batch_first else x_TBI, None))
-        first = zip(*(hx or (zeros, zeros)), strict=True)  # of each layer and direction
-        for layer in range(self.num_layers):
-            outputs = []
-            for suffix in ("", "_reverse") if self.bidirectional else ("",):
-                read_TBI = x_TBI[backwards_TB, batch] if suffix else x_TBI
-                h_1BH, c_1BH = (part[None] for part in next(first))
-                weights = [getattr(self, name) for name in next(names)]
-                h_TBH, *_ = torch.lstm(read_TBI, (h_1BH, c_1BH), weights, self.bias, 1, 0.0, False, False, False)
-                inputs[f"weight_ih_l{layer}{suffix}"] = read_TBI
-                inputs[f"weight_hh_l{layer}{suffix}"] = torch.cat([h_1BH, h_TBH[:-1]])
-                outputs.append(h_TBH[backwards_TB, batch] if suffix else h_TBH)
-            x_TBI = torch.cat(outputs, dim=-1)
-        if isinstance(input, PackedSequence):
-            return {name: vectors_TBN[read_TB] for name, vectors_TBN in inputs.items()}
-        return inputs
 
 
 def _plan(method: Method, name: str, shape: Shape) -> Plan:

@@ -38,7 +38,7 @@ class Kronecker(Matrix):
 
     def dense(self) -> Tensor:
         """Σ_r B_r ⊗ C_r, (m, n): one matrix product, then the rearrangement undone."""
-        rearranged = self.b.flatten(1).mT @ self.c.flatten(1)
+        rearranged = self.b.flatten(1).transpose(0, 1) @ self.c.flatten(1)
         blocks_IJKL = rearranged.view(*self.plan.left, *self.plan.right)
         return blocks_IJKL.permute(0, 2, 1, 3).reshape(self.shape)
 

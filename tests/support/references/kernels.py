@@ -28,7 +28,13 @@ def written_out(matrix: Matrix) -> np.ndarray:
     if isinstance(matrix, Hybrid):
         half = len(arrays["v"]) // 2
         blocks = [np.outer(arrays["u"][:, 0], arrays["v"][:half]), np.outer(arrays["u"][:, 1], arrays["v"][half:])]
-        return np.concatenate([arrays["a"], np.concatenate(blocks, axis=1)])
+        below = np.concatenate(blocks, axis=1)
+        if matrix.gates is None:
+            return np.concatenate([arrays["a"], below])
+        gates, (rows, _), free, bound = int(matrix.gates[0]), matrix.shape, iter(arrays["a"]), iter(below)
+        first = [len(arrays["a"]) // gates + (gate < len(arrays["a"]) % gates) for gate in range(gates)]
+        per_gate = rows // gates
+        return np.stack([next(free if row % per_gate < first[row // per_gate] else bound) for row in range(rows)])
     return arrays["weight"]
 
 
