@@ -28,12 +28,14 @@ from benchmarks.small_study import quality, rows_on_disk, start, table, write_st
 from doping.command_line import Parser, answer, arguments_or
 from doping.command_line import path as a_path
 from doping.errors import UserError
+from doping.files import replacing
 from doping.machine import ROOT, commit
-from sweeps.results.files import replacing
 
 _TICK_SECONDS = 0.01
 _PARENT = 0.25
 """Share of kills that hit the command itself."""
+_EARLY = 0.1
+"""Of the moments when the command has no workers, how many kill it: on a busy machine it would rarely get further."""
 
 
 @dataclass
@@ -95,7 +97,9 @@ def storm(number: int, study: Path, out: Path, calm: Path, kills: int) -> Round:
         if process.poll() is not None:
             break
         workers = children(process.pid)
-        is_parent = draw.random() < _PARENT
+        if not workers and draw.random() > _EARLY:
+            continue
+        is_parent = not workers or draw.random() < _PARENT
         # A row that is there is done, whatever dies now.
         for trial, row in rows_on_disk(out).items():
             done.twice += seen.setdefault(trial, row) != row
@@ -104,13 +108,11 @@ def storm(number: int, study: Path, out: Path, calm: Path, kills: int) -> Round:
             _said(process, done)
             process = start(study, out, _TICK_SECONDS, "--workers", "2")
             done.kills_of_parents += 1
-        elif workers:
+        else:
             try:
                 os.kill(draw.choice(workers), signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        else:
-            continue
         done.kills += 1
     _said(process, done)
     while process.returncode == -signal.SIGKILL:

@@ -33,7 +33,10 @@ _Function = TypeVar("_Function", bound=Train)
 
 
 def script(
-    metric: str = "loss", data: Sequence[str | Path] = (), model: Callable[..., Any] | None = None
+    metric: str = "loss",
+    data: Sequence[str | Path] = (),
+    model: Callable[..., Any] | None = None,
+    check: Callable[[Any], object] | None = None,
 ) -> Callable[[_Function], _Function]:
     """Say more of a training than the function does.
 
@@ -42,11 +45,13 @@ def script(
         data: files that it learns from, relative to its own; a study notices when they change.
         model: ``model(settings)`` makes the dense model. Export and the measurement of latency need it, and
             ``report.example``.
+        check: is called with the settings before anything starts; what it raises (``DataError``: the data are fewer than a
+            batch) is the one line that the study ends with.
 
     """
 
     def marked(train: _Function) -> _Function:
-        train.doping_script = (metric, tuple(map(str, data)), model)  # type: ignore[attr-defined]
+        train.doping_script = (metric, tuple(map(str, data)), model, check)  # type: ignore[attr-defined]
         return train
 
     return marked
@@ -72,6 +77,7 @@ class Script(TaskSettings):
     files: ClassVar[tuple[str, ...]]
     model_function: ClassVar[Callable[..., Any] | None]
     declared: ClassVar[Callable[..., Any]]
+    check: ClassVar[Callable[[Any], object] | None]
 
     name: str
     data: Nothing = Nothing()
@@ -93,9 +99,11 @@ class Script(TaskSettings):
         return {}
 
     def data_hash(self) -> str:
-        """Hash of its files of data. Raises ``DataError`` if one cannot be read."""
+        """Hash of its files of data. Raises ``DataError`` if one cannot be read, and what its ``check`` raises."""
         from data import DataError
 
+        if check := type(self).check:
+            check(self.settings)
         digest, folder = hashlib.sha256(), Path(inspect.getfile(type(self).train)).parent
         for file in type(self).files:
             try:
@@ -116,7 +124,7 @@ def script_class(name: str, train: Train) -> type[Script]:
     if len(parameters) != 3:
         raise ValueError(f"the function takes ({', '.join(parameters)}); expected train(method, settings, report) -> metric")
     declared = typing.get_type_hints(train).get(parameters[1], dict)
-    metric, files, model = getattr(train, "doping_script", ("loss", (), None))
+    metric, files, model, check = getattr(train, "doping_script", ("loss", (), None, None))
     fields = _fields(declared)
     training: Any = create_model("Training", __base__=ScriptTraining, **fields)
     try:
@@ -125,7 +133,8 @@ def script_class(name: str, train: Train) -> type[Script]:
         raise ValueError(f"all settings of {name} need a default: {error.errors()[0]['loc']}") from error  # type: ignore[attr-defined]
     fixed: Any = {"name": (Literal[name], name), "training": (training, default)}
     made: Any = create_model("Script", __base__=Script, **fixed)
-    made.train, made.metric, made.files, made.declared, made.model_function = train, metric, files, declared, model
+    made.train, made.metric, made.files, made.declared = train, metric, files, declared
+    made.model_function, made.check = model, check
     return typing.cast("type[Script]", made)
 
 

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from doping.errors import CompressionError
 from doping.layers.kinds import CELLS, initial_bound, parameter_names, weight_names
+from doping.layers.origin import Origin
 from doping.layers.plan_records import differences, packed
 from doping.matrices import Matrix, Plan, Size
 from doping.matrices.base import uniform
 from doping.matrices.dense import Dense
 from doping.method import Method
-from doping.origin import Origin
 
 Weights = dict[str, Tensor]
 

@@ -75,23 +75,31 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device="meta"
         )
-        self.method = method
+        plans = self._plan(method, keep_dense)
+        bound = init_range or hidden_size**-0.5
+        matrices, biases = {}, nn.ParameterDict()
+        for name, plan in plans.items():
+            matrices[name] = plan.initialized(std=bound / 3**0.5)
+            if bias and not name.startswith("weight_hr"):
+                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(plan.shape[0]) * bound / 3**0.5)
+        self._take(matrices, plans, biases)
+        self.to(device, dtype)
+
+    def _plan(self, method: Method, keep_dense: Collection[str]) -> dict[str, Plan]:
+        """Decide what each weight will be."""
         shapes = _shapes(self)
         if unknown := sorted(set(keep_dense) - set(shapes)):
             raise ValueError(f"keep_dense names {', '.join(unknown)}; the weights are {', '.join(shapes)}")
-        bound = init_range or hidden_size**-0.5
-        plans, matrices, biases = {}, {}, nn.ParameterDict()
-        methods = {name: Method() if name in keep_dense else method for name in shapes}
-        for name, shape in shapes.items():
-            plans[name] = _plan(methods[name], name, shape)
-            matrices[name] = plans[name].initialized(std=bound / 3**0.5)
-            if bias and not name.startswith("weight_hr"):
-                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
+        self.method = method
+        self.methods = {name: Method() if name in keep_dense else method for name in shapes}
+        return {name: _plan(self.methods[name], name, shape) for name, shape in shapes.items()}
+
+    def _take(self, matrices: dict[str, Matrix], plans: dict[str, Plan], biases: nn.ParameterDict) -> None:
+        """Have these in place of the parameters of ``nn.LSTM``."""
         self._parameters.clear()
-        self.__class__ = compressed_class(type(self), (*shapes, *biases))  # type: ignore[assignment]
-        self.compress(matrices, plans, methods, {})
+        self.__class__ = compressed_class(type(self), (*matrices, *biases))  # type: ignore[assignment]
+        self.compress(matrices, plans, self.methods, {})
         self.biases = biases
-        self.to(device, dtype)
 
     @classmethod
     def from_lstm(cls, lstm: nn.LSTM, method: Method, keep_dense: Collection[str] = ()) -> CompressedLSTM:
@@ -106,21 +114,20 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
         """
         if not isinstance(lstm, nn.LSTM):
             raise CompressionError(f"{type(lstm).__name__} is no nn.LSTM; compress such a layer with doping.compress_")
-        made = cls(
-            lstm.input_size, lstm.hidden_size, lstm.num_layers, lstm.bias, lstm.batch_first, lstm.dropout,
-            lstm.bidirectional, lstm.proj_size, method=Method(), keep_dense=keep_dense,
+        made = cls.__new__(cls)  # without ``__init__``, which draws weights
+        nn.LSTM.__init__(
+            made, lstm.input_size, lstm.hidden_size, lstm.num_layers, lstm.bias, lstm.batch_first, lstm.dropout,
+            lstm.bidirectional, lstm.proj_size, device="meta",
         )  # fmt: skip
-        weights = {name: read(lstm, name, name) for name in made.matrices}
-        methods = {name: Method() if name in keep_dense else method for name in weights}
-        plans = {name: _plan(methods[name], name, made.plans[name].shape) for name in weights}
+        plans = made._plan(method, keep_dense)
+        weights = {name: read(lstm, name, name) for name in plans}
         matrices = {name: plan.fitted(widened(weights[name])).to(weights[name].dtype) for name, plan in plans.items()}
-        made.method = method
-        made.compress(matrices, plans, methods, {})
+        biases = nn.ParameterDict(
+            {name: nn.Parameter(bias.detach().clone()) for name, bias in lstm.named_parameters() if name.startswith("bias")}
+        )
+        made._take(matrices, plans, biases)
         first = next(iter(weights.values()))
         made.to(first.device, first.dtype)
-        with torch.no_grad():
-            for name, bias in made.biases.items():
-                bias.copy_(getattr(lstm, name))
         return made.train(lstm.training)
 
     @torch.no_grad()
@@ -133,7 +140,7 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
         """
         self.biases.load_state_dict(dense.biases.state_dict())
         for name, matrix in self.named_matrices():
-            matrix.load_state_dict(self.plans[name].started(dense.matrix(name).dense()).state_dict())
+            matrix.load_state_dict(self.plans[name].unpruned(dense.matrix(name).dense()).state_dict())
 
     @torch.no_grad()
     def to_lstm(self) -> nn.LSTM:

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from doping.deployment.to_onnx import to_onnx
 from doping.errors import InferenceError, one_line
+from doping.files import replacing
 from doping.layers.compress import compress_
 from doping.layers.compressed import compressed_layers
 from doping.layers.merge import merge_
 from doping.method import Method, Values
-from sweeps.results.files import replacing, shown
+from sweeps.results.files import shown
 from sweeps.results.trained_models import MODEL
 from sweeps.trials.trial import Trial
 from tasks.script import Script

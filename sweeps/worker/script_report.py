@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from doping.errors import one_line
+from doping.files import replacing
 from doping.layers.compressed import CompressedLayer, compressed_layers
 from doping.layers.matrix_inputs import matrix_inputs
 from doping.matrices import Doped, Size
@@ -26,8 +27,8 @@ from doping.training.co_adaptation import Energy, doped_matrices, energy, gradie
 from lightning_modules.callbacks.curve import CurvePoint, MatrixPoint, matrix_points, measured_fields, sparsity
 from lightning_modules.callbacks.monitor import Adaptation
 from sweeps.results.curve_files import write_curve
-from sweeps.results.dense_start import load_start
-from sweeps.results.files import replacing, set_aside
+from sweeps.results.dense_start import load_dense
+from sweeps.results.files import set_aside
 from sweeps.trials.outcome import Progress, Report
 from sweeps.trials.trial import Trial
 from sweeps.worker.environment import MONITOR_EVERY
@@ -106,7 +107,7 @@ class ScriptReport:
         ``compress_``. Raises ``NoModel`` if they cannot be read, or are not those of such a model.
         """
         if self._trial.task.training.start_from:
-            load_start(self._trial, model)
+            load_dense(self._trial, model)
             self.teacher = copy.deepcopy(model).eval().requires_grad_(False)
         return model
 

@@ -30,6 +30,7 @@ import torch
 from torch import nn
 
 import doping
+from doping.errors import DataError
 from tasks.script import script
 
 GROUPS = []
@@ -84,6 +85,17 @@ def train(method, settings: Mine, report):
 
 
 def nothing(method, settings, report):
+    return 1.0
+
+
+def enough(settings):
+    if settings.steps > 8:
+        raise DataError(f"mine.csv: 8 lines, expected {settings.steps}, one a step")
+    return [0][settings.steps - 8]
+
+
+@script(check=enough)
+def careful(method, settings: Mine, report):
     return 1.0
 
 
@@ -260,6 +272,8 @@ def test_a_dry_run_says_what_is_not_known_yet(folder, capsys):
         ("absent", "{}", "has no attribute 'absent'"),
         ("train", "{learning_rat: 0.1}", "did you mean 'learning_rate'"),
         ("train", "{steps: many}", "steps"),
+        ("careful", "{steps: 9}", "task.data: mine.csv: 8 lines, expected 9, one a step"),
+        ("careful", "{steps: 5}", "data_hash of my_file:careful: IndexError: list index out of range (my_file.py, line "),
     ],
 )
 def test_mistakes_are_one_line(folder, capsys, function, training, said):
@@ -267,6 +281,27 @@ def test_mistakes_are_one_line(folder, capsys, function, training, said):
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.err.count("\n") == 1
+    assert not (folder / "out" / "trials").exists() or not list((folder / "out" / "trials").iterdir())
+
+
+@pytest.mark.parametrize("seed", ["seeds=[4294967296]", "runs.0.seeds=[4294967296]"])
+def test_a_seed_that_no_generator_takes_is_found_before_anything_starts(folder, capsys, seed):
+    assert study(folder, "out", "--set", seed) == 2
+    assert "4294967296 was given, expected less than 4294967296" in capsys.readouterr().err
+
+
+def test_workers_find_a_file_in_a_relative_folder_too(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", ".")
+    assert study(folder, "out", training="{steps: 5}", runs="[{method: dense}]") == 0
+
+
+def test_a_file_that_only_this_process_finds_is_one_line(folder, monkeypatch, capsys):
+    monkeypatch.delenv("PYTHONPATH")
+    assert study(folder, "out") == 2
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].startswith("error: a worker cannot start: no task 'my_file:train': ModuleNotFoundError")
+    assert said.splitlines()[-1].endswith("put its folder into PYTHONPATH")
 
 
 def test_data_that_are_missing_and_a_training_that_gives_no_model(folder, capsys):

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from doping.errors import InferenceError
+from doping.files import replacing
 from doping.inference.bundle.description import Description
 from doping.inference.families.narrow import from_pairs, in_pairs
 from doping.inference.families.stored import TensorKind, TensorShape
@@ -99,12 +100,10 @@ def write(bundle: Bundle, path: Path) -> None:
         InferenceError: if the file cannot be written.
 
     """
-    draft = path.with_name(f".{path.name}.unfinished")
     try:
-        draft.write_bytes(to_bytes(bundle))
-        draft.replace(path)
+        with replacing(path) as draft:
+            draft.write_bytes(to_bytes(bundle))
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise InferenceError(f"cannot write {path}: {error.strerror}; give another path") from error
 
 

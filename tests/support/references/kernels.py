@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse
 
-from doping.inference.kernels import PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
+from doping.inference.kernels import COLUMN_PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
 
 FAMILIES = ("dense", "kronecker", "low_rank", "hybrid")
 
@@ -109,7 +109,7 @@ def random_matrix(generator, kind, rows, columns, scale=1.0):
         return narrowed(random_matrix(generator, kind.removeprefix("int8 "), rows, columns, scale))
     made = [
         random_sparse(generator, part, rows, columns, 0.1)
-        if part in PATTERNS
+        if part in COLUMN_PATTERNS
         else random_structured(generator, part, rows, columns, scale)
         for part in kind.split("+")
     ]
