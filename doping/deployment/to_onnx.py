@@ -38,7 +38,7 @@ def to_onnx(
     """Write a model with compressed layers to one ONNX file, as it is in evaluation; the model stays as it is.
 
     A linear layer becomes small products, a recurrent one ONNX's own operator, whose weights are written out of their small
-    parts when the session is made. The rest of the model goes through ``torch.onnx.export``, which traces it. With ``dynamo``
+    parts when the session is made. The rest of the model goes through ``torch.onnx.export``, which traces it. By ``dynamo``
     it is exported by ``torch.export``, which sees control flow that tracing does not.
 
     Args:
