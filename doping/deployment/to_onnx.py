@@ -14,7 +14,7 @@ from torch import nn
 
 from doping.deployment import dynamo_onnx
 from doping.deployment.deploy import deploy_, finished_layers
-from doping.errors import InferenceError
+from doping.errors import CompressionError, InferenceError
 from doping.layers.compressed import compressed_layers
 from doping.method import Values
 
@@ -69,6 +69,10 @@ def to_onnx(
             finished_layers(copied)
     elif next(compressed_layers(copied), None) is not None:
         deploy_(copied, values=values)
+    elif values is not None and any(getattr(module, "is_deployed", False) for module in copied.modules()):
+        raise CompressionError(
+            f"values={values!r} comes too late: the layers are deployed, and their values are rounded there"
+        )
     inputs = example if isinstance(example, tuple) else (example,)
     if not Path(path).absolute().parent.is_dir():
         raise InferenceError(f"cannot write {path}: there is no such folder; give another path")
