@@ -67,6 +67,10 @@ def make(results_folders: Sequence[Path], out: Path, study: str | None = None, o
     Raises ``AnalysisError`` where the results cannot be read or hold no such study, or ``out`` cannot be written.
     """
     results = join([load(folder, study) for folder in results_folders])
+    if "report" in only:
+        from analysis.report import vega
+
+        vega.begin()
     from analysis.summary import summarize
 
     sections = summarize(results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -86,10 +87,15 @@ class TableRow:
         """Whether a part of it is pruned while it trains."""
         return has_sparse_part(self.method)
 
-    @property
+    @cached_property
     def finished(self) -> pd.DataFrame:
         """The trials that the statistics are over."""
         return self.trials[self.trials["status"] == "finished"]
+
+    @cached_property
+    def test_by_seed(self) -> dict[float, float]:
+        """Mean test of the finished trials of each seed."""
+        return dict(self.finished.groupby("seed")["test"].mean())
 
     @property
     def n(self) -> int:

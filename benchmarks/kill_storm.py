@@ -29,8 +29,8 @@ from benchmarks.small_study import quality, rows_on_disk, start, table, write_st
 from doping.command_line import Parser, answer, arguments_or
 from doping.command_line import path as a_path
 from doping.errors import UserError
+from doping.files import replacing
 from doping.machine import ROOT, commit
-from sweeps.results.files import replacing
 
 _TICK_SECONDS = 0.01
 _PARENT = 0.25

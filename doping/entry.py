@@ -14,7 +14,7 @@ _OWN = ("doping", "lightning_modules", "data", "tasks", "sweeps", "analysis", "b
 """Packages of the project itself: one that cannot be found is a defect, not a package to install."""
 
 
-def start(module: str) -> None:
+def run_command(module: str) -> None:
     """Run ``main`` of a module and end with its exit code; one line and 2 where a package is not installed."""
     # Nothing is begun while a command imports, so that it may end at once; an exception could be lost in a library.
     _signal.signal(_signal.SIGINT, _leave)

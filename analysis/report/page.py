@@ -13,12 +13,11 @@ from typing import Any
 
 import jinja2
 import pandas as pd
-import vl_convert
 from markupsafe import Markup
 
 from analysis import labels
 from analysis.figures.gallery import KINDS, STILL
-from analysis.report import chart, charts, rerun, take, words
+from analysis.report import chart, charts, rerun, take, vega, words
 from analysis.report.chart import Chart
 from analysis.report.take import Take
 from analysis.report.words import Fact
@@ -116,8 +115,7 @@ def render(study: str, sections: Sequence[Section], results: Results, figures: d
                 "trials": _trials(study, rows),
             }
         ),
-        # Its type says that it wants a snippet of JavaScript; it is optional, and an empty one gives nothing.
-        vega=Markup(vl_convert.javascript_bundle(None).replace("</script", "<\\/script")),  # type: ignore[arg-type]
+        vega=Markup(vega.script()),
     )
 
 

@@ -82,15 +82,11 @@ def _references(section: Section, row: TableRow) -> Iterator[tuple[str, TableRow
 
 
 def _difference(row: TableRow, reference: TableRow) -> Difference | None:
-    ours, theirs = _by_seed(row), _by_seed(reference)
+    ours, theirs = row.test_by_seed, reference.test_by_seed
     statistic = Statistic.of(ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys()))
     if statistic is None:
         return None
     return Difference(reference, statistic, _p(statistic))
-
-
-def _by_seed(row: TableRow) -> dict[float, float]:
-    return dict(row.finished.groupby("seed")["test"].mean())
 
 
 def _p(differences: Statistic) -> float | None:

@@ -92,12 +92,12 @@ def _directly(x: Tensor) -> bool:
 
 def linear(x: Tensor, packed: Tensor, outputs: int) -> Tensor:
     """X (..., I) → (..., O), with the weight and bias of these bytes."""
+    if _directly(x):
+        return _linear(x, packed, outputs)
     if torch.onnx.is_in_onnx_export():
         from doping.deployment import onnx_nodes
 
         return onnx_nodes.linear(x, packed, outputs)
-    if _directly(x):
-        return _linear(x, packed, outputs)
     y: Tensor = torch.ops.doping.linear.default(x, packed, outputs)
     return y
 
@@ -106,11 +106,11 @@ def recurrent(
     x: Tensor, packed: Tensor, h: Tensor | None, c: Tensor | None, lengths: Tensor | None, outputs: int, cells: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """X (T, B, I) and a state h (B, O), c (B, H) → outputs (T, B, O) and the last state; ``cells`` is H, or 0 without c."""
+    if _directly(x):
+        return _recurrent(x, packed, h, c, lengths, outputs, cells)
     if torch.onnx.is_in_onnx_export():
         from doping.deployment import onnx_nodes
 
         return onnx_nodes.recurrent(x, packed, h, c, lengths, outputs, cells)
-    if _directly(x):
-        return _recurrent(x, packed, h, c, lengths, outputs, cells)
     y, last_h, last_c = torch.ops.doping.recurrent.default(x, packed, h, c, lengths, outputs, cells)
     return y, last_h, last_c

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from doping.errors import CompressionError
 from doping.layers.kinds import CELLS, initial_bound, parameter_names, weight_names
+from doping.layers.origin import Origin
 from doping.layers.plan_records import differences, packed
 from doping.matrices import Matrix, Plan, Size
 from doping.matrices.base import uniform
 from doping.matrices.dense import Dense
 from doping.method import Method
-from doping.origin import Origin
 
 Weights = dict[str, Tensor]
 
@@ -103,11 +103,13 @@ class CompressedLayer(nn.Module):
         return self._pass(args, kwargs)
 
     def _pass(self, args: Any, kwargs: Any) -> Any:
-        self._given = self._kept_weights() if self._may_keep() else self._fresh_weights()
+        # Past the __setattr__ of a module, which takes microseconds to find out that this is no parameter.
+        own = self.__dict__
+        own["_given"] = self._kept_weights() if self._may_keep() else self._fresh_weights()
         try:
             return super().forward(*args, **kwargs)
         finally:
-            self._given = None
+            own["_given"] = None
             self._release_flat_weights()
 
     def _may_keep(self) -> bool:

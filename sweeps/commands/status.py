@@ -18,7 +18,8 @@ from sweeps.planning.plan import SavedTrial, saved_plans
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
-from sweeps.running.standing import best_per_method, outlook, seconds_by_method, time_left
+from sweeps.running.standing import best_per_method
+from sweeps.running.time_left import Took, outlook, time_left
 from sweeps.trials.job import satisfies
 from sweeps.trials.trial import Trial, label_of
 from sweeps.worker.execute import Kept, read_clock
@@ -148,9 +149,11 @@ def _outlook(trials: tuple[SavedTrial, ...], rows: dict[str, Row], begun: list[_
     running = [trial for trial in begun if trial.runs]
     if not running:
         return "not running"
-    known = seconds_by_method(rows.values())
-    if not known:
-        known[""] = [trial.kept.seconds / trial.share for trial in running if trial.kept and trial.share > 0.02]
+    ended = sorted((row for row in rows.values() if row.status in ("finished", "stopped")), key=lambda row: row.started)
+    known = [Took(row.method, row.seconds) for row in ended]
+    for trial in running:
+        if trial.trial and trial.kept and trial.share > 0.02:
+            known.append(Took(trial.trial.method.name, trial.kept.seconds / trial.share, trial.share))
     # Of trials that nobody has begun, the files do not say which method they are of.
     left = [(trial.trial.method.name if trial.trial else "", trial.share) for trial in begun]
     left += [("", 0.0)] * (len(trials) - len(rows) - len(begun))

@@ -130,6 +130,23 @@ class LocalEngine:
         self._workers[place] = self._start(place)
 
 
+def worker_process(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """A worker process, with pipes to its standard streams."""
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        # A session of its own: Ctrl-C in the terminal reaches the parent only, which then stops the workers in order.
+        start_new_session=True,
+    )
+
+
 class _Worker:
     """A worker process, seen from the parent."""
 
@@ -140,19 +157,7 @@ class _Worker:
         self.ready = False
         self.leaving = False
         self._words: deque[str] = deque(maxlen=20)
-        # A session of its own: Ctrl-C in the terminal reaches the parent only, which then stops the workers in order.
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
+        self._process = worker_process(command, environment)
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
         threading.Thread(target=self._overhear, daemon=True).start()
 

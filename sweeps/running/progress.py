@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 from doping.command_line import duration
 from sweeps.results.rows import Row
-from sweeps.running.standing import Standing, best_per_method, outlook
+from sweeps.running.standing import Standing, best_per_method
+from sweeps.running.time_left import outlook
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial
 

@@ -1,32 +1,44 @@
-"""Where a study stands: what is done, what runs, the best so far, and how long the rest will take."""
+"""Where a study stands: what is done, what runs, and the best so far."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from doping.command_line import duration
 from sweeps.planning.due_trials import DueTrials
 from sweeps.results.rows import Row
+from sweeps.running.time_left import Took, time_left
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial
 
 
 @dataclass
 class Running:
-    """A trial that runs: its first and its latest report."""
+    """A trial that runs."""
 
     trial: Trial
-    began: float
-    first: Progress
+    submitted: float
+    """When it reported first: its model and data are still to be made."""
     latest: Progress
+    reported: float
+    """When that came."""
+    began: float | None = None
+    """When it was first known to train; None before."""
+    share: float = 0.0
+    """Share of it that was done then: more than a moment's where it goes on from a checkpoint."""
 
-    def seconds_in_all(self, now: float) -> float | None:
-        """How long the whole trial takes at the speed seen so far; None while it is too early to say."""
-        share = self.latest.share - self.first.share
-        return (now - self.began) / share if share > 0.02 else None
+    def report(self, progress: Progress, now: float) -> None:
+        """Take up what it reports."""
+        self.latest, self.reported = progress, now
+        if self.began is None and progress.share > 0:
+            self.began, self.share = now, progress.share
+
+    def training(self) -> float | None:
+        """Seconds that the whole training takes at the speed so far; None while it is too early to say."""
+        share = self.latest.share - self.share
+        return (self.reported - self.began) / share if self.began is not None and share > 0.02 else None
 
 
 @dataclass
@@ -39,17 +51,32 @@ class Standing:
     rows: dict[str, Row]
     clock: Callable[[], float] = time.monotonic
     running: dict[str, Running] = field(default_factory=dict)
+    _seen: dict[str, float] = field(default_factory=dict)
+    """Seconds of trials that ended while this looked, from their first step on."""
+    _starts: list[float] = field(default_factory=list)
+    """Seconds before that. A worker's first trial takes longer to start, which says nothing of the later ones."""
+    _ends: list[float] = field(default_factory=list)
+    """Seconds from the last step to the row: tests, and what is kept of the model."""
 
     def report(self, trial: Trial, progress: Progress) -> None:
         """A trial reports."""
-        if trial.id in self.running:
-            self.running[trial.id].latest = progress
-        else:
-            self.running[trial.id] = Running(trial, self.clock(), progress, progress)
+        now = self.clock()
+        run = self.running.setdefault(trial.id, Running(trial, now, progress, now))
+        waits = run.began is None
+        run.report(progress, now)
+        if waits and run.began is not None:
+            self._starts.append(now - run.submitted)
 
     def finish(self, trial: Trial, row: Row) -> None:
         """A trial has a row."""
-        self.running.pop(trial.id, None)
+        run = self.running.pop(trial.id, None)
+        # One that was stopped early is known by its row.
+        if run and row.status == "finished" and run.began is not None and run.share < 1:
+            now = self.clock()
+            self._ends.append(now - run.reported)
+            self._seen[trial.id] = (now - run.began) / (1 - run.share)
+        # The order of the rows is the order in which they came.
+        self.rows.pop(trial.id, None)
         self.rows[trial.id] = row
 
     def put_back(self, trial: Trial) -> None:
@@ -62,47 +89,22 @@ class Standing:
 
     def seconds_left(self) -> float | None:
         """Estimate of the time that the rest takes; None without any hint."""
-        now = self.clock()
-        known = seconds_by_method(self.rows.values())
-        # A method that has not finished any trial is known by the speed of those that run.
-        so_far: dict[str, list[float]] = {}
-        for other in self.running.values():
-            if other.trial.method.name not in known and (seconds := other.seconds_in_all(now)):
-                so_far.setdefault(other.trial.method.name, []).append(seconds)
-        known |= so_far
+        start, end = min(self._starts, default=0.0), fmean(self._ends or [0.0])
+        known = [
+            Took(row.method, self._seen[trial_id] + start if trial_id in self._seen else row.seconds)
+            for trial_id, row in self.rows.items()
+            if row.status in ("finished", "stopped")
+        ]
+        for run in self.running.values():
+            if training := run.training():
+                known.append(Took(run.trial.method.name, start + training + end, run.latest.share))
         left: list[tuple[str, float]] = []
         for trial_id, job in self.due.jobs.items():
             if trial_id not in self.rows:
-                run = self.running.get(trial_id)
-                left.append((job.trial.method.name, run.latest.share if run else 0.0))
+                other = self.running.get(trial_id)
+                left.append((job.trial.method.name, other.latest.share if other else 0.0))
         left += [("", 0.0)] * (self.due.expected - len(self.due.jobs))
         return time_left(known, left, max(self.workers, len(self.running)))
-
-
-def seconds_by_method(rows: Iterable[Row]) -> dict[str, list[float]]:
-    """How long trials took, by their method."""
-    known: dict[str, list[float]] = {}
-    for row in rows:
-        if row.status in ("finished", "stopped"):
-            known.setdefault(row.method, []).append(row.seconds)
-    return known
-
-
-def time_left(known: Mapping[str, Sequence[float]], left: Iterable[tuple[str, float]], workers: int) -> float | None:
-    """Seconds that trials will take, each given by its method and the share of it that is done; None without any hint.
-
-    ``known`` are seconds of whole trials: those of the same method count before others.
-    """
-    left = list(left)
-    if not left:
-        return 0.0
-    means = {method: fmean(seconds) for method, seconds in known.items() if seconds}
-    if not means:
-        return None
-    typical = fmean(means.values())
-    seconds = [means.get(method, typical) * (1 - share) for method, share in left]
-    # With fewer trials than workers, or a long one at the end, the longest decides.
-    return max(sum(seconds) / workers, max(seconds))
 
 
 def best_per_method(rows: Iterable[Row]) -> list[str]:
@@ -126,8 +128,3 @@ def best_per_method(rows: Iterable[Row]) -> list[str]:
         ).rstrip()
         for label, *cells in lines
     ]
-
-
-def outlook(seconds: float | None) -> str:
-    """An estimate of the time left as one reads it: ``about 3 min 20 s left``."""
-    return "time left unknown" if seconds is None else f"about {duration(seconds)} left"

@@ -17,7 +17,7 @@ from fake_training import STUDY
 from doping.method import Method
 from sweeps.results.rows import row_of
 from sweeps.running.progress import Lines
-from sweeps.running.standing import Standing, best_per_method, outlook, time_left
+from sweeps.running.standing import Standing, best_per_method
 from sweeps.trials.outcome import Outcome, Progress
 from sweeps.trials.trial import Trial
 from tasks.language_model import LanguageModelTask
@@ -152,25 +152,3 @@ def test_the_best_of_each_method_at_each_factor():
         "doped_kp + cmr        2.25",
     ]
     assert best_per_method([]) == []
-
-
-def test_a_method_that_has_finished_nothing_is_known_by_the_trials_that_run():
-    trials = [trial(), *(trial("kp", 5, seed=seed) for seed in (1, 2, 3))]
-    jobs = {one.id: SimpleNamespace(trial=one) for one in trials}
-    clock, done = iter([100.0, 120.0]), {trials[0].id: row(trials[0], 2.0, seconds=10)}
-    standing = Standing(SimpleNamespace(jobs=jobs, expected=4), 1, done, lambda: next(clock))
-    standing.report(trials[1], Progress(0.0, 0))
-    standing.report(trials[1], Progress(0.5, 50))
-    # Half of it took 20 seconds, so the other half and two more take 100; by the dense one it would be 25.
-    assert standing.seconds_left() == pytest.approx(20 + 2 * 40)
-
-
-def test_the_time_left_goes_by_the_method_and_by_what_is_done():
-    known = {"kp": [10.0, 20.0], "dense": [40.0]}
-    assert time_left(known, [("kp", 0.0), ("kp", 0.5)], workers=1) == pytest.approx(15 + 7.5)
-    assert time_left(known, [("lmf", 0.0)], workers=1) == pytest.approx((15 + 40) / 2), "of others, the mean of methods"
-    assert time_left(known, [("kp", 0.0), ("dense", 0.0)], workers=2) == 40, "the longest decides"
-    assert time_left(known, [("kp", 0.0)] * 8, workers=2) == pytest.approx(4 * 15)
-    assert time_left({}, [("kp", 0.0)], workers=1) is None
-    assert time_left({}, [], workers=1) == 0
-    assert (outlook(None), outlook(90)) == ("time left unknown", "about 1 min 30 s left")
