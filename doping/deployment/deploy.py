@@ -17,7 +17,7 @@ from doping.inference.bundle.narrowing import BITS
 from doping.inference.bundle.weights import matrix_of
 from doping.inference.kernels import Dense, KernelError, Matrix, narrowed
 from doping.inference.models.lstm import Arithmetic
-from doping.layers.compressed import CompressedLayer, compressed_layers
+from doping.layers.compressed import CompressedLayer, compressed_layers, none_compressed
 from doping.matrices.base import array
 from doping.matrices.budget import TOLERANCE
 from doping.method import Values
@@ -52,7 +52,7 @@ def deploy_(model: Model, *, values: Values | None = None, arithmetic: Arithmeti
 
     """
     for name, given, known in (("values", values, get_args(Values)), ("arithmetic", arithmetic, get_args(Arithmetic))):
-        if given is not None and given not in known:
+        if given not in known and not (name == "values" and given is None):
             raise CompressionError(f"{name} is {given!r}; expected {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")
     if (values, arithmetic) == ("float32", "int8"):
         raise CompressionError(
@@ -75,9 +75,11 @@ def finished_layers(model: nn.Module) -> list[tuple[str, CompressedLayer]]:
         UnfinishedError: one is larger than its method says.
 
     """
+    if not isinstance(model, nn.Module):
+        raise CompressionError(f"the model is a {type(model).__name__}; expected a torch.nn.Module")
     layers = list(compressed_layers(model))
     if not layers:
-        raise CompressionError("the model has no compressed layer to deploy; compress_ makes them")
+        raise none_compressed(model)
     for name, layer in layers:
         size, planned = layer.size().values, layer.planned_size().values
         if size > planned * (1 + TOLERANCE):

@@ -24,6 +24,7 @@ State = Tensor | tuple[Tensor, Tensor]
 class DeployedLinear(nn.Module):
     """A linear layer on the kernels: (..., in_features) → (..., out_features)."""
 
+    is_deployed = True
     packed: Tensor
 
     def __init__(self, layer: nn.Linear, packed: Tensor):
@@ -45,6 +46,8 @@ class DeployedLinear(nn.Module):
 
 class DeployedRecurrent(nn.Module):
     """Layers of an LSTM, a GRU or an RNN on the kernels."""
+
+    is_deployed = True
 
     def __init__(self, layer: nn.RNNBase, packed: Mapping[str, Tensor]):
         super().__init__()
@@ -143,6 +146,7 @@ class DeployedRecurrent(nn.Module):
 class DeployedCell(nn.Module):
     """One step of an LSTM, a GRU or an RNN on the kernels."""
 
+    is_deployed = True
     packed: Tensor
 
     def __init__(self, layer: nn.RNNCellBase, packed: Tensor):

@@ -50,7 +50,9 @@ def run(
     sizes = (layer.output_size, layer.hidden_size) if layer.has_cell_state else (layer.output_size,)
     zeros = (np.zeros((x_TBI.shape[1], size), np.float32) for size in sizes)
     state = [zero if part is None else _numpy(part) for part, zero in zip((h, c), zeros, strict=False)]
-    if lengths is None:
+    if not x_TBI.shape[1]:  # as PyTorch's, which takes no sequence too
+        y, last = np.zeros((len(x_TBI), 0, layer.output_size), np.float32), state
+    elif lengths is None:
         y, *last = layer.forward(x_TBI, *state)
     else:
         y, *last = forward_to_lengths(layer, x_TBI, lengths.cpu().numpy(), *state)

@@ -83,6 +83,10 @@ def to_c(
 
 
 def _deployed(layer: nn.Module, values: Values | None) -> nn.Module:
+    if isinstance(layer, DeployedLinear | DeployedRecurrent) and values is not None:
+        raise CompressionError(
+            f"values={values!r} comes too late: the layers are deployed, and their values are rounded there"
+        )
     if type(layer) in ACTIVATIONS or isinstance(layer, DeployedLinear | DeployedRecurrent):
         return layer
     if isinstance(layer, CompressedLayer) and not isinstance(layer, nn.RNNCellBase):

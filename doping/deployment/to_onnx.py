@@ -14,7 +14,7 @@ from torch import nn
 
 from doping.deployment import dynamo_onnx
 from doping.deployment.deploy import deploy_, finished_layers
-from doping.errors import InferenceError
+from doping.errors import CompressionError, InferenceError
 from doping.layers.compressed import compressed_layers
 from doping.method import Values
 
@@ -38,20 +38,20 @@ def to_onnx(
     """Write a model with compressed layers to one ONNX file, as it is in evaluation; the model stays as it is.
 
     A linear layer becomes small products, a recurrent one ONNX's own operator, whose weights are written out of their small
-    parts when the session is made. The rest of the model goes through ``torch.onnx.export``, which traces it; with ``dynamo``
-    it is exported by ``torch.export``, which writes control flow that tracing cannot see or says that it cannot.
+    parts when the session is made. The rest of the model goes through ``torch.onnx.export``, which traces it. By ``dynamo``
+    it is exported by ``torch.export``, which sees control flow that tracing does not.
 
     Args:
         model: with layers that :func:`doping.compress_` made, or that :func:`doping.deploy_` put onto the kernels.
         example: an input, or a tuple of all inputs.
         path: the file to write.
-        values: of compressed layers, as of :func:`doping.deploy_`. ONNX has no 4 bits at this version: they take a byte.
+        values: as of :func:`doping.deploy_`. Those of 4 bits take a byte here.
         input_names: of the inputs of the file.
         output_names: of its outputs.
         dynamic_axes: which dimensions may differ from those of the example, ``{"x": {0: "batch", 1: "time"}}``.
-        dynamo: take PyTorch's exporter that is built on ``torch.export``; it needs the package ``onnxscript``. Values are float32
-            then, a linear layer is a product with a weight that is composed in the graph, and there are no deployed layers
-            and no projections.
+        dynamo: take PyTorch's exporter that is built on ``torch.export``; it needs the package ``onnxscript``. Values are
+            float32 then, a linear layer is a product with a weight that is composed in the graph, and there are no deployed
+            layers and no projections.
         dynamic_shapes: with ``dynamo`` what ``dynamic_axes`` is without, as ``torch.export.export`` takes it.
 
     Raises:
@@ -69,6 +69,10 @@ def to_onnx(
             finished_layers(copied)
     elif next(compressed_layers(copied), None) is not None:
         deploy_(copied, values=values)
+    elif values is not None and any(getattr(module, "is_deployed", False) for module in copied.modules()):
+        raise CompressionError(
+            f"values={values!r} comes too late: the layers are deployed, and their values are rounded there"
+        )
     inputs = example if isinstance(example, tuple) else (example,)
     if not Path(path).absolute().parent.is_dir():
         raise InferenceError(f"cannot write {path}: there is no such folder; give another path")

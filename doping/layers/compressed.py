@@ -291,6 +291,15 @@ def compressed_layers(model: nn.Module) -> Iterator[tuple[str, CompressedLayer]]
     return ((name, module) for name, module in model.named_modules() if isinstance(module, CompressedLayer))
 
 
+def none_compressed(model: nn.Module) -> CompressionError:
+    """The error of a model without a compressed layer."""
+    if any(getattr(module, "is_deployed", False) for module in model.modules()):
+        return CompressionError(
+            f"the layers of the {type(model).__name__} are deployed, and compressed no more; take a copy from before deploy_"
+        )
+    return CompressionError(f"no layer of the {type(model).__name__} is compressed; call doping.compress_ first")
+
+
 @torch._disable_dynamo  # type: ignore[attr-defined]
 def _outside_of_compiled_code(layer: CompressedLayer, args: Any, kwargs: Any) -> Any:
     """A recurrent layer runs as it is, as a plain one does in compiled code: PyTorch does not compile them."""

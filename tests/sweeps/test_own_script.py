@@ -81,7 +81,8 @@ def train(method, settings: Mine, report):
             report((step + 1) / settings.steps, validation=loss().item() - 1, measure=measure)
         report.keep({"step": step + 1}, **state)
     annealer.finish_()
-    return {"validation": loss().item() - 1, "test": settings.learning_rate, "first": first}
+    taught = report.distillation if isinstance(report.teacher, Net) else -1
+    return {"validation": loss().item() - 1, "test": settings.learning_rate, "first": first, "taught": taught}
 
 
 def nothing(method, settings, report):
@@ -160,6 +161,8 @@ def test_it_starts_from_its_dense_model(folder):
     assert study(folder, "out", "--set", start, training="{learning_rate: 0.001}", runs="[{method: pruned, factor: 4}]") == 0
     (dense,), (started,) = rows(folder / "dense").values(), rows(folder / "out").values()
     assert json.loads(started["measures"])["first"] < json.loads(dense["measures"])["first"]
+    assert json.loads(started["measures"])["taught"] == 0.5
+    assert json.loads(dense["measures"])["taught"] == -1
 
 
 DOPED = Method(name="doped_kp", factor=2, pattern="rows", annealing={"start": 0.1, "length": 0.6})

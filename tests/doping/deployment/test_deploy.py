@@ -174,6 +174,15 @@ def apply(model, x):
         return model(x)
 
 
+@pytest.mark.parametrize("layer", ["lstm, projected", "gru"])
+def test_a_batch_of_no_sequences(layer):
+    original, deployed = pair(LAYERS[layer]())
+    y, last = deployed(torch.randn(5, 0, 24))
+    expected_y, expected_last = original(torch.randn(5, 0, 24, dtype=torch.float64))
+    close(y, expected_y)
+    close(last, expected_last)
+
+
 def test_a_model_is_deployed_in_place_wherever_it_holds_a_layer():
     model = net()
     x = torch.randn(2, 5, 24)
@@ -268,8 +277,19 @@ def test_half_precision_comes_back_as_it_came():
 
 
 def test_mistakes_say_what_to_do():
-    with pytest.raises(CompressionError, match="no compressed layer to deploy; compress_ makes them"):
+    with pytest.raises(CompressionError, match=r"no layer of the Linear is compressed; call doping\.compress_ first"):
         doping.deploy_(nn.Linear(4, 4))
+    with pytest.raises(CompressionError, match=r"the model is a str; expected a torch\.nn\.Module"):
+        doping.deploy_("model")  # type: ignore[type-var]
+    with pytest.raises(CompressionError, match="arithmetic is None; expected 'float32' or 'int8'"):
+        doping.deploy_(net(), arithmetic=None)  # type: ignore[arg-type]
+    for too_late in (doping.deploy_, doping.report, doping.merge_):
+        with pytest.raises(CompressionError, match="are deployed, and compressed no more; take a copy from before deploy_"):
+            too_late(doping.deploy_(net()))
+    with pytest.raises(CompressionError, match="values='int8' comes too late: the layers are deployed"):
+        doping.to_onnx(doping.deploy_(net()), torch.randn(2, 5, 24), "model.onnx", values="int8")
+    with pytest.raises(CompressionError, match="values='int8' comes too late: the layers are deployed"):
+        doping.to_c(doping.deploy_(net()).rnn, "c", values="int8")
     unfinished = nn.ModuleDict({"rnn": nn.GRU(24, 32)})
     doping.compress_(unfinished, {"rnn": Method(name="pruned", factor=4)})
     with pytest.raises(UnfinishedError, match=r"rnn has 5,376 values, and 1,3\d\d are planned: its pruning is not over"):
