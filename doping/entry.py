@@ -16,6 +16,14 @@ _OWN = ("doping", "lightning_modules", "data", "tasks", "sweeps", "analysis", "b
 
 def run_command(module: str) -> None:
     """Run ``main`` of a module and end with its exit code; one line and 2 where a package is not installed."""
+    # With %run in a notebook the process is IPython's: it goes on afterwards, with its own answers to signals.
+    if "IPython" in sys.modules:
+        kept = {number: _signal.getsignal(number) for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGPIPE)}
+        try:
+            sys.exit(_run(module))
+        finally:
+            for number, answer in kept.items():
+                _signal.signal(number, answer)
     # Nothing is begun while a command imports, so that it may end at once; an exception could be lost in a library.
     _signal.signal(_signal.SIGINT, _leave)
     # End quietly where the reader of the output has left, as `| head` does.
@@ -24,9 +32,16 @@ def run_command(module: str) -> None:
     for stream in (sys.stdout, sys.stderr):
         # A terminal that knows ASCII only is no reason to fail.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    code = _run(module)
+    # All is done; a stop has nothing to add.
+    _signal.signal(_signal.SIGINT, _leave)
+    sys.exit(code)
+
+
+def _run(module: str) -> int:
     try:
         __import__(module)
-        code = sys.modules[module].main()
+        return int(sys.modules[module].main())
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         # Rarely needed, so imported only now.
@@ -40,10 +55,7 @@ def run_command(module: str) -> None:
         ).is_file():  # In the repository; elsewhere the library was installed.
             remedy = "use the environment of the README (. .venv/bin/activate), or pip install -r requirements.txt"
         print(f"error: the package {package} is not installed for {sys.executable}: {remedy}", file=sys.stderr)
-        code = 2
-    # All is done; a stop has nothing to add.
-    _signal.signal(_signal.SIGINT, _leave)
-    sys.exit(code)
+        return 2
 
 
 def _leave(number: int, frame: object) -> None:

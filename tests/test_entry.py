@@ -158,6 +158,29 @@ def test_a_terminal_that_knows_ascii_only_is_no_reason_to_fail() -> None:
         assert (ended.returncode, ended.stderr) == (0, "")
 
 
+# What %run does in a notebook, and an output that is none of Python's own.
+NOTEBOOK = """
+import io, runpy, signal, sys, types
+sys.modules["IPython"] = types.ModuleType("IPython")
+shown, sys.stdout = sys.stdout, io.StringIO()
+before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)]
+sys.argv = ["sweeps/run.py", "--list"]
+try:
+    runpy.run_path("sweeps/run.py", run_name="__main__")
+except SystemExit as end:
+    code = end.code
+after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)]
+print(code, after == before, "kp_vs_pruning" in sys.stdout.getvalue(), file=shown)
+"""
+
+
+def test_in_a_notebook_it_runs_and_leaves_the_process_as_it_was() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("0 True True\n", "")
+
+
 @pytest.mark.parametrize(
     "command",
     [

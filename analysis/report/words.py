@@ -14,6 +14,8 @@ from doping.families import is_doped
 
 CLOSE = 10.0
 """Percent: a model within so much of dense counts as close to it."""
+FEW = 4
+"""So many factors are told of one by one."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,17 @@ def sentences(section: Section) -> list[str]:
     else:
         result = ["No dense trial of this task has finished, so nothing is said of the loss against it."]
     differences = dict(zip((id(row) for row in section.rows), significance.compare(section), strict=True))
-    for best in (row for row in section.rows if row.best):
+    for best in _some([row for row in section.rows if row.best]):
         result.append(_order(section, best, decimals, differences))
     result += filter(None, [folders.differences(section.trials)])
     result += _dropout(section, decimals, differences)
     result += _at_equal_quality(section)
     return result
+
+
+def _some(best: list[TableRow]) -> list[TableRow]:
+    """Those that sentences are about: of many factors, the first, the middle and the last. The tiles have all."""
+    return best if len(best) <= FEW else [best[0], best[len(best) // 2], best[-1]]
 
 
 def _order(section: Section, best: TableRow, decimals: int, differences: dict[int, significance.Differences]) -> str:
@@ -91,13 +98,13 @@ def _verdict(known: Difference | None) -> str:
     if known is None or known.p is None:
         return "without two seeds in common, that may be luck"
     if known.significant:
-        return f"the difference is significant (p = {_p(known)})"
-    return f"the difference is not significant (p = {_p(known)}, {known.statistic.n} seeds in common)"
+        return f"the difference is significant ({_p(known)})"
+    return f"the difference is not significant ({_p(known)}, {known.statistic.n} seeds in common)"
 
 
 def _p(known: Difference) -> str:
     assert known.p_corrected is not None
-    return f"{known.p_corrected:.2g}" if known.p_corrected >= 0.001 else "less than 0.001"
+    return f"p = {known.p_corrected:.2g}" if known.p_corrected >= 0.001 else "p < 0.001"
 
 
 def _dropout(section: Section, decimals: int, differences: dict[int, significance.Differences]) -> list[str]:
@@ -114,11 +121,22 @@ def _dropout(section: Section, decimals: int, differences: dict[int, significanc
         for row in rows.values():
             difference = differences[id(row)]["without_cmr"]
             proof = "one seed" if difference.p is None else "significant" if difference.significant else "not significant"
-            setting = f"; {row.variant}" if row.variant else ""
+            setting = f" with {row.variant}" if row.variant else ""
             change = labels.signed(difference.statistic.mean, decimals)
-            changes.append(f"{change} at {row.asked} ({proof}{setting})")
-        result.append(f"Row dropout changes the test of {labels.method_name(method, False)} by {', '.join(changes)}.")
+            changes.append(f"{change} at {row.asked}{setting} ({proof})")
+        said = (
+            ", ".join(changes) if len(changes) <= FEW else _range([differences[id(row)] for row in rows.values()], decimals)
+        )
+        result.append(f"Row dropout changes the test of {labels.method_name(method, False)} by {said}.")
     return result
+
+
+def _range(of_rows: list[significance.Differences], decimals: int) -> str:
+    """What row dropout changes at many factors, in one."""
+    found = [of_row["without_cmr"] for of_row in of_rows]
+    lowest, highest = (labels.signed(end(known.statistic.mean for known in found), decimals) for end in (min, max))
+    significant = sum(known.significant for known in found)
+    return f"{lowest} to {highest} at {len(found)} factors (significant at {significant or 'none'} of them)"
 
 
 def _at_equal_quality(section: Section) -> list[str]:

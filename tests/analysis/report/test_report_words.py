@@ -32,7 +32,7 @@ def test_dense_the_order_and_the_proof(tmp_path: Path):
     assert dense == "Dense reaches 1.815 ± 0.064 bits per character on test (2 seeds)."
     assert order == (
         "At 20× fewer values Pruned is ahead: 2.100 ± 0.000 on test, +15.7 ± 0.0 % against Dense (2 seeds). "
-        "Next is KP (2.300 ± 0.000); the difference is significant (p = less than 0.001)."
+        "Next is KP (2.300 ± 0.000); the difference is significant (p < 0.001)."
     )
 
 
@@ -45,7 +45,17 @@ def test_row_dropout_is_told_for_its_best_setting(tmp_path: Path):
     rows = [trial("dense"), trial("doped_kp", 20, test=2.0)]
     rows += [trial("doped_kp", 20, 1, p, test=2.0 - p, validation=2.0 - p) for p in (0.1, 0.3)]
     said = words.sentences(section_of(tmp_path, rows))
-    assert "Row dropout changes the test of Doped KP by −0.300 at 20× (one seed; p = 0.3)." in said
+    assert "Row dropout changes the test of Doped KP by −0.300 at 20× with p = 0.3 (one seed)." in said
+
+
+def test_of_many_factors_three_are_told_and_row_dropout_is_told_as_a_range(tmp_path: Path):
+    factors = [5.0, 8.0, 10.0, 15.0, 20.0, 40.0]
+    rows = [trial("dense")]
+    for number, factor in enumerate(factors):
+        rows += [trial("doped_kp", factor, test=2.0), trial("doped_kp", factor, 1, 0.3, test=1.99 - number / 100)]
+    said = words.sentences(section_of(tmp_path, rows))
+    assert [line.split(" fewer")[0] for line in said if line.startswith("At ")] == ["At 5×", "At 15×", "At 40×"]
+    assert "Row dropout changes the test of Doped KP by −0.060 to −0.010 at 6 factors (significant at none of them)." in said
 
 
 def test_size_at_equal_quality_is_told_against_pruning(tmp_path: Path):

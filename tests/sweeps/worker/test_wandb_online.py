@@ -80,9 +80,9 @@ def sweep(study, out, mode, environment):
 
 
 @contextmanager
-def trial_process(folder, server, pause=0.0):
+def trial_process(folder, server, pause=0.0, mode="online"):
     """A training in a process of its own, which says how far it is, a line a validation."""
-    environment = clean_environment(server, WANDB_MODE="online", WANDB_SILENT="true", WANDB_RUN_GROUP="g")
+    environment = clean_environment(server, WANDB_MODE=mode, WANDB_SILENT="true", WANDB_RUN_GROUP="g")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     command = [sys.executable, "-c", TRIAL, str(folder), str(pause), str(Path(__file__).parent)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -165,6 +165,27 @@ def test_a_trial_that_is_killed_and_resumed_is_one_run_with_each_step_once(serve
         os.killpg(process.pid, signal.SIGKILL)
     with trial_process(folder, server) as process:
         said(process, "done")
+    (run,) = server.runs.values()
+    assert steps(run) == steps_of_curve(folder)
+    assert len(steps(run)) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "then"), [("online", "offline"), ("offline", "online")])
+def test_a_trial_that_changes_between_online_and_offline_is_one_run_with_each_step_once(first, then, server, tmp_path):
+    folder = tmp_path / "trial"
+    with trial_process(folder, server, pause=30, mode=first) as process:
+        said(process, "validation 2")
+        if first == "online":
+            until(lambda: server.runs and steps(next(iter(server.runs.values()))))
+        os.killpg(process.pid, signal.SIGKILL)
+    with trial_process(folder, server, mode=then) as process:
+        said(process, "done")
+    # As the documentation has it: what was logged offline, and nothing that was sent already.
+    offline = sorted(map(str, folder.glob("wandb/offline-run-*")))
+    command = [*WANDB, "sync", *offline]
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment(server), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
     (run,) = server.runs.values()
     assert steps(run) == steps_of_curve(folder)
     assert len(steps(run)) == 4
