@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 HOW_TRAINED = ("task.training.", "task.model.dropout", "task.model.uniform_init")
@@ -57,17 +57,17 @@ def set_leaf(settings: dict[str, Any], key: str, value: Any) -> None:
     settings[last] = value
 
 
-def one_of(names: Callable[[], Collection[str]]) -> AfterValidator:
+def one_of(names: Callable[[], Collection[str]]) -> BeforeValidator:
     """Refuses a name that is none of these at the time, as a ``Literal`` does."""
 
-    def validate(name: str) -> str:
-        if name not in names():
+    def validate(name: Any) -> Any:
+        if not isinstance(name, str) or name not in names():
             *most, last = (f"'{known}'" for known in names())
             expected = f"{', '.join(most)} or {last}"
             raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
         return name
 
-    return AfterValidator(validate)
+    return BeforeValidator(validate)
 
 
 def added_later(default: Any) -> Any:

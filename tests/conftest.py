@@ -69,7 +69,9 @@ def float64():
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.fixture(autouse=True)
-def forked_workers(monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def forked_workers():
     """Workers of runs that a test starts in its own process begin at once; commands that are processes have real ones."""
-    monkeypatch.setattr("sweeps.engines.local.worker_process", ForkedWorker)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sweeps.engines.local.worker_process", ForkedWorker)
+        yield

@@ -8,10 +8,10 @@ import time
 import pytest
 from bad_inputs import ROOT, cases, make_files
 
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 
 CASES = cases()
-PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
+FUNCTIONS = Functions(train="fake_training:instant", data_hash="fake_training:data_hash")
 SCRIPTS = {"run": "sweeps.run", "export": "sweeps.export", "measure": "sweeps.measure", "doping_run": "doping.run"}
 KINDS = sorted({case.kind for case in CASES})
 
@@ -29,9 +29,9 @@ def test_it_is_one_line_and_exit_code_2(kind, here, monkeypatch, capsys):
     wrong = []
     for case in (case for case in CASES if case.kind == kind):
         (here / "given.yaml").write_text(case.given, encoding="utf-8")
-        parts = {"parts": PARTS} if case.program == "run" else {}
+        functions = {"functions": FUNCTIONS} if case.program == "run" else {}
         begun = time.monotonic()
-        code = case.main()(case.arguments, **parts)
+        code = case.main()(case.arguments, **functions)
         seconds = time.monotonic() - begun
         said = capsys.readouterr().err
         start = "error: " + case.start.replace("<here>", str(here)).replace("<root>", str(ROOT))

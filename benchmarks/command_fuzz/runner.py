@@ -18,7 +18,7 @@ from sweeps.commands.main import main
 from sweeps.engines.base import Ended, Event, Reported
 from sweeps.engines.launch import Launch
 from sweeps.results.folder import ResultsFolder
-from sweeps.trials.dotted_names import Parts, load
+from sweeps.trials.dotted_names import Functions, load
 from sweeps.trials.job import Job
 from sweeps.trials.outcome import Outcome, Progress, Report
 from sweeps.trials.trial import Trial
@@ -107,8 +107,8 @@ class Said:
 
 def study(arguments: Sequence[str], train: str = TRAININGS[0]) -> Said:
     """Run ``sweeps/run.py`` with a stand-in for training. Raises ``Harm``."""
-    parts = Parts(train, "fake_training:data_hash", "fake_training:estimate", check_latency="builtins:dict")
-    return checked(lambda: main(["--wandb", "off", *arguments], parts), arguments)
+    functions = Functions(train, "fake_training:data_hash", "fake_training:estimate", check_latency="builtins:dict")
+    return checked(lambda: main(["--wandb", "off", *arguments], functions), arguments)
 
 
 def checked(command: Callable[[], int], given: object) -> Said:

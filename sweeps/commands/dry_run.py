@@ -19,7 +19,7 @@ from sweeps.study import named_tasks
 from sweeps.study import study as studies
 from sweeps.study.study import Study
 from sweeps.study.study_file import Preset, expand
-from sweeps.trials.dotted_names import Parts, load
+from sweeps.trials.dotted_names import Functions, load
 
 if TYPE_CHECKING:
     from doping.sizes import PlannedSizes
@@ -38,7 +38,7 @@ def list_studies() -> Iterator[str]:
     yield f"named tasks, for --set task=NAME: {', '.join(named_tasks.names())}"
 
 
-def list_times(workers: int, parts: Parts) -> Iterator[str]:
+def list_times(workers: int, functions: Functions) -> Iterator[str]:
     """Lines with how long ``quick`` of each study takes on this machine, as each becomes known."""
     yield f"quick takes here with {workers} workers, if every trial took as long as a dense one by steps timed now:"
     known: dict[str, str | float] = {}
@@ -50,7 +50,7 @@ def list_times(workers: int, parts: Parts) -> Iterator[str]:
         key = task.model_dump_json()
         if key not in known:
             try:
-                known[key] = load(parts.estimate)(task, max(1, cores() // workers)).seconds
+                known[key] = load(functions.estimate)(task, max(1, cores() // workers)).seconds
             except (ValueError, OSError):
                 known[key] = "not known, for its data are not here: docs/tasks.md"
         seconds, trials = known[key], sum(_counts(name, study.preset(DEFAULT_PRESET)))
@@ -77,12 +77,12 @@ def describe(
     sizes: Mapping[Method, PlannedSizes],
     folder: ResultsFolder,
     workers: int,
-    parts: Parts,
+    functions: Functions,
 ) -> Iterator[str]:
     """Lines with every cell of a preset, its sizes and what is finished of it, and an estimate of time and disk."""
     task, missing = task_of(study, preset), ""
     try:
-        plan = make_plan(study, preset, seed, load(parts.data_hash))
+        plan = make_plan(study, preset, seed, load(functions.data_hash))
     except UserError as error:
         missing = str(error)
         plan = make_plan(study, preset, seed, lambda corpus: "")
@@ -99,7 +99,7 @@ def describe(
     if not task.lstm_shapes():
         yield "sizes, time and disk: known once a trial has run, because the training makes its model itself"
         return
-    measured: Estimate = load(parts.estimate)(task, max(1, cores() // workers))
+    measured: Estimate = load(functions.estimate)(task, max(1, cores() // workers))
     left = due.expected - len(rows)
     by_rows = Standing(due, workers, dict(rows)).seconds_left() if rows else None
     seconds = left * measured.seconds / min(workers, max(left, 1)) if by_rows is None else by_rows

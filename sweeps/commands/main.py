@@ -21,19 +21,19 @@ from sweeps.results.files import shown, trouble
 from sweeps.results.folder import ResultsFolder
 from sweeps.running.sweep import Sweep
 from sweeps.study import study
-from sweeps.trials.dotted_names import Parts, load
+from sweeps.trials.dotted_names import Functions, load
 from sweeps.worker import environment as worker_environment
 from sweeps.worker.wandb_mode import login_problem, wandb_environment
 from tasks.registry import TASKS
 
 
-def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, functions: Functions | None = None) -> int:
     """Run the command; returns its exit code (``--help`` lists them). A mistake is one line on stderr."""
     given = arguments_or(arguments)
     # A sweep whose reader has left stops its workers before it ends.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     return answer(
-        lambda: _command(parse(given), parts or Parts()),
+        lambda: _command(parse(given), functions or Functions()),
         interrupted=lambda: f"interrupted; to go on: python sweeps/run.py {shlex.join(given)}",
     )
 
@@ -48,10 +48,10 @@ def _making(options: Options) -> str:
     return f"python sweeps/run.py {' '.join(flags)}"
 
 
-def _command(options: Options, parts: Parts) -> int:
+def _command(options: Options, functions: Functions) -> int:
     if options.list_studies:
         print("\n".join(dry_run.list_studies()), flush=True)
-        for line in dry_run.list_times(options.workers or len(gpus()) or cores(), parts) if options.times else ():
+        for line in dry_run.list_times(options.workers or len(gpus()) or cores(), functions) if options.times else ():
             print(line, flush=True)
         return 0
     if options.status or options.dashboard:
@@ -66,8 +66,8 @@ def _command(options: Options, parts: Parts) -> int:
     if not options.scheduler:
         _check_precision(chosen, options.preset)
     if options.dry_run:
-        sizes = check_sizes(chosen, options.preset, load(parts.plan_sizes))
-        for line in dry_run.describe(chosen, options.preset, options.seed, sizes, folder, workers, parts):
+        sizes = check_sizes(chosen, options.preset, load(functions.plan_sizes))
+        for line in dry_run.describe(chosen, options.preset, options.seed, sizes, folder, workers, functions):
             print(line, flush=True)
         return 0
     try:
@@ -75,19 +75,19 @@ def _command(options: Options, parts: Parts) -> int:
         folder.prepare()
         if options.storage:
             optuna_storage.check(options.storage)
-        plan = make_plan(chosen, options.preset, options.seed, load(parts.data_hash))
+        plan = make_plan(chosen, options.preset, options.seed, load(functions.data_hash))
         if options.export:
             print(export(plan, folder, options.export, _making(options)))
             return 0
-        check_sizes(chosen, options.preset, load(parts.plan_sizes))
+        check_sizes(chosen, options.preset, load(functions.plan_sizes))
         if plan.tuning and (plan.tuning.objective == "latency" or plan.latency):
-            load(parts.check_latency)()
+            load(functions.check_latency)()
         environment["WANDB_MODE"] = _mode(options, environment["WANDB_MODE"], folder)
         sweep = Sweep(plan, folder, options.quiet, options.verbose, _making(options))
         sweep.prepare(options.retry_failed)
         launch = Launch(
             folder.path,
-            parts.train,
+            functions.train,
             environment,
             workers=options.workers if options.scheduler else workers,
             scheduler=options.scheduler,

@@ -1,4 +1,4 @@
-"""The parts of the project that a sweep puts together, by dotted name: named here, imported only when needed."""
+"""The functions that a sweep calls by dotted name: named here, imported only when needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Parts:
+class Functions:
     """Dotted names like ``package.module:function``; a test or another project may name its own."""
 
     train: str = "sweeps.worker.train:train"

@@ -143,16 +143,16 @@ def notes_environment(trial: Trial, directory: Path, report: Report, threads: in
 
 
 def command() -> None:
-    """The command line with fake parts: ``python -m fake_training TRAIN ARGUMENTS…``."""
+    """The command line with fake functions: ``python -m fake_training TRAIN ARGUMENTS…``."""
     import sys
 
     from sweeps.commands.main import main
-    from sweeps.trials.dotted_names import Parts
+    from sweeps.trials.dotted_names import Functions
 
     # Sizes need PyTorch, which takes most of the time that the command takes to start.
     fakes = {"data_hash": "data_hash", "estimate": "estimate", "plan_sizes": "no_sizes", "train": sys.argv[1]}
-    parts = Parts(**{part: f"fake_training:{name}" for part, name in fakes.items()})
-    sys.exit(main(sys.argv[2:], parts))
+    functions = Functions(**{part: f"fake_training:{name}" for part, name in fakes.items()})
+    sys.exit(main(sys.argv[2:], functions))
 
 
 if __name__ == "__main__":

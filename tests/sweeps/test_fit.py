@@ -14,7 +14,7 @@ from sweeps.planning.plan import make_plan
 from sweeps.results.folder import ResultsFolder
 from sweeps.study.search_space import Range, Space, Together
 from sweeps.study.study import load, with_settings
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 from sweeps.trials.outcome import Outcome, Report
 from sweeps.trials.trial import Trial
 from sweeps.worker.execute import execute
@@ -163,8 +163,8 @@ def test_a_latency_leaves_out_what_is_slower(tmp_path):
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(arguments, words, tmp_path, capsys):
-    parts = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
-    code = main(["--study", str(study(tmp_path)), "--out", str(tmp_path / "out"), *arguments, "--wandb", "off"], parts)
+    functions = Functions(train="fake_training:instant", data_hash="fake_training:data_hash")
+    code = main(["--study", str(study(tmp_path)), "--out", str(tmp_path / "out"), *arguments, "--wandb", "off"], functions)
     error = capsys.readouterr().err
     assert code == 2
     assert error.count("\n") == 1, error

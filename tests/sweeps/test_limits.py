@@ -7,9 +7,9 @@ import pytest
 from doping.errors import UserError
 from sweeps.commands.main import main
 from sweeps.study import strict_yaml
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 
-PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
+FUNCTIONS = Functions(train="fake_training:instant", data_hash="fake_training:data_hash")
 STUDY = """\
 description: d
 presets:
@@ -25,7 +25,7 @@ ITSELF = "a: &a [*a]\n"
 
 def refused(arguments, tmp_path, capsys) -> str:
     begun = time.process_time()
-    code = main([*arguments, "--out", str(tmp_path / "out"), "--wandb", "off"], PARTS)
+    code = main([*arguments, "--out", str(tmp_path / "out"), "--wandb", "off"], FUNCTIONS)
     seconds = time.process_time() - begun
     error = capsys.readouterr().err
     assert code == 2, error
@@ -122,18 +122,18 @@ def test_the_searched_setting_keeps_its_dots(tmp_path, capsys):
 @pytest.mark.parametrize("limit", [1, 2, 30])
 def test_too_little_text_is_found_before_anything_starts(limit, tmp_path, capsys):
     (tmp_path / "study.yaml").write_text(STUDY)
-    parts = Parts(train="fake_training:instant")
+    functions = Functions(train="fake_training:instant")
     arguments = ["--study", str(tmp_path / "study.yaml"), "--set", f"task.data.limit={limit}", "--wandb", "off"]
-    assert main([*arguments, "--out", str(tmp_path / "out")], parts) == 2
+    assert main([*arguments, "--out", str(tmp_path / "out")], functions) == 2
     assert f"{limit} training tokens" in capsys.readouterr().err
     assert not list(tmp_path.glob("out/trials/*"))
 
 
 def test_a_long_path_is_one_line(tmp_path, capsys):
     (tmp_path / "study.yaml").write_text(STUDY)
-    parts = Parts(train="fake_training:instant")
+    functions = Functions(train="fake_training:instant")
     for path in ("x" * 5_000, "/".join(["x" * 200] * 30), "a\\0b"):
         setting = f'task.data={{corpus: text, path: "{path}"}}'
         arguments = ["--study", str(tmp_path / "study.yaml"), "--set", setting, "--wandb", "off"]
-        assert main([*arguments, "--out", str(tmp_path / "out")], parts) == 2
+        assert main([*arguments, "--out", str(tmp_path / "out")], functions) == 2
         assert capsys.readouterr().err.count("\n") == 1

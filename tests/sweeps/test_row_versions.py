@@ -10,11 +10,11 @@ from fake_training import STUDY
 from doping.method import Method
 from sweeps.commands.main import main
 from sweeps.results.rows import VERSION, NewerRow, Row, TornRow, read_row, row_of, write_row
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 from sweeps.trials.trial import Trial
 from tasks.language_model import LanguageModelTask
 
-PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
+FUNCTIONS = Functions(train="fake_training:instant", data_hash="fake_training:data_hash")
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def study(tmp_path, monkeypatch):
     file.write_text(STUDY)
     runs = "runs=[{method: dense}, {method: doped_kp, factor: 5}]"
     arguments = ["--study", str(file), "--out", str(tmp_path / "out"), "--set", "seeds=[1]", "--set", runs]
-    return lambda *more: main([*arguments, "--wandb", "off", "--workers", "1", *more], PARTS)
+    return lambda *more: main([*arguments, "--wandb", "off", "--workers", "1", *more], FUNCTIONS)
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from sweeps.commands.measure_latency import main as measure
 from sweeps.planning.plan import saved_plans
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.kept_models import thin
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 from tasks import registry
 
-PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
+FUNCTIONS = Functions(train="fake_training:instant", data_hash="fake_training:data_hash")
 EVIL = "evil_stranger:Task"
 
 
@@ -28,7 +28,7 @@ def study(tmp_path, monkeypatch):
     file = tmp_path / "tiny.yaml"
     file.write_text(STUDY)
     arguments = ["--study", str(file), "--set", "seeds=[1]", "--wandb", "off", "--workers", "1"]
-    assert run([*arguments, "--out", str(tmp_path / "out")], PARTS) == 0
+    assert run([*arguments, "--out", str(tmp_path / "out")], FUNCTIONS) == 0
     return arguments
 
 
@@ -54,11 +54,11 @@ def commands(study: list[str], folder: Path, out: Path):
     yield lambda: export(["--from", str(trial), "--out", str(out)])
     yield lambda: export(["--from", str(folder), "--method", "dense", "--out", str(out)])
     yield lambda: measure(["--results", str(folder)])
-    yield lambda: run([*study, "--out", str(out), "--set", start, "--dry-run"], PARTS)
-    yield lambda: run([*study, "--out", str(out), "--set", start], PARTS)
-    yield lambda: run(["--status", "--out", str(folder)], PARTS)
-    yield lambda: run([*study, "--out", str(folder), "--export", str(out / "exported")], PARTS)
-    yield lambda: run([*study, "--out", str(folder)], PARTS)
+    yield lambda: run([*study, "--out", str(out), "--set", start, "--dry-run"], FUNCTIONS)
+    yield lambda: run([*study, "--out", str(out), "--set", start], FUNCTIONS)
+    yield lambda: run(["--status", "--out", str(folder)], FUNCTIONS)
+    yield lambda: run([*study, "--out", str(folder), "--export", str(out / "exported")], FUNCTIONS)
+    yield lambda: run([*study, "--out", str(folder)], FUNCTIONS)
     yield lambda: make_tables(["--results", str(folder), "--out", str(out)])
 
 
@@ -86,7 +86,7 @@ def test_an_own_task_is_read_by_those_who_trust_it(study, folder, tmp_path, caps
 def test_a_name_that_is_no_task_is_one_line(name, study, tmp_path, capsys):
     capsys.readouterr()
     given = f"task.name={json.dumps(name)}"
-    assert run([*study, "--out", str(tmp_path / "new"), "--set", given, "--dry-run"], PARTS) == 2
+    assert run([*study, "--out", str(tmp_path / "new"), "--set", given, "--dry-run"], FUNCTIONS) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1

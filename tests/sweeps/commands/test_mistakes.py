@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sweeps.commands.main import main
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 
 ROOT = Path(__file__).parents[3]
-PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
+FUNCTIONS = Functions(train="fake_training:instant", data_hash="fake_training:data_hash")
 
 HEAD = "description: d\npresets:\n  quick:\n    task: {model: {hidden: 20}}\n    seeds: [1]\n    runs:\n"
 GOOD = HEAD + "      - {method: dense}\n"
@@ -71,7 +71,7 @@ def assert_one_line(code, captured, words):
 def test_a_wrong_study_file(content, words, tmp_path, capsys):
     path = tmp_path / "study.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    code = main(["--study", str(path), "--out", str(tmp_path / "out")], PARTS)
+    code = main(["--study", str(path), "--out", str(tmp_path / "out")], FUNCTIONS)
     assert_one_line(code, capsys.readouterr(), ["study.yaml", *words])
     assert not list(tmp_path.glob("out/trials/*"))
 
@@ -112,32 +112,32 @@ def test_a_wrong_study_file(content, words, tmp_path, capsys):
     ],
 )
 def test_wrong_flags(arguments, words, tmp_path, capsys):
-    assert_one_line(main([*arguments, "--out", str(tmp_path / "out")], PARTS), capsys.readouterr(), words)
+    assert_one_line(main([*arguments, "--out", str(tmp_path / "out")], FUNCTIONS), capsys.readouterr(), words)
 
 
 def test_a_file_where_the_folder_should_be(tmp_path, capsys):
     (tmp_path / "out").write_text("")
-    code = main(["--study", "kp_vs_pruning", "--out", str(tmp_path / "out")], PARTS)
+    code = main(["--study", "kp_vs_pruning", "--out", str(tmp_path / "out")], FUNCTIONS)
     assert_one_line(code, capsys.readouterr(), ["out"])
 
 
 def test_a_folder_of_other_results(tmp_path, capsys):
     (tmp_path / "results.csv").write_text("mine\n")
-    code = main(["--study", "kp_vs_pruning", "--out", str(tmp_path)], PARTS)
+    code = main(["--study", "kp_vs_pruning", "--out", str(tmp_path)], FUNCTIONS)
     assert_one_line(code, capsys.readouterr(), ["results.csv", "--out"])
     assert (tmp_path / "results.csv").read_text() == "mine\n"
 
 
 def test_nonsense_in_the_environment(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offlin")
-    code = main(["--study", "kp_vs_pruning", "--out", str(tmp_path)], PARTS)
+    code = main(["--study", "kp_vs_pruning", "--out", str(tmp_path)], FUNCTIONS)
     assert_one_line(code, capsys.readouterr(), ["WANDB_MODE", "offlin", "offline"])
 
 
 def test_online_without_a_login(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    code = main(["--study", "kp_vs_pruning", "--wandb", "online", "--out", str(tmp_path / "out")], PARTS)
+    code = main(["--study", "kp_vs_pruning", "--wandb", "online", "--out", str(tmp_path / "out")], FUNCTIONS)
     assert_one_line(code, capsys.readouterr(), ["login", "--wandb offline"])
 
 

@@ -13,11 +13,11 @@ import pytest
 from fake_training import STUDY
 
 from sweeps.commands.main import main
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 
 ROOT = Path(__file__).parents[3]
 SUPPORT = ROOT / "tests" / "support"
-PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
+FUNCTIONS = Functions(train="fake_training:instant", data_hash="fake_training:data_hash")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def start(train, study, out, **environment):
 
 def status(capsys, *arguments):
     capsys.readouterr()
-    code = main(["--status", *map(str, arguments)], PARTS)
+    code = main(["--status", *map(str, arguments)], FUNCTIONS)
     captured = capsys.readouterr()
     return code, captured.out if code == 0 else captured.err
 
@@ -70,7 +70,7 @@ def test_watching_tells_every_change_until_nothing_runs_any_more(study, out, cap
 def test_the_folder_has_a_readme_with_commands_that_work_and_nothing_of_the_machine(study, out, capsys, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
     arguments = ["--study", study, "--set", "seeds=[1]", "--out", str(out), "--wandb", "off", "--quiet"]
-    assert main(arguments, PARTS) == 0
+    assert main(arguments, FUNCTIONS) == 0
     text = (out / "README.md").read_text()
     assert text.startswith("# tiny-quick\n")
     assert "3 trials: dense, pruned 5x, doped_kp 5x." in text
@@ -84,7 +84,7 @@ def test_the_folder_has_a_readme_with_commands_that_work_and_nothing_of_the_mach
         flags = shlex.split(command.replace("DIR", str(out)).replace("tiny.yaml", study))
         if flags[1] == "sweeps/run.py":
             flags = [flag.replace("results/", f"{out}-") for flag in flags]
-            assert main(flags[2:], PARTS) == 0, command
+            assert main(flags[2:], FUNCTIONS) == 0, command
         else:
             entry = [sys.executable, *flags[1 : 3 if flags[1] == "-m" else 2], "--help"]
             said = subprocess.run(entry, cwd=ROOT, capture_output=True, text=True, timeout=120).stdout
@@ -204,7 +204,7 @@ FOREIGN = {
 @pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN.keys())
 def test_a_folder_without_a_study_is_one_line(make, flag, out, capsys):
     make(out)
-    assert main([flag, "--out", str(out)], PARTS) == 2
+    assert main([flag, "--out", str(out)], FUNCTIONS) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "--out" in said

@@ -13,9 +13,9 @@ from doping.errors import UserError, hide_passwords
 from runs import ENVIRONMENT, STUDY, assert_complete, run, start, until
 from sweeps.commands.main import main
 from sweeps.optuna_view.backends import check, study_name
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 
-PARTS = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
+FUNCTIONS = Functions(train="fake_training:instant", data_hash="fake_training:data_hash")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def silent_port():
 def test_a_wrong_url(url, words, tmp_path, capsys):
     pytest.importorskip("psycopg", reason="needs requirements-cluster.txt")
     begun = time.monotonic()
-    code = main(["--study", "kp_vs_pruning", "--storage", url, "--out", str(tmp_path / "out")], PARTS)
+    code = main(["--study", "kp_vs_pruning", "--storage", url, "--out", str(tmp_path / "out")], FUNCTIONS)
     assert_one_line(code, capsys.readouterr().err, words)
     assert time.monotonic() - begun < 8
 
@@ -117,7 +117,7 @@ def test_the_password_is_hidden_wherever_the_command_line_is_shown(tmp_path, cap
     assert (
         hide_passwords(f"postgresql://user@host/db?a=b&password={PASSWORD}") == "postgresql://user@host/db?a=b&password=***"
     )
-    assert main(["--study", "kp_vs_pruning", f"--storge={url}", "--out", str(tmp_path)], PARTS) == 2
+    assert main(["--study", "kp_vs_pruning", f"--storge={url}", "--out", str(tmp_path)], FUNCTIONS) == 2
     assert PASSWORD not in capsys.readouterr().err
 
 

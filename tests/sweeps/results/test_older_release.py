@@ -15,11 +15,11 @@ from doping.inference.runtime import load
 from sweeps.commands.export_model import main as export
 from sweeps.commands.main import main
 from sweeps.results.folder import ResultsFolder
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 from sweeps.trials.trial import Trial
 
 OLD = Path(__file__).parent / "older_release"
-PARTS = Parts(train="there_is_no_such_module:train")
+FUNCTIONS = Functions(train="there_is_no_such_module:train")
 """Nothing can be trained."""
 AS_IT_WAS = """runs=[
   {method: dense}, {method: [pruned, lmf, kp, doped_kp, doped_lmf], factor: 5},
@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 def study(folder, *more):
     options = ["--study", "kp_vs_pruning", "--preset", "smoke", "--out", str(folder), "--wandb", "off", "--workers", "1"]
-    return main([*options, "--set", AS_IT_WAS, *more], PARTS)
+    return main([*options, "--set", AS_IT_WAS, *more], FUNCTIONS)
 
 
 def files(folder):
@@ -58,7 +58,7 @@ def test_nothing_is_trained_again_and_nothing_written_over(folder, capsys):
 
 
 def test_its_status_and_its_tables_are_shown(folder, capsys):
-    assert main(["--out", str(folder), "--status"], PARTS) == 0
+    assert main(["--out", str(folder), "--status"], FUNCTIONS) == 0
     assert "9 of 9 trials have a result (9 finished); complete" in capsys.readouterr().out
     assert make_tables(["--results", str(folder), "--only", "tables"]) == 0
     assert "HMD" in (folder / "tables.md").read_text()
@@ -76,7 +76,7 @@ def test_its_model_is_exported_and_has_the_quality_of_its_row(folder, tmp_path):
 def test_a_row_that_cannot_be_read_is_one_line(folder, capsys):
     torn = folder / "trials" / KP / "row.json"
     torn.write_bytes(torn.read_bytes()[:700])
-    assert main(["--out", str(folder), "--status"], PARTS) == 0
+    assert main(["--out", str(folder), "--status"], FUNCTIONS) == 0
     said = capsys.readouterr()
     (line,) = [line for line in said.out.splitlines() if KP in line and "row.json" in line]
     assert "is not a whole row" in line

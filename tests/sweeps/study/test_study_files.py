@@ -11,7 +11,7 @@ from doping.sizes import plan_sizes
 from sweeps.commands.main import main
 from sweeps.planning.plan import check_sizes, make_plan
 from sweeps.study import study
-from sweeps.trials.dotted_names import Parts
+from sweeps.trials.dotted_names import Functions
 from sweeps.trials.trial import Trial
 from tasks.language_model import LanguageModelTask
 
@@ -171,9 +171,9 @@ def test_the_trials_of_the_committed_results_are_found_again(path):
 
 def test_the_columns_of_the_results_are_those_that_others_rely_on(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support"))
-    parts = Parts(train="fake_training:instant", data_hash="fake_training:data_hash")
+    functions = Functions(train="fake_training:instant", data_hash="fake_training:data_hash")
     arguments = ["--study", "kp_vs_pruning", "--preset", "smoke", "--seed", "7", "--out", str(tmp_path), "--wandb", "off"]
-    assert main([*arguments, "--workers", "1"], parts) == 0
+    assert main([*arguments, "--workers", "1"], functions) == 0
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == COLUMNS
