@@ -7,6 +7,6 @@ if __name__ == "__main__":
     here = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - pathlib is not loaded yet, see doping.entry
     # Python puts this file's folder first on the path; the packages are one level up.
     sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if os.path.realpath(path) != here)]  # noqa: PTH120
-    from doping.entry import start
+    from doping.entry import run_command
 
-    start("analysis.main")
+    run_command("analysis.main")

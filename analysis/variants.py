@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from doping.patterns import PATTERNS
 from doping.settings import HOW_TRAINED, leaves
 
 Flat = dict[str, Any]
@@ -24,14 +25,7 @@ PROBABILITY = "method.cmr.probability"
 _PHRASES: dict[str, dict[object, str]] = {
     "method.cmr.anneal": {True: "p annealed", False: "p constant"},
     "method.annealing.criterion": {None: "by magnitude", "saliency": "by saliency"},
-    "method.pattern": {
-        None: "unstructured",
-        "gates": "4-gate blocks",
-        "rows": "8-row blocks",
-        "tiles": "tiles",
-        "n_of_16": "N of 16",
-        "n_of_32": "N of 32",
-    },
+    "method.pattern": {None: PATTERNS["unstructured"].label, **{name: pattern.label for name, pattern in PATTERNS.items()}},
     "method.values": {None: "float32", "int8": "int8", "int4": "int4"},
     "method.units": {None: ""},
     "method.free_rows": {None: "free rows in the input gate", "gates": "free rows in every gate"},

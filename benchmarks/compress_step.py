@@ -26,6 +26,7 @@ def measure(methods: list[str], factor: float, repetitions: int) -> dict[str, li
     from benchmarks.step_time import BATCH, STEPS, WORDS
     from data.text.batches import TextBatch
     from doping import Method, compress_
+    from doping.families import is_doped
     from doping.matrices import Sparse
     from lightning_modules.language_model import RecurrentLanguageModel
     from tasks.language_model import LanguageModelTask
@@ -40,7 +41,7 @@ def measure(methods: list[str], factor: float, repetitions: int) -> dict[str, li
         model = RecurrentLanguageModel(task.model, task.training, Method(), WORDS, task.data.level)
         model.lstm = model.lstm.to_lstm()  # type: ignore[assignment]
         if name != "nn.LSTM":
-            cmr = {"probability": 0.3} if name.startswith("doped") else {}
+            cmr = {"probability": 0.3} if is_doped(name) else {}
             compress_(model, {"lstm": Method.model_validate({"name": name, "factor": factor, "cmr": cmr})})
         sparse = [module for module in model.modules() if isinstance(module, Sparse)]
         models[name] = model, torch.optim.SGD(model.parameters(), lr=1.0), sparse

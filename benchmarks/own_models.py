@@ -1,14 +1,18 @@
 """The five models of ``examples/`` on one thread: PyTorch, deployed, and ONNX Runtime with int8 of the whole dense model.
 
-    python -m benchmarks.own_models
+    python -m benchmarks.own_models [--out results/own_models.csv]
 
-Microseconds for one input of batch 1, the fastest of interleaved rounds, so that
-other work on the machine counts little. Weights are random: time does not depend on them.
+Microseconds of processor time for one input of batch 1, the fastest of interleaved rounds, so that other work on the
+machine counts little.
+Weights are random: time does not depend on them. ``deployed`` is as ``deploy_`` does it, ``deployed_int8`` in int8
+arithmetic.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import csv
 import io
 import logging
 import re
@@ -23,8 +27,10 @@ import torch
 from torch import nn
 
 import doping
+from doping.inference.models.lstm import Arithmetic
 
-ROUNDS, REPEATS = 15, 20
+ROUNDS, REPEATS = 200, 5
+COLUMNS = ("pytorch", "deployed", "deployed_int8", "onnx_int8")
 
 
 def models() -> dict[str, tuple[nn.Module, Any, Mapping[str | re.Pattern[str], doping.Method]]]:
@@ -60,7 +66,7 @@ def onnx_int8(model: nn.Module, x: Any, folder: Path) -> Callable[[], Any] | Non
     from onnxruntime.quantization import quantize_dynamic
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             torch.onnx.export(model, (x,), str(folder / "dense.onnx"), dynamo=False)
     except Exception:  # whatever it is that the exporter lacks, there is nothing to time then
         return None
@@ -74,24 +80,31 @@ def onnx_int8(model: nn.Module, x: Any, folder: Path) -> Callable[[], Any] | Non
 
 
 def main() -> None:
-    """Print a line for each model."""
+    """Print a line for each model, and write them to a file if one is named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    out = parser.parse_args().out
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    print(f"{'model':18}{'PyTorch':>10}{'deployed':>10}{'int8 values':>12}{'ONNX int8':>11}   µs")
+    print("model".ljust(18) + "".join(column.rjust(15) for column in COLUMNS) + "   µs")
+    rows = []
     for name, (model, x, methods) in models().items():
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             model.eval()
-            calls: dict[str, Callable[[], Any] | None] = {"dense": lambda model=model, x=x: model(x)}  # type: ignore[misc]
-            dense = onnx_int8(model, x, Path(folder))
-            for values in ("float32", "int8"):
+            calls: dict[str, Callable[[], Any] | None] = {"pytorch": lambda model=model, x=x: model(x)}  # type: ignore[misc]
+            arithmetics: tuple[Arithmetic, ...] = ("float32", "int8")
+            for arithmetic in arithmetics:
                 small = doping.compress_(models()[name][0], methods).eval()
                 doping.Annealer(small, total_steps=10).finish_(at_once=True)
-                doping.deploy_(small, values=values)
-                calls[values] = lambda small=small, x=x: small(x)  # type: ignore[misc]
-            calls["onnx"] = dense
-            widths = (10, 10, 12, 11)
-            shown = [_shown(one, wide) for one, wide in zip(_fastest(calls), widths, strict=True)]
-            print(name.ljust(18) + "".join(shown), flush=True)
+                doping.deploy_(small, arithmetic=arithmetic)
+                calls[arithmetic] = lambda model=small, x=x: model(x)  # type: ignore[misc]
+            calls["onnx"] = onnx_int8(model, x, Path(folder))
+            row = [name, *("" if one is None else f"{one:.0f}" for one in _fastest(calls))]
+        rows.append(row)
+        print(name.ljust(18) + "".join((one or "-").rjust(15) for one in row[1:]), flush=True)
+    if out:
+        with out.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([("model", *COLUMNS), *rows])
 
 
 def _fastest(calls: dict[str, Callable[[], Any] | None]) -> list[float | None]:
@@ -101,15 +114,11 @@ def _fastest(calls: dict[str, Callable[[], Any] | None]) -> list[float | None]:
             if call is None:
                 continue
             call()
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(REPEATS):
                 call()
-            times[key].append((time.perf_counter() - start) / REPEATS)
+            times[key].append((time.process_time() - start) / REPEATS)
     return [min(of_call) * 1e6 if of_call else None for of_call in times.values()]
-
-
-def _shown(microseconds: float | None, wide: int) -> str:
-    return f"{'-' if microseconds is None else f'{microseconds:.0f}':>{wide}}"
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ class ExampleBatches(Generic[ExampleT, BatchT]):
         collate: Callable[[list[ExampleT]], BatchT],
         shuffle_seed: int | None = None,
     ) -> None:
-        """``collate`` makes a batch of a list of examples."""
-        assert examples, "there are no examples"
+        """``collate`` makes a batch of a list of examples. Raises ``DataError`` if there are none."""
+        if not examples:
+            raise DataError("no examples for a split; expected at least one in each")
         self._examples = examples
         self._batch_size = batch_size
         self._collate = collate

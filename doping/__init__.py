@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from doping.deployment.deploy import deploy_
+    from doping.deployment.to_c import to_c
     from doping.deployment.to_onnx import to_onnx
     from doping.errors import CompressionError, UnfinishedError
     from doping.layers.compress import compress_
@@ -38,6 +39,7 @@ _PLACES = {
     "distillation": "doping.training.distilling",
     "merge_": "doping.layers.merge",
     "report": "doping.layers.report",
+    "to_c": "doping.deployment.to_c",
     "to_onnx": "doping.deployment.to_onnx",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "distillation",
     "merge_",
     "report",
+    "to_c",
     "to_onnx",
 ]
 

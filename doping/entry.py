@@ -14,7 +14,7 @@ _OWN = ("doping", "lightning_modules", "data", "tasks", "sweeps", "analysis", "b
 """Packages of the project itself: one that cannot be found is a defect, not a package to install."""
 
 
-def start(module: str) -> None:
+def run_command(module: str) -> None:
     """Run ``main`` of a module and end with its exit code; one line and 2 where a package is not installed."""
     # With %run in a notebook the process is IPython's: it goes on afterwards, with its own answers to signals.
     if "IPython" in sys.modules:

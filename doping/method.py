@@ -7,19 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from doping.families import DOPED, FAMILIES, Family, has_sparse_part, is_doped, methods
-from doping.settings import Settings, added_later, byte_size
-
-
-def _known(name: str) -> str:
-    known = [f"'{method}'" for method in methods()]
-    if f"'{name}'" not in known:
-        expected = f"{', '.join(known[:-1])} or {known[-1]}"
-        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
-    return name
+from doping.patterns import PatternName
+from doping.settings import Settings, added_later, byte_size, one_of
 
 
 def _as_tuple(given: Any) -> Any:
@@ -27,10 +19,8 @@ def _as_tuple(given: Any) -> Any:
     return tuple(given) if isinstance(given, list) else given
 
 
-MethodName = Annotated[str, AfterValidator(_known)]
+MethodName = Annotated[str, one_of(methods)]
 """One of ``doping.families.methods()``."""
-Pattern = Literal["unstructured", "gates", "rows", "tiles", "n_of_16", "n_of_32"]
-"""Which values of a sparse matrix are pruned together; see ``doping.matrices.patterns``."""
 FreeRows = Literal["gates", "stacked"]
 Values = Literal["float32", "int8", "int4"]
 """How the values of weights are stored where a model is deployed; see ``doping.matrices.budget``."""
@@ -106,7 +96,7 @@ class Method(Settings):
     """Shape of the left Kronecker factor B, in place of the automatic choice."""
     terms: PositiveInt | None = None
     """Number of Kronecker products that are summed, in place of the automatic choice."""
-    pattern: Pattern = added_later("unstructured")
+    pattern: PatternName = added_later("unstructured")
     """What the sparse part is pruned by: single values; blocks of the four gates of a hidden unit, or of eight rows, each in
     one column; tiles of four gates x four units x four columns; or equally many values in every 16 or 32 columns of a row
     (blocks run much faster on a CPU; tiles are what int8 instructions like). Ignored by methods without a sparse part."""

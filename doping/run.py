@@ -1,11 +1,11 @@
 """Entry: ``python -m doping.run model.lstm``, or ``doping-run model.lstm``, runs an exported model; ``--help`` says more."""
 
-from doping.entry import start
+from doping.entry import run_command
 
 
 def main() -> None:
     """Run the command and end with its exit code."""
-    start("doping.inference.commands.run")
+    run_command("doping.inference.commands.run")
 
 
 if __name__ == "__main__":

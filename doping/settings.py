@@ -7,10 +7,11 @@ The classes are validated when they are made: an unknown key, a wrong type or an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 HOW_TRAINED = ("task.training.", "task.model.dropout", "task.model.uniform_init")
 """How the keys below ``task`` begin that say how it is trained, not what it is: trials that differ in them only can be
@@ -39,6 +40,34 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def leaf(settings: Any, key: str) -> Any:
+    """The value of a dotted key; None where there is none."""
+    for part in key.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings
+
+
+def set_leaf(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a dotted key, in place. Raises ``KeyError`` where nothing is there to hold it."""
+    *parts, last = key.split(".")
+    for part in parts:
+        settings = settings[part]
+    settings[last] = value
+
+
+def one_of(names: Callable[[], Collection[str]]) -> AfterValidator:
+    """Refuses a name that is none of these at the time, as a ``Literal`` does."""
+
+    def validate(name: str) -> str:
+        if name not in names():
+            *most, last = (f"'{known}'" for known in names())
+            expected = f"{', '.join(most)} or {last}"
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+        return name
+
+    return AfterValidator(validate)
 
 
 def added_later(default: Any) -> Any:

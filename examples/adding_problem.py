@@ -12,7 +12,7 @@ import hashlib
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
@@ -35,7 +35,7 @@ class Sequences(Settings):
 
     length: PositiveInt = 30
     """Steps of a sequence."""
-    examples: PositiveInt = 2000
+    examples: int = Field(default=2000, ge=4)
     """Sequences to train with; validation and test have a quarter of that each."""
 
 

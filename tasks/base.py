@@ -64,7 +64,11 @@ class TaskSettings(Settings, ABC):
 
     @abstractmethod
     def data_hash(self) -> str:
-        """SHA-256 in hex of the data as the model sees them. Raises ``DataError`` if they cannot be had."""
+        """SHA-256 in hex of the data as the model sees them.
+
+        It is asked for before anything starts. So it also looks whether the data do for the settings of the training.
+        Raises ``DataError`` if they do not, or cannot be had.
+        """
 
     @abstractmethod
     def build(self, method: Method) -> tuple[TaskModule, TaskData]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from types import FunctionType
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, SerializeAsAny
 
-from doping.errors import one_line
+from doping.errors import DataError, UserError, one_line
 from tasks.base import TaskSettings
 
 TASKS = {
@@ -83,8 +85,21 @@ def _validated(given: Any) -> TaskSettings:
 
 
 def data_hash(task: TaskSettings) -> str:
-    """Hash of the data of a task. Raises ``DataError`` if they cannot be had."""
-    return task.data_hash()
+    """Hash of the data of a task. Raises ``DataError`` if they cannot be had, whatever an own task raises."""
+    try:
+        return task.data_hash()
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        if task.name in TASKS:
+            raise
+        raise DataError(f"data_hash of {task.name}: {one_line(error)} ({_place(error)})") from error
+
+
+def _place(error: BaseException) -> str:
+    """File and line where an error was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
 
 
 AnyTask = Annotated[SerializeAsAny[TaskSettings], PlainValidator(_validated)]

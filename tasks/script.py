@@ -6,8 +6,8 @@
 
 A study names it: ``task: {name: "my_file:train", training: {learning_rate: 0.01}}``. What ``settings`` is annotated with (a
 dataclass, or a ``pydantic`` model) declares the settings and their defaults; they stand below ``task.training`` and can
-be searched there. Optimizer, parameter groups, schedules and loop are those of the function. ``sweeps.worker.script``
-says what ``report`` is.
+be searched there. Optimizer, parameter groups, schedules and loop are those of the function.
+``sweeps.worker.script_report`` says what ``report`` is.
 """
 
 from __future__ import annotations
@@ -32,17 +32,26 @@ Train = Callable[..., Any]
 _Function = TypeVar("_Function", bound=Train)
 
 
-def script(metric: str = "loss", data: Sequence[str | Path] = ()) -> Callable[[_Function], _Function]:
+def script(
+    metric: str = "loss",
+    data: Sequence[str | Path] = (),
+    model: Callable[..., Any] | None = None,
+    check: Callable[[Any], object] | None = None,
+) -> Callable[[_Function], _Function]:
     """Say more of a training than the function does.
 
     Args:
         metric: name of what it returns; lower is better.
         data: files that it learns from, relative to its own; a study notices when they change.
+        model: ``model(settings)`` makes the dense model. Export and the measurement of latency need it, and
+            ``report.example``.
+        check: is called with the settings before anything starts; what it raises (``DataError``: the data are fewer than a
+            batch) is the one line that the study ends with.
 
     """
 
     def marked(train: _Function) -> _Function:
-        train.doping_script = (metric, tuple(map(str, data)))  # type: ignore[attr-defined]
+        train.doping_script = (metric, tuple(map(str, data)), model, check)  # type: ignore[attr-defined]
         return train
 
     return marked
@@ -66,7 +75,9 @@ class Script(TaskSettings):
     train: ClassVar[Train]
     metric: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
+    model_function: ClassVar[Callable[..., Any] | None]
     declared: ClassVar[Callable[..., Any]]
+    check: ClassVar[Callable[[Any], object] | None]
 
     name: str
     data: Nothing = Nothing()
@@ -88,9 +99,11 @@ class Script(TaskSettings):
         return {}
 
     def data_hash(self) -> str:
-        """Hash of its files of data. Raises ``DataError`` if one cannot be read."""
+        """Hash of its files of data. Raises ``DataError`` if one cannot be read, and what its ``check`` raises."""
         from data import DataError
 
+        if check := type(self).check:
+            check(self.settings)
         digest, folder = hashlib.sha256(), Path(inspect.getfile(type(self).train)).parent
         for file in type(self).files:
             try:
@@ -111,7 +124,7 @@ def script_class(name: str, train: Train) -> type[Script]:
     if len(parameters) != 3:
         raise ValueError(f"the function takes ({', '.join(parameters)}); expected train(method, settings, report) -> metric")
     declared = typing.get_type_hints(train).get(parameters[1], dict)
-    metric, files = getattr(train, "doping_script", ("loss", ()))
+    metric, files, model, check = getattr(train, "doping_script", ("loss", (), None, None))
     fields = _fields(declared)
     training: Any = create_model("Training", __base__=ScriptTraining, **fields)
     try:
@@ -121,6 +134,7 @@ def script_class(name: str, train: Train) -> type[Script]:
     fixed: Any = {"name": (Literal[name], name), "training": (training, default)}
     made: Any = create_model("Script", __base__=Script, **fixed)
     made.train, made.metric, made.files, made.declared = train, metric, files, declared
+    made.model_function, made.check = model, check
     return typing.cast("type[Script]", made)
 
 

@@ -9,6 +9,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from forked_workers import ForkedWorker
 
 TESTS = Path(__file__).parent
 SLOW = (
@@ -66,3 +67,9 @@ def float64():
     torch.manual_seed(0)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(autouse=True)
+def forked_workers(monkeypatch):
+    """Workers of runs that a test starts in its own process begin at once; commands that are processes have real ones."""
+    monkeypatch.setattr("sweeps.engines.local.worker_process", ForkedWorker)

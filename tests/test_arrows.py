@@ -21,6 +21,7 @@ BELOW = {
         "doping.errors",
         "doping.families",
         "doping.method",
+        "doping.patterns",
         "doping.settings",
     },
 }

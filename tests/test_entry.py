@@ -46,7 +46,7 @@ def test_a_missing_package_is_one_line(command: str, tmp_path: Path) -> None:
 
 def test_a_missing_module_of_the_project_itself_is_shown_as_the_defect_that_it_is() -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", "from doping.entry import start; start('analysis.no_such_module')"],
+        [sys.executable, "-c", "from doping.entry import run_command; run_command('analysis.no_such_module')"],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -64,7 +64,7 @@ def test_every_command_starts_like_this() -> None:
         _typed(path.relative_to(ROOT))
         for folder in ("sweeps", "analysis", "doping", "benchmarks")
         for path in (ROOT / folder).rglob("*.py")
-        if "from doping.entry import start" in path.read_text(encoding="utf-8")
+        if "from doping.entry import run_command" in path.read_text(encoding="utf-8")
     }
     assert starting == scripts
 

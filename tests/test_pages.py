@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 
 from doping.deployment.layers import DeployedRecurrent
+from sweeps.study import study
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "results" / "README.md"])
 MODULES = re.compile(r"python3? -m ((?:doping|sweeps|data|analysis|benchmarks|examples|tasks)[\w.]*)")
 SCRIPTS = re.compile(r"python3? ((?:sweeps|analysis|doping|examples|inference|benchmarks)/[\w/]+\.py)")
+FILES = re.compile(r"`([a-z_][\w-]*(?:/[a-z_][\w-]*)+\.(?:py|c|h|yaml))`")
 LINKS = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
+
+
+TRACKED = [
+    str(path.relative_to(ROOT))
+    for folder in ("doping", "lightning_modules", "data", "tasks", "sweeps", "analysis", "benchmarks", "examples", "tests")
+    for path in (ROOT / folder).rglob("*.*")
+]
 
 
 def of_today(page):
@@ -30,7 +39,16 @@ def test_what_a_page_names_exists(page):
     missing += [
         name for name in MODULES.findall(text) if not importlib.util.find_spec(name.rstrip(".").replace(".NAME", ""))
     ]
+    missing += [name for name in FILES.findall(text) if not any(f"/{path}".endswith(f"/{name}") for path in TRACKED)]
     assert missing == []
+
+
+def test_every_study_has_its_line_and_presets_are_said_as_they_are():
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(study.names())
+    without = {name for name in study.names() if "paper" not in study.load(name).parsed.presets}
+    assert without == {"deployed", "fit"}
+    assert "`deployed` and `fit` ask what the paper does not" in text
 
 
 def test_the_ten_lines_of_the_readme_compress_a_model(capsys):

@@ -25,6 +25,7 @@ TABLES: dict[str, Callable[[Path], list[str]]] = {
     "narrow_values": measurements.narrow_values,
     "speed": measurements.speed,
     "step_time": measurements.step_time,
+    "reliability": measurements.reliability,
 }
 """What makes the lines of a table from the folder of results, by the table's name in the marker."""
 

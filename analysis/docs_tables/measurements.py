@@ -59,3 +59,32 @@ def narrow_values(results: Path) -> list[str]:
         line += [f"{row[f'{part}_bytes_{values}']:,}" for part in ("lstm", "file") for values in ("float32", "int8")]
         lines.append(line)
     return markdown(["", "float32", "int8", "difference", "bytes of the LSTM", "int8", "whole file", "int8"], lines)
+
+
+def reliability(results: Path) -> list[str]:
+    """What was done to folders and files, and what harm it did."""
+    kills, cuts, fuzz = (read(results, f"{name}.csv") for name in ("kill_storm", "power_cuts", "bundle_fuzz"))
+    lost, twice, different = (int(kills[name].sum()) for name in ("lost", "twice", "different"))
+    lines = [
+        [
+            "`kill -9` of a worker or of the command",
+            f"{kills['kills'].sum():,} kills ({kills['kills_of_parents'].sum():,} of the command) in {len(kills)} rounds",
+            f"of {kills['rows'].sum():,} rows {lost} lost, {twice} twice, {different} different; "
+            f"{kills['traces'].sum()} tracebacks",
+        ],
+        [
+            "power cuts, at every write, rename and sync",
+            f"{len(cuts)} different folders, of which {(cuts['done'] > 0).sum()} had something reported as done",
+            f"{cuts['lost'].sum()} lost, {cuts['twice'].sum()} twice, {cuts['different'].sum()} different; "
+            f"{cuts['failed'].notna().sum()} ended badly",
+        ],
+        *(
+            [
+                f"altered bundles, {row['path']} kernels under sanitizers",
+                f"{row['altered']:,}",
+                f"{row['refused']:,} refused in one line, {row['run']:,} run without a finding",
+            ]
+            for row in fuzz.to_dict("records")
+        ),
+    ]
+    return markdown(["what", "how many", "what came of it"], lines)

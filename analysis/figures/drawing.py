@@ -201,7 +201,7 @@ def label_ends(axes: Axes, ends: Sequence[End]) -> None:
 def mark_clipped(axes: Axes, x: float, look: Look, text: str) -> None:
     """An arrow at the upper edge for a point that lies above it, with its value to the left."""
     edge = axes.get_xaxis_transform()
-    axes.plot([x], [0.97], transform=edge, marker="$\\uparrow$", markersize=6, color=look.colour, clip_on=False)
+    axes.text(x, 0.97, "↑", transform=edge, ha="center", va="center", fontsize=FONT + 1.5, color=look.colour)
     axes.annotate(
         text,
         xy=(x, 0.97),
@@ -228,6 +228,8 @@ def style() -> Iterator[None]:
         "axes.spines.right": False,
         "axes.spines.top": False,
         "lines.linewidth": 1.1,
+        # Names are the user's: a dollar in them is no formula.
+        "text.parse_math": False,
         "svg.hashsalt": "analysis",
         "svg.fonttype": "path",
     }

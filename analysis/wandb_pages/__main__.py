@@ -1,6 +1,6 @@
 """Entry: ``python -m analysis.wandb_pages`` writes or publishes a W&B workspace and report."""
 
 if __name__ == "__main__":
-    from doping.entry import start
+    from doping.entry import run_command
 
-    start("analysis.wandb_pages.command")
+    run_command("analysis.wandb_pages.command")

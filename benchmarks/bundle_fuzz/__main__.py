@@ -3,7 +3,7 @@
 import faulthandler
 
 if __name__ == "__main__":
-    from doping.entry import start
+    from doping.entry import run_command
 
     faulthandler.enable()  # after a crash it says where
-    start("benchmarks.bundle_fuzz.command")
+    run_command("benchmarks.bundle_fuzz.command")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +26,12 @@ from doping.inference.families.dense import DenseParts
 from doping.inference.families.hybrid import HybridParts
 from doping.inference.families.kronecker import KroneckerParts
 from doping.inference.families.low_rank import LowRankParts
-from doping.inference.families.sparse import COLUMNS_OF_GROUP, Sparse
-from doping.inference.families.sparse import StoredPattern as Blocks
+from doping.inference.families.sparse import Sparse
 from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.tiles import Tiles
+from doping.patterns import PATTERNS
 
 Random = np.random.Generator
-Pattern = Blocks | Literal["tiles"]
 Alteration = Callable[[bytes, list[bytes], Random], bytes]
 
 
@@ -45,7 +44,7 @@ def samples(*, in_int8: bool = False) -> list[Bundle]:
         None, DenseParts(), LowRankParts(rank=2), HybridParts(free_rows=3), KroneckerParts(left=(4, 2)),
         KroneckerParts(left=(12, 2), terms=2),
     ]  # fmt: skip
-    patterns: list[Pattern | None] = [None, "tiles"] if in_int8 else [None, *get_args(Blocks), "tiles"]
+    patterns: list[str | None] = [None, "tiles"] if in_int8 else [None, *PATTERNS]
     made: list[Bundle] = []
     for family in families:
         for pattern in patterns:
@@ -191,25 +190,25 @@ def _edit_somewhere(node: Any, random: Random) -> None:
 
 
 def _lstm_bundle(
-    random: Random, family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool
+    random: Random, family: StructuredParts | None, pattern: str | None, layers: int, bidirectional: bool
 ) -> Bundle:
     return _bundle(random, LstmModel(lstm=_lstm(family, pattern, layers, bidirectional, inputs=4)), pattern)
 
 
-def _language_model_bundle(random: Random, family: StructuredParts, pattern: Pattern | None) -> Bundle:
+def _language_model_bundle(random: Random, family: StructuredParts, pattern: str | None) -> Bundle:
     lstm = _lstm(family, pattern, layers=2, bidirectional=False, inputs=6)
     tokens = ("\n", " ", "a", '"sha256":"', "é", "<unk>")
     return _bundle(random, LanguageModelDescription(lstm=lstm, level="character", tokens=tokens), pattern)
 
 
-def _classifier_bundle(random: Random, family: StructuredParts, pattern: Pattern | None) -> Bundle:
+def _classifier_bundle(random: Random, family: StructuredParts, pattern: str | None) -> Bundle:
     lstm = _lstm(family, pattern, layers=1, bidirectional=True, inputs=6)
     tokens = ("to", "from", "fly", "é", "<unk>")
     return _bundle(random, ClassifierDescription(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)
 
 
 def _lstm(
-    family: StructuredParts | None, pattern: Pattern | None, layers: int, bidirectional: bool, inputs: int
+    family: StructuredParts | None, pattern: str | None, layers: int, bidirectional: bool, inputs: int
 ) -> LstmDescription:
     shape: dict[str, Any] = {
         "input_size": inputs, "hidden_size": 6, "layers": layers, "bidirectional": bidirectional, "bias": bool(layers % 2),
@@ -221,7 +220,7 @@ def _lstm(
     return LstmDescription(**shape, matrices=matrices)
 
 
-def _bundle(random: Random, model: Model, pattern: Pattern | None) -> Bundle:
+def _bundle(random: Random, model: Model, pattern: str | None) -> Bundle:
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     for name, demanded in model.tensors().items():
         if demanded.kind == "F32":
@@ -236,12 +235,12 @@ def _bundle(random: Random, model: Model, pattern: Pattern | None) -> Bundle:
     return Bundle(Description(model=model, sizes=sizes, method="sample", origin={}), tensors)
 
 
-def _blocks(pattern: Pattern, columns: int) -> int:
+def _blocks(pattern: str, columns: int) -> int:
     """How many a matrix of 24 rows gets: of N:M two of each group, of which there is one."""
-    return 48 if pattern in COLUMNS_OF_GROUP else 2 if pattern == "tiles" else 3 * columns // 2
+    return 48 if PATTERNS[pattern].group else 2 if pattern == "tiles" else 3 * columns // 2
 
 
-def _random_sparse(random: Random, pattern: Pattern, shape: tuple[int, int], blocks: int) -> Sparse | Tiles:
+def _random_sparse(random: Random, pattern: str, shape: tuple[int, int], blocks: int) -> Sparse | Tiles:
     """A matrix with so many blocks in random places; of N:M with equally many in every row."""
     if pattern == "tiles":
         all_tiles = Tiles.pack(np.ones(shape, np.float32))
@@ -251,7 +250,7 @@ def _random_sparse(random: Random, pattern: Pattern, shape: tuple[int, int], blo
         return Tiles(shape, tile_values, all_tiles.columns[chosen], tile_offsets)
     whole = Sparse.pack(np.ones(shape, np.float32), pattern)
     kept = np.sort(random.choice(len(whole.columns), blocks, replace=False))
-    if pattern in COLUMNS_OF_GROUP:
+    if PATTERNS[pattern].group:
         rows, columns = shape
         of_rows = [random.choice(columns, blocks // rows, replace=False) + row * columns for row in range(rows)]
         kept = np.sort(np.concatenate(of_rows))

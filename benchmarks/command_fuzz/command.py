@@ -115,18 +115,19 @@ class Files:
     """Alters a file of a finished study for each seed and runs a command on it; gives which file, and how that ended."""
 
     def __init__(self, scratch: Path) -> None:
+        """``whole`` is the folder of the finished study."""
         scratch.mkdir(parents=True)
-        self._whole, self._out, self._study = scratch / "whole", scratch / "out", scratch / "small.yaml"
+        self.whole, self._out, self._study = scratch / "whole", scratch / "out", scratch / "small.yaml"
         self._study.write_text(_STUDY)
         with runner.without_workers():
-            said = runner.study(self.arguments(self._whole), "fake_training:bowl")
-        if said.code != 0 or len(_rows(self._whole)) != _PLANNED:
+            said = runner.study(self.arguments(self.whole), "fake_training:bowl")
+        if said.code != 0 or len(_rows(self.whole)) != _PLANNED:
             raise UserError(
                 f"the small study did not end well, run the tests of sweeps first: {said.code} {said.error}{said.out}"
             )
         self._names = sorted(
-            str(file.relative_to(self._whole))
-            for file in self._whole.rglob("*")
+            str(file.relative_to(self.whole))
+            for file in self.whole.rglob("*")
             if file.is_file() and file.name not in ("lock", "views.lock", "README.md", "completed.log", "model.ckpt")
         )
         self.about = ""
@@ -139,7 +140,7 @@ class Files:
         """Raises ``Harm``."""
         draw = random.Random(seed)
         shutil.rmtree(self._out, ignore_errors=True)
-        shutil.copytree(self._whole, self._out)
+        shutil.copytree(self.whole, self._out)
         if self._study.is_dir():
             self._study.rmdir()
         self._study.write_text(_STUDY)
@@ -169,6 +170,6 @@ class Files:
         """Raises ``Harm`` if a planned trial has no row, after a run that ended well."""
         with (self._out / "results.csv").open(newline="", encoding="utf-8") as file:
             found = [row["trial_id"] for row in csv.DictReader(file)]
-        missing = _rows(self._whole).keys() - set(found)
+        missing = _rows(self.whole).keys() - set(found)
         if missing:
             raise runner.Harm(f"a run ended well, without a row of {', '.join(sorted(missing))}")

@@ -16,6 +16,6 @@ Let nothing else run meanwhile.
 """
 
 if __name__ == "__main__":
-    from doping.entry import start
+    from doping.entry import run_command
 
-    start("benchmarks.inference.command")
+    run_command("benchmarks.inference.command")

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from doping.inference.families.sparse import ROWS_OF_BLOCK
-from doping.inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Sparse, StoredPattern, Sum, Tiles
+from doping.inference.kernels import Dense, Hybrid, Kronecker, Layer, LowRank, Matrix, Sparse, Sum, Tiles
 from doping.matrices import plan_matrix
 from doping.matrices.base import Plan
 from doping.matrices.doped import DopedPlan
@@ -21,6 +20,7 @@ from doping.matrices.kronecker import KroneckerPlan
 from doping.matrices.low_rank import LowRankPlan
 from doping.matrices.sparse import SparsePlan
 from doping.method import Method, MethodName
+from doping.patterns import PATTERNS
 
 Array = npt.NDArray[np.float32]
 Engine = Callable[[], Array]
@@ -29,7 +29,7 @@ TOLERANCE = 1e-3
 """Largest difference of an output from the dense result: float32 sums in another order, over a sequence."""
 
 
-def random_matrix(name: MethodName, factor: float, pattern: StoredPattern, shape: tuple[int, int], seed: int) -> Matrix:
+def random_matrix(name: MethodName, factor: float, pattern: str, shape: tuple[int, int], seed: int) -> Matrix:
     """A matrix of the planned size, its entries about ± 1 / √n.
 
     Raises:
@@ -44,7 +44,7 @@ def random_matrix(name: MethodName, factor: float, pattern: StoredPattern, shape
     return _matrix(plan, pattern, generator)
 
 
-def _matrix(plan: Plan, pattern: StoredPattern, generator: np.random.Generator) -> Matrix:
+def _matrix(plan: Plan, pattern: str, generator: np.random.Generator) -> Matrix:
     rows, columns = plan.shape
     scale = columns**-0.5
 
@@ -64,7 +64,7 @@ def _matrix(plan: Plan, pattern: StoredPattern, generator: np.random.Generator) 
     if isinstance(plan, HybridPlan):
         return Hybrid(normal(plan.rows, columns) * scale, normal(rows - plan.rows, 2) * scale, normal(columns))
     assert isinstance(plan, SparsePlan)
-    block = ROWS_OF_BLOCK[pattern]
+    block = PATTERNS[pattern].rows
     groups = -(-rows // block)
     chosen = np.sort(generator.choice(groups * columns, plan.nonzeros // block, replace=False))
     group_Z, column_Z = np.divmod(chosen, columns)

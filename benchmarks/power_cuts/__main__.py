@@ -1,6 +1,6 @@
 """Entry: ``python -m benchmarks.power_cuts``; ``--help`` says more."""
 
 if __name__ == "__main__":
-    from doping.entry import start
+    from doping.entry import run_command
 
-    start("benchmarks.power_cuts.command")
+    run_command("benchmarks.power_cuts.command")

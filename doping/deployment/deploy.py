@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterable
+from typing import Any, TypeVar, get_args
 
 import numpy.typing as npt
 import torch
 from torch import nn
 
 from doping.deployment.layers import DeployedCell, DeployedLinear, DeployedRecurrent, mode_of
-from doping.deployment.packing import packed
+from doping.deployment.packing import packed, ready
 from doping.errors import CompressionError, UnfinishedError
 from doping.inference import from_torch
+from doping.inference.bundle.narrowing import BITS
 from doping.inference.bundle.weights import matrix_of
-from doping.inference.kernels import Dense, Matrix, narrowed
-from doping.layers.compressed import CompressedLayer, compressed_layers
+from doping.inference.kernels import Dense, KernelError, Matrix, narrowed
+from doping.inference.models.lstm import Arithmetic
+from doping.layers.compressed import CompressedLayer, compressed_layers, none_compressed
 from doping.matrices.base import array
 from doping.matrices.budget import TOLERANCE
+from doping.method import Values
 
 Model = TypeVar("Model", bound=nn.Module)
-Values = Literal["float32", "int8"]
 
 
 @torch.no_grad()
-def deploy_(model: Model, *, values: Values = "float32") -> Model:
+def deploy_(model: Model, *, values: Values | None = None, arithmetic: Arithmetic = "float32") -> Model:
     """Put the compressed layers of a model onto the kernels, in place; all else stays as it is.
 
     A layer takes and gives then what it did in evaluation: states, packed sequences, ``batch_first``. It runs on the
@@ -32,21 +35,51 @@ def deploy_(model: Model, *, values: Values = "float32") -> Model:
 
     Args:
         model: with layers that :func:`doping.compress_` made, their pruning over.
-        values: ``int8`` stores each weight in a byte, with a scale for each row; outputs are then those of rounded weights.
+        values: how weights are stored, by default as their methods say. ``int8``: in a byte each, ``int4``: two in a byte,
+            with a scale for each row; outputs are then those of rounded weights.
+        arithmetic: in which products are computed. ``int8`` rounds what a layer reads to 8 bits too, vector by vector, and
+            float32 weights to int8. A matrix that has no product in int8 (S in another pattern than ``tiles``, free rows in
+            every gate) is written out in memory.
 
     Returns:
         The model.
 
     Raises:
-        CompressionError: there is no compressed layer, or ``values`` is unknown.
+        CompressionError: there is no compressed layer; ``values`` or ``arithmetic`` is unknown, or they contradict; a matrix
+            has more columns than int8 arithmetic can sum.
+        KernelError: int8 arithmetic, and there is no C compiler.
         UnfinishedError: a layer is larger than its method says.
 
     """
-    if values not in ("float32", "int8"):
-        raise CompressionError(f"values is {values!r}; expected 'float32' or 'int8'")
+    for name, given, known in (("values", values, get_args(Values)), ("arithmetic", arithmetic, get_args(Arithmetic))):
+        if given not in known and not (name == "values" and given is None):
+            raise CompressionError(f"{name} is {given!r}; expected {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")
+    if (values, arithmetic) == ("float32", "int8"):
+        raise CompressionError(
+            "int8 arithmetic multiplies int8 or int4 values; leave values='float32' out, or the arithmetic"
+        )
+    layers = finished_layers(model)
+    made = [(layer, _deployed(layer, values, arithmetic)) for _, layer in layers]
+    if arithmetic == "int8":
+        _check_int8([deployed for _, deployed in made])
+    for layer, deployed in made:
+        _become_(layer, deployed)
+    return model
+
+
+def finished_layers(model: nn.Module) -> list[tuple[str, CompressedLayer]]:
+    """The compressed layers of a model, with their names.
+
+    Raises:
+        CompressionError: there is none.
+        UnfinishedError: one is larger than its method says.
+
+    """
+    if not isinstance(model, nn.Module):
+        raise CompressionError(f"the model is a {type(model).__name__}; expected a torch.nn.Module")
     layers = list(compressed_layers(model))
     if not layers:
-        raise CompressionError("the model has no compressed layer to deploy; compress_ makes them")
+        raise none_compressed(model)
     for name, layer in layers:
         size, planned = layer.size().values, layer.planned_size().values
         if size > planned * (1 + TOLERANCE):
@@ -54,14 +87,14 @@ def deploy_(model: Model, *, values: Values = "float32") -> Model:
                 f"{name or 'the layer'} has {size:,} values, and {planned:,} are planned: its pruning is not over; "
                 "go on training, or annealer.finish_(at_once=True)"
             )
-    made = [(layer, _deployed(layer, values)) for _, layer in layers]
-    for layer, deployed in made:
-        _become_(layer, deployed)
-    return model
+    return layers
 
 
-def kernel_matrices(layer: CompressedLayer, values: Values = "float32") -> dict[str, Matrix]:
-    """All weight matrices of a layer as the kernels take them, by their names in PyTorch."""
+def kernel_matrices(layer: CompressedLayer, values: Values | None = None, least: Values = "float32") -> dict[str, Matrix]:
+    """All weight matrices of a layer as the kernels take them, by their names in PyTorch.
+
+    Their values are those given, or else those of their methods, and ``least`` where these are float32.
+    """
     made: dict[str, Matrix] = {
         name: matrix_of(*from_torch.described_matrix(m), m.shape) for name, m in layer.named_matrices()
     }
@@ -69,31 +102,50 @@ def kernel_matrices(layer: CompressedLayer, values: Values = "float32") -> dict[
     made |= {
         name: Dense(_array(layer, name)) for name, _ in layer.named_parameters(recurse=False) if name.startswith("weight")
     }
-    return {name: narrowed(matrix) for name, matrix in made.items()} if values == "int8" else made
+    for name, matrix in made.items():
+        method = layer.methods.get(name)
+        own = values or (method.values if method else "float32")
+        own = least if own == "float32" else own
+        made[name] = matrix if own == "float32" else narrowed(matrix, BITS[own])
+    return made
 
 
-def _deployed(layer: CompressedLayer, values: Values) -> nn.Module:
-    matrices = kernel_matrices(layer, values)
+def _check_int8(deployed: Iterable[nn.Module]) -> None:
+    """Make them ready to run: what cannot be is said now, not at the first input."""
+    try:
+        for layer in deployed:
+            for packed_N in layer.buffers():
+                ready(packed_N)
+    except KernelError:
+        raise
+    except ValueError as error:
+        raise CompressionError(f"int8 arithmetic: {error}") from error
+
+
+def _deployed(layer: CompressedLayer, values: Values | None, arithmetic: Arithmetic) -> nn.Module:
+    matrices = kernel_matrices(layer, values, arithmetic)
     if isinstance(layer, nn.Linear):
         bias = {} if layer.bias is None else {"bias": _array(layer, "bias")}
-        return DeployedLinear(layer, packed("linear", {"weight": matrices["weight"]}, bias))
+        return DeployedLinear(layer, packed("linear", {"weight": matrices["weight"]}, bias, arithmetic=arithmetic))
     if isinstance(layer, nn.RNNCellBase):
-        return DeployedCell(layer, _direction(layer, matrices, ""))
+        return DeployedCell(layer, _direction(layer, matrices, "", arithmetic))
     assert isinstance(layer, nn.RNNBase)
     suffixes = [
         f"_l{i}{way}" for i in range(layer.num_layers) for way in ("", "_reverse")[: 2 if layer.bidirectional else 1]
     ]
-    return DeployedRecurrent(layer, {f"packed{suffix}": _direction(layer, matrices, suffix) for suffix in suffixes})
+    return DeployedRecurrent(
+        layer, {f"packed{suffix}": _direction(layer, matrices, suffix, arithmetic) for suffix in suffixes}
+    )
 
 
-def _direction(layer: CompressedLayer, matrices: dict[str, Matrix], suffix: str) -> Any:
+def _direction(layer: CompressedLayer, matrices: dict[str, Matrix], suffix: str, arithmetic: Arithmetic) -> Any:
     kinds = {"input": "ih", "recurrent": "hh", "projection": "hr"}
     own = {
         kind: matrices[f"weight_{short}{suffix}"] for kind, short in kinds.items() if f"weight_{short}{suffix}" in matrices
     }
     biased = ("input", "recurrent") if layer.bias else ()
     biases = {f"{kind}_bias": _array(layer, f"bias_{kinds[kind]}{suffix}") for kind in biased}
-    return packed(mode_of(layer).lower(), own, biases, reverse=suffix.endswith("_reverse"))
+    return packed(mode_of(layer).lower(), own, biases, reverse=suffix.endswith("_reverse"), arithmetic=arithmetic)
 
 
 def _array(layer: nn.Module, name: str) -> npt.NDArray[Any]:

@@ -24,6 +24,7 @@ State = Tensor | tuple[Tensor, Tensor]
 class DeployedLinear(nn.Module):
     """A linear layer on the kernels: (..., in_features) → (..., out_features)."""
 
+    is_deployed = True
     packed: Tensor
 
     def __init__(self, layer: nn.Linear, packed: Tensor):
@@ -46,9 +47,12 @@ class DeployedLinear(nn.Module):
 class DeployedRecurrent(nn.Module):
     """Layers of an LSTM, a GRU or an RNN on the kernels."""
 
+    is_deployed = True
+
     def __init__(self, layer: nn.RNNBase, packed: Mapping[str, Tensor]):
         super().__init__()
         self.mode = layer.mode
+        self.cell = cell_of(layer.mode)
         self.input_size, self.hidden_size, self.proj_size = layer.input_size, layer.hidden_size, layer.proj_size
         self.num_layers, self.bias, self.batch_first = layer.num_layers, layer.bias, layer.batch_first
         self.dropout, self.bidirectional = layer.dropout, layer.bidirectional
@@ -56,11 +60,6 @@ class DeployedRecurrent(nn.Module):
         self._names = list(packed)
         for name, one in packed.items():
             self.register_buffer(name, one)
-
-    @property
-    def cell(self) -> RecurrentCell:
-        """Which kernel it takes."""
-        return cell_of(self.mode)
 
     def flatten_parameters(self) -> None:
         """Nothing: the kernels have the weights as they want them."""
@@ -114,11 +113,13 @@ class DeployedRecurrent(nn.Module):
             outputs = []
             for place in range(layer * directions, (layer + 1) * directions):
                 h, c = (states[part][place] if part < len(states) else None for part in (0, 1))
-                packed = self.get_buffer(self._names[place])
+                packed = getattr(self, self._names[place])
                 y, *after = operators.recurrent(x, packed, h, c, lengths, self.output_size, cells)
                 outputs.append(y)
                 last.append(after)
             x = outputs[0] if directions == 1 else torch.cat(outputs, dim=-1)
+        if len(last) == 1:
+            return x, [part[None] for part in last[0][: 2 if cells else 1]]
         return x, [torch.stack([after[part] for after in last]) for part in range(2 if cells else 1)]
 
     def _states(self, hx: State | None, batch: int, batched: bool) -> list[Tensor]:
@@ -145,6 +146,7 @@ class DeployedRecurrent(nn.Module):
 class DeployedCell(nn.Module):
     """One step of an LSTM, a GRU or an RNN on the kernels."""
 
+    is_deployed = True
     packed: Tensor
 
     def __init__(self, layer: nn.RNNCellBase, packed: Tensor):

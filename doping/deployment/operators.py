@@ -50,7 +50,9 @@ def run(
     sizes = (layer.output_size, layer.hidden_size) if layer.has_cell_state else (layer.output_size,)
     zeros = (np.zeros((x_TBI.shape[1], size), np.float32) for size in sizes)
     state = [zero if part is None else _numpy(part) for part, zero in zip((h, c), zeros, strict=False)]
-    if lengths is None:
+    if not x_TBI.shape[1]:  # as PyTorch's, which takes no sequence too
+        y, last = np.zeros((len(x_TBI), 0, layer.output_size), np.float32), state
+    elif lengths is None:
         y, *last = layer.forward(x_TBI, *state)
     else:
         y, *last = forward_to_lengths(layer, x_TBI, lengths.cpu().numpy(), *state)
@@ -92,12 +94,12 @@ def _directly(x: Tensor) -> bool:
 
 def linear(x: Tensor, packed: Tensor, outputs: int) -> Tensor:
     """X (..., I) → (..., O), with the weight and bias of these bytes."""
+    if _directly(x):
+        return _linear(x, packed, outputs)
     if torch.onnx.is_in_onnx_export():
         from doping.deployment import onnx_nodes
 
         return onnx_nodes.linear(x, packed, outputs)
-    if _directly(x):
-        return _linear(x, packed, outputs)
     y: Tensor = torch.ops.doping.linear.default(x, packed, outputs)
     return y
 
@@ -106,11 +108,11 @@ def recurrent(
     x: Tensor, packed: Tensor, h: Tensor | None, c: Tensor | None, lengths: Tensor | None, outputs: int, cells: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """X (T, B, I) and a state h (B, O), c (B, H) → outputs (T, B, O) and the last state; ``cells`` is H, or 0 without c."""
+    if _directly(x):
+        return _recurrent(x, packed, h, c, lengths, outputs, cells)
     if torch.onnx.is_in_onnx_export():
         from doping.deployment import onnx_nodes
 
         return onnx_nodes.recurrent(x, packed, h, c, lengths, outputs, cells)
-    if _directly(x):
-        return _recurrent(x, packed, h, c, lengths, outputs, cells)
     y, last_h, last_c = torch.ops.doping.recurrent.default(x, packed, h, c, lengths, outputs, cells)
     return y, last_h, last_c

@@ -1,8 +1,8 @@
 """The weights of a deployed layer as one tensor of bytes, and the kernels made ready from it.
 
-The bytes are those of a safetensors file: arrays, and what they are as JSON. So a deployed layer has one buffer, which a
-state dict, pickle, deepcopy and ``torch.export`` carry like any other; what the kernels want in memory is made of it
-when it is first used.
+The bytes are those of a safetensors file: arrays, those of 4 bits with two values in a byte, and what they are as JSON. So
+a deployed layer has one buffer, which a state dict, pickle, deepcopy and ``torch.export`` carry like any other; what the
+kernels want in memory is made of it when it is first used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import torch
 from torch import Tensor
 
 from doping.inference.families import class_of
-from doping.inference.kernels import Matrix, Sparse, Sum, Tiles
+from doping.inference.families.int8_layout import fields
+from doping.inference.families.narrow import fit_in_4_bits, from_pairs, in_pairs
+from doping.inference.kernels import Dense, Engine, Matrix, Sparse, Sum, Tiles, narrowed
 from doping.inference.kernels.layer import Product
 from doping.inference.kernels.recurrent import Recurrent
 
@@ -45,7 +47,9 @@ def packed(kind: str, matrices: Mapping[str, Matrix], arrays: Mapping[str, npt.N
             tensors |= {
                 f"{name}.{place}{key}": np.ascontiguousarray(array) for key, array in own.items() if array is not None
             }
-    header = {"layer": json.dumps({"kind": kind, "matrices": described, **more})}
+    pairs = {name: array.shape for name, array in tensors.items() if fit_in_4_bits(array)}
+    tensors |= {name: in_pairs(tensors[name]) for name in pairs}
+    header = {"layer": json.dumps({"kind": kind, "matrices": described, "pairs": pairs, **more})}
     return torch.frombuffer(bytearray(safetensors.numpy.save(tensors, header)), dtype=torch.uint8)
 
 
@@ -57,6 +61,8 @@ class Unpacked:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         self.described: dict[str, Any] = json.loads(header["__metadata__"]["layer"])
         self.arrays: Arrays = safetensors.numpy.load(content)
+        for name, shape in self.described.get("pairs", {}).items():
+            self.arrays[name] = from_pairs(self.arrays[name], tuple(shape))
         self.matrices = {name: self._matrix(name, parts) for name, parts in self.described["matrices"].items()}
 
     def _matrix(self, name: str, parts: dict[str, Any]) -> Matrix:
@@ -73,17 +79,35 @@ class Unpacked:
 
     def ready(self) -> Any:
         """What runs it: a ``Product``, or a ``Recurrent``."""
+        engine: Engine | None = None
+        matrices = self.matrices
+        if self.described.get("arithmetic") == "int8":
+            engine, matrices = "int8", {name: in_int8(matrix) for name, matrix in matrices.items()}
         if self.described["kind"] == "linear":
-            return Product(self.matrices["weight"])
+            return Product(matrices["weight"], engine)
         return Recurrent(
             self.described["kind"],
-            self.matrices["input"],
-            self.matrices["recurrent"],
-            self.matrices.get("projection"),
+            matrices["input"],
+            matrices["recurrent"],
+            matrices.get("projection"),
             self.arrays.get("input_bias"),
             self.arrays.get("recurrent_bias"),
             reverse=self.described["reverse"],
+            engine=engine,
         )
+
+
+def in_int8(matrix: Matrix) -> Matrix:
+    """A narrow matrix as it is if it has a product in int8 arithmetic; else written out, rounded once more.
+
+    So it is with S in another pattern than tiles, and with free rows in every gate. It takes more memory then, and no more
+    bytes.
+    """
+    try:
+        fields(matrix)
+    except ValueError:
+        return narrowed(Dense(matrix.dense()))
+    return matrix
 
 
 _READY: dict[int, tuple[weakref.ref[Tensor], int, Any, npt.NDArray[np.float32] | None]] = {}

@@ -66,6 +66,11 @@ def to_bundle(
     lstm: CompressedLSTM, quality: description.Quality | None = None, origin: Mapping[str, str] | None = None
 ) -> Bundle:
     """The bundle of an LSTM, not yet written; arguments and errors are those of :func:`export`."""
+    if not isinstance(lstm, CompressedLSTM):
+        raise InferenceError(
+            f"a bundle holds a CompressedLSTM, not a {type(lstm).__name__}; doping.to_onnx and doping.deploy_ take whole "
+            "models, doping.to_c stacks of layers"
+        )
     described, tensors = described_lstm(lstm)
     return bundled(description.LstmModel(lstm=described), tensors, lstm, quality, origin)
 

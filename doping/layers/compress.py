@@ -228,7 +228,7 @@ def _matrix(plan: Plan, weight_MN: Tensor, fresh: bool) -> Matrix:
     if fresh:
         matrix = plan.initialized(float(root_mean_square(wide_MN)) or (3 * weight_MN.shape[1]) ** -0.5)
     else:
-        matrix = plan.started(wide_MN.clone())
+        matrix = plan.unpruned(wide_MN.clone())
     matrix.to(weight_MN.device, weight_MN.dtype)
     if isinstance(weight_MN, nn.Parameter):
         matrix.requires_grad_(weight_MN.requires_grad)

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from doping.errors import CompressionError
 from doping.layers.kinds import CELLS, initial_bound, parameter_names, weight_names
+from doping.layers.origin import Origin
 from doping.layers.plan_records import differences, packed
 from doping.matrices import Matrix, Plan, Size
 from doping.matrices.base import uniform
 from doping.matrices.dense import Dense
 from doping.method import Method
-from doping.origin import Origin
 
 Weights = dict[str, Tensor]
 
@@ -103,11 +103,13 @@ class CompressedLayer(nn.Module):
         return self._pass(args, kwargs)
 
     def _pass(self, args: Any, kwargs: Any) -> Any:
-        self._given = self._kept_weights() if self._may_keep() else self._fresh_weights()
+        # Past the __setattr__ of a module, which takes microseconds to find out that this is no parameter.
+        own = self.__dict__
+        own["_given"] = self._kept_weights() if self._may_keep() else self._fresh_weights()
         try:
             return super().forward(*args, **kwargs)
         finally:
-            self._given = None
+            own["_given"] = None
             self._release_flat_weights()
 
     def _may_keep(self) -> bool:
@@ -287,6 +289,15 @@ def _empty(plain: type[nn.Module], composed: tuple[str, ...]) -> CompressedLayer
 def compressed_layers(model: nn.Module) -> Iterator[tuple[str, CompressedLayer]]:
     """All compressed layers in a model, with their names in it."""
     return ((name, module) for name, module in model.named_modules() if isinstance(module, CompressedLayer))
+
+
+def none_compressed(model: nn.Module) -> CompressionError:
+    """The error of a model without a compressed layer."""
+    if any(getattr(module, "is_deployed", False) for module in model.modules()):
+        return CompressionError(
+            f"the layers of the {type(model).__name__} are deployed, and compressed no more; take a copy from before deploy_"
+        )
+    return CompressionError(f"no layer of the {type(model).__name__} is compressed; call doping.compress_ first")
 
 
 @torch._disable_dynamo  # type: ignore[attr-defined]

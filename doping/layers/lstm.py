@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from doping.errors import CompressionError
 from doping.layers.compressed import CompressedLayer, compressed_class
@@ -76,23 +75,31 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device="meta"
         )
-        self.method = method
+        plans = self._plan(method, keep_dense)
+        bound = init_range or hidden_size**-0.5
+        matrices, biases = {}, nn.ParameterDict()
+        for name, plan in plans.items():
+            matrices[name] = plan.initialized(std=bound / 3**0.5)
+            if bias and not name.startswith("weight_hr"):
+                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(plan.shape[0]) * bound / 3**0.5)
+        self._take(matrices, plans, biases)
+        self.to(device, dtype)
+
+    def _plan(self, method: Method, keep_dense: Collection[str]) -> dict[str, Plan]:
+        """Decide what each weight will be."""
         shapes = _shapes(self)
         if unknown := sorted(set(keep_dense) - set(shapes)):
             raise ValueError(f"keep_dense names {', '.join(unknown)}; the weights are {', '.join(shapes)}")
-        bound = init_range or hidden_size**-0.5
-        plans, matrices, biases = {}, {}, nn.ParameterDict()
-        methods = {name: Method() if name in keep_dense else method for name in shapes}
-        for name, shape in shapes.items():
-            plans[name] = _plan(methods[name], name, shape)
-            matrices[name] = plans[name].initialized(std=bound / 3**0.5)
-            if bias and not name.startswith("weight_hr"):
-                biases[name.replace("weight", "bias")] = nn.Parameter(uniform(shape[0]) * bound / 3**0.5)
+        self.method = method
+        self.methods = {name: Method() if name in keep_dense else method for name in shapes}
+        return {name: _plan(self.methods[name], name, shape) for name, shape in shapes.items()}
+
+    def _take(self, matrices: dict[str, Matrix], plans: dict[str, Plan], biases: nn.ParameterDict) -> None:
+        """Have these in place of the parameters of ``nn.LSTM``."""
         self._parameters.clear()
-        self.__class__ = compressed_class(type(self), (*shapes, *biases))  # type: ignore[assignment]
-        self.compress(matrices, plans, methods, {})
+        self.__class__ = compressed_class(type(self), (*matrices, *biases))  # type: ignore[assignment]
+        self.compress(matrices, plans, self.methods, {})
         self.biases = biases
-        self.to(device, dtype)
 
     @classmethod
     def from_lstm(cls, lstm: nn.LSTM, method: Method, keep_dense: Collection[str] = ()) -> CompressedLSTM:
@@ -107,21 +114,20 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
         """
         if not isinstance(lstm, nn.LSTM):
             raise CompressionError(f"{type(lstm).__name__} is no nn.LSTM; compress such a layer with doping.compress_")
-        made = cls(
-            lstm.input_size, lstm.hidden_size, lstm.num_layers, lstm.bias, lstm.batch_first, lstm.dropout,
-            lstm.bidirectional, lstm.proj_size, method=Method(), keep_dense=keep_dense,
+        made = cls.__new__(cls)  # without ``__init__``, which draws weights
+        nn.LSTM.__init__(
+            made, lstm.input_size, lstm.hidden_size, lstm.num_layers, lstm.bias, lstm.batch_first, lstm.dropout,
+            lstm.bidirectional, lstm.proj_size, device="meta",
         )  # fmt: skip
-        weights = {name: read(lstm, name, name) for name in made.matrices}
-        methods = {name: Method() if name in keep_dense else method for name in weights}
-        plans = {name: _plan(methods[name], name, made.plans[name].shape) for name in weights}
+        plans = made._plan(method, keep_dense)
+        weights = {name: read(lstm, name, name) for name in plans}
         matrices = {name: plan.fitted(widened(weights[name])).to(weights[name].dtype) for name, plan in plans.items()}
-        made.method = method
-        made.compress(matrices, plans, methods, {})
+        biases = nn.ParameterDict(
+            {name: nn.Parameter(bias.detach().clone()) for name, bias in lstm.named_parameters() if name.startswith("bias")}
+        )
+        made._take(matrices, plans, biases)
         first = next(iter(weights.values()))
         made.to(first.device, first.dtype)
-        with torch.no_grad():
-            for name, bias in made.biases.items():
-                bias.copy_(getattr(lstm, name))
         return made.train(lstm.training)
 
     @torch.no_grad()
@@ -134,7 +140,7 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
         """
         self.biases.load_state_dict(dense.biases.state_dict())
         for name, matrix in self.named_matrices():
-            matrix.load_state_dict(self.plans[name].started(dense.matrix(name).dense()).state_dict())
+            matrix.load_state_dict(self.plans[name].unpruned(dense.matrix(name).dense()).state_dict())
 
     @torch.no_grad()
     def to_lstm(self) -> nn.LSTM:
@@ -158,43 +164,6 @@ class CompressedLSTM(CompressedLayer, nn.LSTM):
     def weight_matrices(self) -> Iterator[Matrix]:
         """The weight matrices, in the order of ``nn.LSTM``."""
         return (matrix for _, matrix in self.named_matrices())
-
-    @torch.no_grad()
-    def matrix_inputs(self, input: Tensor | PackedSequence, hx: State | None = None) -> dict[str, Tensor]:
-        """The vectors that each weight matrix is multiplied with while it reads a batch, by the name of the matrix.
-
-        There is no dropout between layers. For arguments as ``nn.LSTM`` takes them, with a batch, all are (T, B, columns),
-        in the order in which they are read: from the end in the reverse direction. For a packed batch they are (steps of all
-        sequences together, columns).
-        """
-        if self.proj_size:
-            raise NotImplementedError(f"an LSTM with proj_size={self.proj_size} does not tell what its projection reads")
-        if isinstance(input, PackedSequence):
-            x_TBI, lengths_B = pad_packed_sequence(input)
-        else:
-            x_TBI = input.transpose(0, 1) if self.batch_first else input
-            lengths_B = torch.full((x_TBI.shape[1],), x_TBI.shape[0])
-        steps_TB, batch = torch.arange(x_TBI.shape[0])[:, None].expand(x_TBI.shape[:2]), torch.arange(x_TBI.shape[1])
-        read_TB = steps_TB < lengths_B
-        # The steps of each sequence from its end; what is behind the end stays there, read last, and is left out below.
-        backwards_TB = torch.where(read_TB, lengths_B - 1 - steps_TB, steps_TB)
-        names, inputs = iter(self._all_weights), {}
-        zeros = x_TBI.new_zeros(self.get_expected_hidden_size(x_TBI.transpose(0, 1) if self.batch_first else x_TBI, None))
-        first = zip(*(hx or (zeros, zeros)), strict=True)  # of each layer and direction
-        for layer in range(self.num_layers):
-            outputs = []
-            for suffix in ("", "_reverse") if self.bidirectional else ("",):
-                read_TBI = x_TBI[backwards_TB, batch] if suffix else x_TBI
-                h_1BH, c_1BH = (part[None] for part in next(first))
-                weights = [getattr(self, name) for name in next(names)]
-                h_TBH, *_ = torch.lstm(read_TBI, (h_1BH, c_1BH), weights, self.bias, 1, 0.0, False, False, False)
-                inputs[f"weight_ih_l{layer}{suffix}"] = read_TBI
-                inputs[f"weight_hh_l{layer}{suffix}"] = torch.cat([h_1BH, h_TBH[:-1]])
-                outputs.append(h_TBH[backwards_TB, batch] if suffix else h_TBH)
-            x_TBI = torch.cat(outputs, dim=-1)
-        if isinstance(input, PackedSequence):
-            return {name: vectors_TBN[read_TB] for name, vectors_TBN in inputs.items()}
-        return inputs
 
 
 def _plan(method: Method, name: str, shape: Shape) -> Plan:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from doping.errors import CompressionError
-from doping.layers.compressed import CompressedLayer, compressed_layers
+from doping.layers.compressed import CompressedLayer, compressed_layers, none_compressed
 from doping.matrices import Size
 from doping.matrices.budget import compression_factor, dense_size
 
@@ -102,7 +101,7 @@ def report(model: nn.Module) -> Report:
     """
     rows = tuple(_row(name, layer) for name, layer in compressed_layers(model))
     if not rows:
-        raise CompressionError(f"no layer of the {type(model).__name__} is compressed; call doping.compress_ first")
+        raise none_compressed(model)
     counted = {
         id(parameter)
         for _, layer in compressed_layers(model)

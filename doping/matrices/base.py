@@ -99,7 +99,7 @@ class Plan(ABC):
     def fitted(self, weight_MN: Tensor) -> Matrix:
         """The matrix of this plan that is nearest to a dense one in the Frobenius norm."""
 
-    def started(self, weight_MN: Tensor) -> Matrix:
+    def unpruned(self, weight_MN: Tensor) -> Matrix:
         """A matrix to start training with from a dense one: the nearest, but with nothing pruned yet."""
         return self.fitted(weight_MN)
 

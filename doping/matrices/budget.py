@@ -3,7 +3,7 @@
 Sizes are computed here and nowhere else, because a compression factor that counts values alone flatters sparse methods:
 values that remain, bytes in the deployed format, and multiply–adds per product with one vector. What is deployed:
 
-- float32: values of four bytes; for sparse matrices compressed rows of blocks (``doping.matrices.patterns``), whose column
+- float32: values of four bytes; for sparse matrices compressed rows of blocks (``doping.patterns``), whose column
   indices take two bytes up to 65,536 columns, one a block, and whose offsets take four, one a row of blocks and one more.
 - int8 and int4: values of a byte or half of one, and a scale of two bytes (a bfloat16) for each row of a matrix, of a
   factor, or of S. Indices are as above; in place of offsets there is a number of blocks for each row of blocks, as wide as
@@ -18,8 +18,8 @@ from math import ceil
 from typing import Literal, Protocol, TypeVar
 
 from doping.errors import UserError
-from doping.matrices.patterns import geometry
-from doping.method import Pattern, Values
+from doping.method import Values
+from doping.patterns import geometry
 
 TOLERANCE = 0.01
 """Largest relative difference between the compression factor asked for and the one reached."""
@@ -98,7 +98,7 @@ def dense_size(shape: Shape) -> Size:
     return structured_size(shape[0] * shape[1], shape[0] * shape[1], shape[0])
 
 
-def sparse_size(shape: Shape, values: int, pattern: Pattern = "unstructured") -> Size:
+def sparse_size(shape: Shape, values: int, pattern: str = "unstructured") -> Size:
     """Size of a matrix that stores so many values, zeros of its blocks included, in a pattern."""
     of = geometry(shape, pattern)
     indices = ceil(values // of.entries * of.index_bits / 8)
@@ -144,7 +144,7 @@ class Budget:
             return values
         return max(VALUE_BYTES * values - overhead, 0) * 8 / VALUE_BITS[self.narrow]
 
-    def nonzeros(self, shape: Shape, spent: Size | None = None, pattern: Pattern = "unstructured") -> int:
+    def nonzeros(self, shape: Shape, spent: Size | None = None, pattern: str = "unstructured") -> int:
         """Values that a sparse matrix of a pattern may store beside a structured one of size ``spent``.
 
         Raises:
@@ -164,7 +164,7 @@ class Budget:
         reached = self.reached(shape, sparse_size(shape, nonzeros, pattern) + spent)
         if not self.met_by(reached):
             limit = f"beside a structured part of {spent.values:,} values" if spent.values else "with a sparse matrix"
-            limit += {"unstructured": "", "tiles": " in tiles of 64"}.get(pattern, f" in {pattern}")
+            limit += "" if of.entries == of.step == 1 else f" in {pattern}"
             raise BudgetError(self.refusal(shape, limit, [(f"{nonzeros:,} nonzeros", reached)]), [reached])
         return nonzeros
 

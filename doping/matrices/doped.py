@@ -109,10 +109,10 @@ class DopedPlan(Plan):
         structured = self.structured.fitted(weight_MN)
         return Doped(structured, self.sparse.fitted(weight_MN.detach() - structured.dense().detach()), self.cmr)
 
-    def started(self, weight_MN: Tensor) -> Doped:
+    def unpruned(self, weight_MN: Tensor) -> Doped:
         """The structured fit, and all that it leaves: M + S is the dense matrix."""
         structured = self.structured.fitted(weight_MN)
-        return Doped(structured, self.sparse.started(weight_MN.detach() - structured.dense().detach()), self.cmr)
+        return Doped(structured, self.sparse.unpruned(weight_MN.detach() - structured.dense().detach()), self.cmr)
 
     def __str__(self) -> str:
         return f"{self.structured} + {self.sparse}"

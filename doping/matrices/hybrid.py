@@ -20,8 +20,10 @@ from torch import Tensor, nn
 
 from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import Shape, Size, structured_size
-from doping.matrices.patterns import GATES
 from doping.matrices.scaled_gradients import scale_gradients
+
+GATES = 4
+"""Of an LSTM."""
 
 
 class Hybrid(Matrix):

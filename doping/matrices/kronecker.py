@@ -16,7 +16,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from doping.kronecker_order import multiply_adds, right_first
+from doping.inference.families.kronecker_order import multiply_adds, right_first
 from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import BudgetError, Shape, Size, structured_size
 from doping.matrices.scaled_gradients import scale_gradients
@@ -38,7 +38,7 @@ class Kronecker(Matrix):
 
     def dense(self) -> Tensor:
         """Σ_r B_r ⊗ C_r, (m, n): one matrix product, then the rearrangement undone."""
-        rearranged = self.b.flatten(1).mT @ self.c.flatten(1)
+        rearranged = self.b.flatten(1).transpose(0, 1) @ self.c.flatten(1)
         blocks_IJKL = rearranged.view(*self.plan.left, *self.plan.right)
         return blocks_IJKL.permute(0, 2, 1, 3).reshape(self.shape)
 

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from doping.matrices.base import Matrix, Plan, root_mean_square, uniform
 from doping.matrices.blocks import blocked, products, unblocked
 from doping.matrices.budget import Size, sparse_size
-from doping.matrices.patterns import BLOCK_ENTRIES, GROUP_COLUMNS, geometry
-from doping.method import Pattern
+from doping.patterns import PATTERNS, geometry
 
 
 class Sparse(Matrix):
@@ -36,7 +35,7 @@ class Sparse(Matrix):
 
     pruned: Tensor
 
-    def __init__(self, weight_MN: Tensor, mask_MN: Tensor, planned_nonzeros: int, pattern: Pattern = "unstructured"):
+    def __init__(self, weight_MN: Tensor, mask_MN: Tensor, planned_nonzeros: int, pattern: str = "unstructured"):
         super().__init__()
         self.shape = (weight_MN.shape[0], weight_MN.shape[1])
         self.planned_nonzeros = planned_nonzeros
@@ -63,10 +62,10 @@ class Sparse(Matrix):
 
     def stored_values(self) -> int:
         """How many values are stored: of the blocks that are left; of N:M, as many in all groups as in the fullest."""
-        if width := GROUP_COLUMNS.get(self.pattern):
+        if width := PATTERNS[self.pattern].group:
             kept_MGW = _grouped(self.mask, width, False)
             return int(kept_MGW.sum(-1).max()) * kept_MGW.shape[0] * kept_MGW.shape[1]
-        return int(self._kept_blocks().sum()) * BLOCK_ENTRIES[self.pattern]
+        return int(self._kept_blocks().sum()) * PATTERNS[self.pattern].entries
 
     def nonzeros(self) -> int:
         """How many values the mask leaves."""
@@ -97,14 +96,14 @@ class Sparse(Matrix):
         """
         kept_PQ = self._kept_blocks()
         norms_PQ = torch.where(kept_PQ, self._norms(scale_MN), -1.0)
-        if width := GROUP_COLUMNS.get(self.pattern):
+        if width := PATTERNS[self.pattern].group:
             keep_PQ = kept_PQ & _n_of_each(norms_PQ, width, nonzeros)
         else:
-            blocks = round(nonzeros / BLOCK_ENTRIES[self.pattern])
+            blocks = round(nonzeros / PATTERNS[self.pattern].entries)
             if blocks >= int(kept_PQ.sum()):
                 return
             keep_PQ = _largest(norms_PQ, blocks)
-        keep_PEQ = keep_PQ[:, None].expand(-1, BLOCK_ENTRIES[self.pattern], -1)
+        keep_PEQ = keep_PQ[:, None].expand(-1, PATTERNS[self.pattern].entries, -1)
         self.pruned.copy_(~unblocked(keep_PEQ, self.pattern, self.shape))
         self.apply_mask()
 
@@ -156,7 +155,7 @@ class SparsePlan(Plan):
     """The number of values that are stored once pruned, and the pattern; a multiple of the pattern's step."""
 
     nonzeros: int
-    pattern: Pattern = "unstructured"
+    pattern: str = "unstructured"
 
     def __post_init__(self) -> None:
         geometry(self.shape, self.pattern)  # raises
@@ -173,18 +172,16 @@ class SparsePlan(Plan):
 
     def fitted(self, weight_MN: Tensor) -> Sparse:
         """The blocks of largest norm."""
-        matrix = self.started(weight_MN)
+        matrix = self.unpruned(weight_MN)
         matrix.prune(self.nonzeros)
         return matrix
 
-    def started(self, weight_MN: Tensor) -> Sparse:
+    def unpruned(self, weight_MN: Tensor) -> Sparse:
         """All of it, nothing pruned yet."""
         weight_MN = weight_MN.detach()
         return Sparse(weight_MN, torch.ones_like(weight_MN, dtype=torch.bool), self.nonzeros, self.pattern)
 
     def __str__(self) -> str:
-        if width := GROUP_COLUMNS.get(self.pattern):
+        if width := PATTERNS[self.pattern].group:
             return f"{self.nonzeros // geometry(self.shape, self.pattern).step} of {width} columns"
-        in_blocks = "" if self.pattern == "unstructured" else f" in blocks of {BLOCK_ENTRIES[self.pattern]} {self.pattern}"
-        in_blocks = " in tiles" if self.pattern == "tiles" else in_blocks
-        return f"{self.nonzeros:,} nonzeros{in_blocks}"
+        return f"{self.nonzeros:,} nonzeros{PATTERNS[self.pattern]}"

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from doping.errors import CompressionError, UnfinishedError
-from doping.layers.compressed import compressed_layers
+from doping.layers.compressed import compressed_layers, none_compressed
 from doping.layers.report import report
 from doping.matrices import Doped, Matrix, Sparse
 from doping.method import Method
@@ -58,7 +58,7 @@ class Annealer:
             for name, matrix in layer.named_matrices()
         ]
         if not self._matrices:
-            raise CompressionError(f"no layer of the {type(model).__name__} is compressed; call doping.compress_ first")
+            raise none_compressed(model)
         self._reached = dict.fromkeys((name for name, _, _ in self._matrices), 0.0)
         self._noted = False
         self._follow()

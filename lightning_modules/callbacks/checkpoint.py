@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
+from doping.files import replacing
+
 
 def save_whole(trainer: pl.Trainer, path: Path, weights_only: bool = False) -> None:
     """Save a checkpoint so that the old or the new one is whole, even after a power cut. Raises ``OSError``."""
-    unfinished = path.with_suffix(".tmp")
-    trainer.save_checkpoint(unfinished, weights_only=weights_only)
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with replacing(path, durable=True, alone=True) as draft:
+        trainer.save_checkpoint(draft, weights_only=weights_only)
 
 
 class TimedCheckpoint(pl.Callback):

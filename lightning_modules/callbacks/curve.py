@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
-from doping.matrices import Doped, Sparse
+from doping.matrices import Doped, Matrix, Sparse
 from doping.training.co_adaptation import Energy
 from lightning_modules.callbacks.monitor import Adaptation, Monitor
 from lightning_modules.task import TaskModule
@@ -106,8 +106,8 @@ class Curve(pl.Callback):
             validation=pl_module.measured(),
             values=size.values,
             bytes=size.bytes,
-            matrices=tuple(_matrix_points(pl_module, adaptation)),
-            **_fields(adaptation),
+            matrices=tuple(matrix_points(pl_module.named_matrices(), adaptation)),
+            **measured_fields(adaptation),
         )
         self._loss_sum, self._steps = torch.zeros(()), 0
         self.points.append(point)
@@ -127,17 +127,19 @@ class Curve(pl.Callback):
         self._loss_sum, self._steps = state_dict["loss_sum"], state_dict["steps"]
 
 
-def _fields(adaptation: Adaptation | None) -> dict[str, float]:
+def measured_fields(adaptation: Adaptation | None) -> dict[str, float]:
+    """What a point says of co-adaptation, by the names of its fields."""
     if adaptation is None:
         return {}
     fields = {name: value for name, value in vars(adaptation).items() if isinstance(value, float)}
     return fields | _shares(adaptation.energy)
 
 
-def _matrix_points(task: TaskModule, adaptation: Adaptation | None) -> Iterator[MatrixPoint]:
-    for name, matrix in task.named_matrices():
+def matrix_points(matrices: Iterable[tuple[str, Matrix]], adaptation: Adaptation | None) -> Iterator[MatrixPoint]:
+    """A point of each matrix that has a sparse part, of matrices with their names."""
+    for name, matrix in matrices:
         if isinstance(matrix, Sparse | Doped):
-            shares = _shares(adaptation.energy_of[name]) if adaptation else {}
+            shares = _shares(adaptation.energy_of[name]) if adaptation and name in adaptation.energy_of else {}
             yield MatrixPoint(name, sparsity(matrix), **shares)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch.optim import Optimizer
 
 from doping.layers.lstm import CompressedLSTM
+from doping.layers.matrix_inputs import matrix_inputs
 from doping.matrices import Doped
 from doping.training.co_adaptation import Energy, doped_matrices, energy, gradient_norm, only
 from lightning_modules.task import TaskModule
@@ -112,6 +113,6 @@ def _energies(task: TaskModule, inputs: dict[str, tuple[Any, ...]]) -> dict[str,
     return {
         f"{lstm_name}.{name}": energy(matrix, x)
         for lstm_name, lstm in task.lstms()
-        for name, x in lstm.matrix_inputs(*inputs[lstm_name]).items()
+        for name, x in matrix_inputs(lstm, *inputs[lstm_name]).items()
         if isinstance(matrix := lstm.matrices[name], Doped)
     }

@@ -1,6 +1,7 @@
 """Every setting of a trial, each with its own docstring; together they define what a trial is."""
 
-from doping.method import Annealing, Method, MethodName, Pattern, RowDropout
+from doping.method import Annealing, Method, MethodName, RowDropout
+from doping.patterns import PatternName
 from doping.settings import Settings, added_later
 from lightning_modules.settings.intent import IntentModel, IntentTraining
 from lightning_modules.settings.language_model import Model, StreamTraining
@@ -15,7 +16,7 @@ __all__ = [
     "Method",
     "MethodName",
     "Model",
-    "Pattern",
+    "PatternName",
     "RowDropout",
     "Settings",
     "StartFrom",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from doping.command_line import Parser, answer, arguments_or, path
 from doping.errors import InferenceError
@@ -12,6 +13,9 @@ from doping.inference.bundle import file as bundle
 from doping.inference.bundle.description import summary
 from doping.inference.bundle.file import Bundle
 from sweeps.commands.trust import trusting
+
+if TYPE_CHECKING:
+    from sweeps.results.script_models import ScriptModel
 
 _DESCRIPTION = """\
 Export a trained model: to one file that `doping-run` and `doping.inference.runtime.load` run without the training code, to C
@@ -33,8 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> None:
     options = _parse(arguments)
-    model = _source(options.source, options.method, options.factor)
     out = options.out
+    model = _source(options.source, options.method, options.factor)
+    if not isinstance(model, Bundle):
+        if options.format != "onnx":
+            raise InferenceError("a model of one's own is exported as ONNX: add --format onnx")
+        model.write_onnx(out, options.values)
+        print(f"wrote {out}: {_weight(out):,} bytes")
+        return
     if options.values != "float32":
         from doping.inference.bundle.narrowing import narrow_and_measure
 
@@ -106,7 +116,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _source(path: Path, method: str | None, factor: float | None) -> Bundle:
+def _source(path: Path, method: str | None, factor: float | None) -> Bundle | ScriptModel:
     is_study = (path / "trials").is_dir()
     if not is_study and (method or factor):
         raise InferenceError(f"--method and --factor choose among the trials of a study, but {path} is not its folder")
@@ -116,9 +126,14 @@ def _source(path: Path, method: str | None, factor: float | None) -> Bundle:
         raise InferenceError(f"{path} does not exist; give the folder of a study or of a trial, or a bundle")
     if not is_study and not (path / "trial.json").exists():
         raise InferenceError(f"{path} holds neither trials nor a trial.json; give the folder of a study or of a trial")
-    from sweeps.results.bundles import best_bundle, trial_bundle
+    from sweeps.results.bundles import trial_bundle
+    from sweeps.results.script_models import script_model
+    from sweeps.results.trained_models import best_trial, finished_trial
+    from tasks.script import Script
 
-    return best_bundle(path, method, factor) if is_study else trial_bundle(path)
+    folder = best_trial(path, method, factor) if is_study else path
+    trial, _ = finished_trial(folder)
+    return script_model(folder, trial) if isinstance(trial.task, Script) else trial_bundle(folder)
 
 
 def _weight(path: Path) -> int:

@@ -9,8 +9,9 @@ from pathlib import Path
 import yaml
 
 from doping.errors import UserError, without_home
+from doping.files import replacing
 from sweeps.planning.plan import StudyPlan
-from sweeps.results.files import replacing, shown, write_whole
+from sweeps.results.files import shown, write_whole
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.views import write_views
 from sweeps.trials.trial import for_others

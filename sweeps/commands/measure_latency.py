@@ -22,13 +22,17 @@ from sweeps.results.bundles import trial_bundle
 from sweeps.results.files import FolderError, shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row, write_row
-from sweeps.results.trained_models import MODEL
+from sweeps.results.script_models import script_model
+from sweeps.results.trained_models import MODEL, finished_trial
 from sweeps.results.views import write_views
 from sweeps.trials.trial import label_of
+from sweeps.worker.latency import latency as trial_latency
+from tasks.script import Script
 
 _DESCRIPTION = """\
 Measure the models of a folder of results as they run after export: microseconds a time step of the LSTM's layers,
-generating one text on one thread, and the size of the file. Both become columns of results.csv, and of the tables and
+generating one text on one thread, and the size of the file; of a training of one's own, microseconds of its whole
+deployed model for the example, and the size as ONNX. Both become columns of results.csv, and of the tables and
 figures that analysis/make_tables.py makes from it. Do it while nothing else runs. Rows that have a latency from this
 processor keep it."""
 
@@ -92,9 +96,14 @@ def measure(path: Path, again: bool = False) -> None:
 
 
 def _measured(folder: ResultsFolder, row: Row, here: str) -> str:
-    exported: Bundle = trial_bundle(folder.of(row.trial_id))
-    file_bytes = len(bundle.to_bytes(exported))
-    latency = round(step_latency(as_it_runs_fastest(exported)), 2)
+    trial, _ = finished_trial(folder.of(row.trial_id))
+    if isinstance(trial.task, Script):
+        whole = script_model(folder.of(trial.id), trial)
+        latency, file_bytes, of = trial_latency(trial, folder.of(trial.id)), whole.onnx_bytes(), "for the example"
+    else:
+        exported: Bundle = trial_bundle(folder.of(row.trial_id))
+        file_bytes = len(bundle.to_bytes(exported))
+        latency, of = round(step_latency(as_it_runs_fastest(exported)), 2), "a step"
     new = row.model_copy(update={"latency_us": latency, "bundle_bytes": file_bytes, "latency_hardware": here})
     write_row(folder.of(row.trial_id), new)
-    return f"{label_of(row.settings)}: {latency:.1f} µs a step, {file_bytes:,} bytes"
+    return f"{label_of(row.settings)}: {latency:.1f} µs {of}, {file_bytes:,} bytes"

@@ -20,7 +20,7 @@ from typing import Any
 from distributed import Status, Worker, get_worker
 
 from doping import machine
-from doping.errors import one_line
+from doping.errors import UserError, one_line
 from sweeps.engines.base import Ended, EngineError
 from sweeps.engines.local import LocalEngine
 from sweeps.results.shared_folder import trouble_with
@@ -80,7 +80,11 @@ def run(
         return task is not None and task.state != "cancelled" and worker.status in (Status.running, Status.paused)
 
     tell(begun=True)
-    submitted = Job.of_order(json.loads(job))
+    try:
+        submitted = Job.of_order(json.loads(job))
+    except UserError as error:
+        tell(ended="broken", message=str(error))
+        return
     setting = _Setting(folder, train, threads, tuple(environment.items()))
     engine = _pool.take(setting)
     try:

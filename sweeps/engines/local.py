@@ -41,7 +41,9 @@ class LocalEngine:
         """Start the workers at once: their imports take longest. ``train`` is the dotted name of the function."""
         self._command = [sys.executable, "-m", "sweeps.worker", train, str(folder), str(threads)]
         kept = worker_environment(os.environ)
-        path = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
+        # Workers run in the project's folder: a path from where the user is would name another one there.
+        given = kept["PYTHONPATH"].split(os.pathsep) if kept.get("PYTHONPATH") else []
+        path = os.pathsep.join([str(ROOT), *(str(Path(each).absolute()) for each in given)])
         limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
         self._environment = {**KEEPING_MEMORY, **kept, **limits, "PYTHONPATH": path, **(environment or {})}
         self._inbox: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
@@ -128,6 +130,23 @@ class LocalEngine:
         self._workers[place] = self._start(place)
 
 
+def worker_process(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """A worker process, with pipes to its standard streams."""
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        # A session of its own: Ctrl-C in the terminal reaches the parent only, which then stops the workers in order.
+        start_new_session=True,
+    )
+
+
 class _Worker:
     """A worker process, seen from the parent."""
 
@@ -138,19 +157,7 @@ class _Worker:
         self.ready = False
         self.leaving = False
         self._words: deque[str] = deque(maxlen=20)
-        # A session of its own: Ctrl-C in the terminal reaches the parent only, which then stops the workers in order.
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
+        self._process = worker_process(command, environment)
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
         threading.Thread(target=self._overhear, daemon=True).start()
 

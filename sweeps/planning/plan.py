@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from doping.errors import UserError
+from doping.errors import UserError, one_line
 from doping.method import Method
 from doping.settings import leaves
 from sweeps.results.dense_start import with_start
@@ -20,6 +20,7 @@ from sweeps.study.study_file import StudyCell, Tuning
 from sweeps.trials.job import Job, Stage
 from sweeps.trials.trial import RESULT_FORMAT, Trial
 from tasks.base import TaskSettings
+from tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from doping.sizes import PlannedSizes
@@ -151,14 +152,21 @@ def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method
         for method in [cell.method] if cell.together else cell.space.sized():
             try:
                 sizes[method] = plan_sizes(task, method)
-            except ValueError as error:
+            except Exception as error:
+                # What an own task raises is one line, too.
+                if task.name in TASKS and not isinstance(error, ValueError):
+                    raise
                 key = (
                     (*cell.path, "size" if method.size else "factor")
                     if method == cell.method
                     else ("presets", preset, "tuning", "search")
                 )
-                raise UserError(f"{study.place(key)}: {method.label} {method.budget}: {error}") from error
+                raise UserError(f"{study.place(key)}: {method.label} {method.budget}: {_message(error)}") from error
     return sizes
+
+
+def _message(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else one_line(error)
 
 
 def save_plan(plan: StudyPlan, jobs: Iterable[Job], folder: Path, command: str = "") -> None:

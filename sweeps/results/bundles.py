@@ -15,7 +15,7 @@ from doping.vocabulary import Vocabulary
 from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import RecurrentLanguageModel
 from sweeps.results.files import shown
-from sweeps.results.trained_models import MODEL, best_trial, finished_trial
+from sweeps.results.trained_models import MODEL, finished_trial
 from sweeps.trials.trial import Trial, for_others
 from tasks.bundles import to_bundle
 from tasks.intent import IntentTask
@@ -68,18 +68,6 @@ def trial_bundle(folder: Path) -> Bundle:
     bundle = to_bundle(model, vocabulary, quality, origin, labels)
     values, embedding_values = trial.method.values, trial.method.embedding_values or "int8"
     return bundle if values == "float32" else narrow(bundle, values, embedding_values)
-
-
-def best_bundle(folder: Path, method: str | None, factor: float | None) -> Bundle:
-    """The bundle of the best model in a folder of results, of a method and factor.
-
-    Which one that is, ``sweeps.results.trained_models.best_trial`` says.
-
-    Raises:
-        NoModel, InferenceError: as ``trial_bundle``, or there is no such model, or several kinds are.
-
-    """
-    return trial_bundle(best_trial(folder, method, factor))
 
 
 def _untrained(trial: Trial, vocabulary: Vocabulary, labels: Sequence[str]) -> RecurrentLanguageModel | IntentClassifier:

@@ -69,11 +69,11 @@ def _check(trial: Trial, task: TaskSettings, data_hash: str, folder: Path) -> No
         )
 
 
-def start(trial: Trial, model: TaskModule) -> None:
+def start_from_dense(trial: Trial, model: TaskModule) -> None:
     """Give the model of a trial the weights, and the teacher, that its settings name.
 
     Raises:
-        NoModel: as ``load_start``.
+        NoModel: as ``load_dense``.
 
     """
     if trial.task.training.start_from is None:
@@ -81,11 +81,11 @@ def start(trial: Trial, model: TaskModule) -> None:
     from doping.method import Method
 
     dense, _ = trial.task.build(Method())
-    load_start(trial, dense)
+    load_dense(trial, dense)
     model.start_from(dense)
 
 
-def load_start(trial: Trial, dense: nn.Module) -> None:
+def load_dense(trial: Trial, dense: nn.Module) -> None:
     """Load the weights that the settings of a trial name into a dense model.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writing files so that they are either whole or not there, and telling a full disk from other troubles."""
+"""Writing in a folder of results, and telling a full disk from other troubles."""
 
 from __future__ import annotations
 
@@ -6,42 +6,21 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from doping.errors import UserError, one_line
+from doping.files import replacing, sync_folder
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+_FAILING = (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN, errno.EREMOTEIO, errno.ETIMEDOUT)
 _NEARLY_FULL = 64 << 20
 
 
 class FolderError(UserError, OSError):
     """The folder of results cannot be written to; the message is one line. Nothing that stood in it is lost."""
-
-
-@contextmanager
-def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
-    """Write a file under the name that this gives, which is then renamed, so that nobody ever sees half of it.
-
-    ``durable``: the old or the new file is whole even after a power cut. Raises ``OSError``; the old file then stands.
-    """
-    # The process and the time make the name unique among processes and their threads.
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}")
-    try:
-        yield draft
-        if durable:
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    if durable:
-        sync_folder(path.parent)
 
 
 def write_whole(path: Path, text: str, durable: bool = False) -> None:
@@ -60,19 +39,6 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for made in (path, *missing):
         sync_folder(made.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlast a power cut, where its file system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems sync files only.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def set_aside(path: Path) -> Path:
@@ -112,6 +78,9 @@ def trouble(error: BaseException, folder: Path, hidden: bool = False) -> FolderE
             advice = "make room, then the same command goes on" if full else "give another folder with --out"
             room = _free(folder) if full else ""
             return FolderError(f"cannot write in {shown(folder)}: {os.strerror(cause.errno or 0)}{room}; {advice}")
+        if isinstance(cause, OSError) and cause.errno in _FAILING and _inside(cause, folder):
+            where = shown(Path(os.fsdecode(cause.filename)))
+            return FolderError(f"{where}: {cause.strerror}: the disk or the network fails; later the same command goes on")
         if isinstance(cause, FileNotFoundError) and not folder.is_dir() and _inside(cause, folder):
             return FolderError(f"{shown(folder)} was removed while it was in use; the same command begins anew there")
         cause = cause.__cause__ or cause.__context__

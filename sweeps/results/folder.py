@@ -9,7 +9,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from doping.errors import UserError
-from sweeps.results.files import FolderError, make_folder, shown, sync_folder, trouble, try_lock, write_whole
+from doping.files import sync_folder
+from sweeps.results.files import FolderError, make_folder, shown, trouble, try_lock, write_whole
 from sweeps.results.rows import ROW, Row, TornRow, read_row
 from sweeps.trials.job import Job
 from sweeps.trials.trial import Trial

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from doping import machine
 from doping.errors import UserError
-from sweeps.results.files import set_aside, shown, write_whole
+from sweeps.results.files import FolderError, set_aside, shown, write_whole
 from sweeps.trials.outcome import Outcome
 from sweeps.trials.trial import Trial
 
@@ -232,6 +232,7 @@ def read_row(folder: Path) -> Row | None:
 
     Raises:
         TornRow: it is not whole.
+        FolderError: the system does not let it be read, so nobody knows what it holds.
         NewerRow: a newer program wrote it, in a way that this one does not know.
 
     """
@@ -242,6 +243,10 @@ def read_row(folder: Path) -> Row | None:
         return None
     except IsADirectoryError as error:
         raise TornRow(f"{shown(path)} is a folder, expected the row of a trial") from error
+    except OSError as error:
+        raise FolderError(
+            f"{shown(path)} cannot be read: {error.strerror}; make it readable, or move it away to have the trial run again"
+        ) from error
     try:
         row = Row.model_validate_json(content)
     except ValidationError as error:

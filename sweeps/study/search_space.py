@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from doping.errors import UserError
 from doping.method import Method
-from doping.settings import HOW_TRAINED, leaves
+from doping.settings import HOW_TRAINED, leaf, leaves, set_leaf
 from sweeps.errors import suggestion
 from tasks.base import TaskSettings
 
@@ -98,13 +98,13 @@ class Space:
     def written(self) -> dict[str, Any]:
         """The values that the study file itself gives, or the defaults."""
         content = {**self.method.complete(), "task": self.task.complete()}
-        return {key: _get(content, key) for key in self.searched}
+        return {key: leaf(content, key) for key in self.searched}
 
     def apply(self, values: Values) -> tuple[TaskSettings, Method]:
         """Task and method with these values. Raises ``ValueError`` if they are impossible."""
         method, task = self.method.complete(), self.task.complete()
         for key, value in values.items():
-            _put(method if not key.startswith("task.") else {"task": task}, key, value)
+            set_leaf(method if not key.startswith("task.") else {"task": task}, key, value)
         return type(self.task).model_validate_json(json.dumps(task)), Method.model_validate_json(json.dumps(method))
 
     def sized(self) -> Iterator[Method]:
@@ -195,19 +195,6 @@ def _may_be_searched(key: str) -> bool:
 
 def _ends(values: Searched) -> list[Any]:
     return [values.low, values.high] if isinstance(values, Range) else values
-
-
-def _get(content: Any, key: str) -> Any:
-    for part in key.split("."):
-        content = content.get(part) if isinstance(content, dict) else None
-    return content
-
-
-def _put(content: dict[str, Any], key: str, value: Any) -> None:
-    *parts, last = key.split(".")
-    for part in parts:
-        content = content[part]
-    content[last] = value
 
 
 def _said(error: ValueError) -> str:

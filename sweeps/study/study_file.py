@@ -47,7 +47,8 @@ from pydantic import (
 )
 
 from doping.errors import UserError
-from doping.method import ByteSize, Method, MethodName, Pattern, Values
+from doping.method import ByteSize, Method, MethodName, Values
+from doping.patterns import PatternName
 from doping.settings import microseconds
 from sweeps.errors import KeyPath, first_mistake
 from sweeps.study.named_tasks import merged
@@ -157,7 +158,7 @@ class _Run(BaseModel):
     size: Annotated[list[ByteSize | None], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [None]
     units: Annotated[list[PositiveInt | None], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [None]
     values: Annotated[list[Values], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["float32"]
-    pattern: Annotated[list[Pattern], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["unstructured"]
+    pattern: Annotated[list[PatternName], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["unstructured"]
     seeds: _Seeds | None = None
 
 

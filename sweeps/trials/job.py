@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, ValidationError
 
+from doping.errors import UserError
 from doping.settings import Settings
+from sweeps.errors import first_mistake
 from sweeps.results.rows import Row
 from sweeps.trials.trial import Trial
 from tasks.registry import trust
@@ -35,9 +37,17 @@ class Job(Settings):
 
     @classmethod
     def of_order(cls, content: dict[str, Any]) -> Job:
-        """The job that a study's own process sends: its task is the one that the user named."""
+        """The job that a study's own process sends: its task is the one that the user named.
+
+        Raises:
+            UserError: this process cannot import that task.
+
+        """
         trust(content["trial"]["task"])
-        return cls.model_validate(content)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise UserError(f"{first_mistake(error, cls, content)[1]}; put its folder into PYTHONPATH") from error
 
     def satisfied_by(self, row: Row) -> bool:
         """Whether a result will do."""

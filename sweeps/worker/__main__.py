@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from doping.errors import one_line
+from doping.errors import UserError, one_line
 from sweeps.results.folder import ResultsFolder
 from sweeps.trials.dotted_names import load
 from sweeps.trials.job import Job
@@ -76,7 +76,12 @@ def main(train_name: str, folder: str, threads: int) -> None:
     channel.send("ready")
     kind = ""
     while kind != "crashed":
-        job = Job.of_order(channel.orders.get()["job"])
+        order = channel.orders.get()["job"]
+        try:
+            job = Job.of_order(order)
+        except UserError as error:
+            channel.send("broken", message=str(error))
+            return
         verdict = execute(job, results, train, report, threads)
         channel.send("end", kind=verdict.kind, message=verdict.message)
         kind = verdict.kind

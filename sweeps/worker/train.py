@@ -33,7 +33,7 @@ from lightning_modules.callbacks.rounding import Rounding
 from lightning_modules.task import TaskModule
 from lightning_modules.trainer import plain_trainer, quiet_lightning
 from sweeps.results.curve_files import write_curve
-from sweeps.results.dense_start import start
+from sweeps.results.dense_start import start_from_dense
 from sweeps.results.files import set_aside, trouble
 from sweeps.trials.outcome import Hopeless, Interrupted, Outcome, Progress, Report, Status, TimeIsUp
 from sweeps.trials.trial import Trial
@@ -97,7 +97,7 @@ def _train(trial: Trial, directory: Path, report: Report, resume_from: Path | No
             f"{data.source} has changed since the study was planned (hash {data.data_hash[:12]}, planned "
             f"{trial.data_hash[:12]}); start the study again to plan it with the new text"
         )
-    start(trial, model)
+    start_from_dense(trial, model)
     every = int(os.environ.get(MONITOR_EVERY, "1"))
     monitor = Monitor(data.monitored_batch(), every) if every else None
     with optional_run(trial, directory, model.metric, _dense(trial), report) as run:

@@ -11,8 +11,8 @@ import shutil
 import time
 from pathlib import Path
 
+from doping.files import replacing
 from doping.method import Method
-from sweeps.results.files import replacing
 from sweeps.trials.trial import Trial
 
 _SETTLE_SECONDS = 0.5

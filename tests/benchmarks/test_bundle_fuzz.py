@@ -10,7 +10,7 @@ from benchmarks.bundle_fuzz.cases import altered, samples
 from benchmarks.bundle_fuzz.paths import outputs_of
 from doping.inference.bundle import file as bundle
 from doping.inference.kernels.int8 import available
-from doping.matrices.patterns import BLOCK_ENTRIES
+from doping.patterns import PATTERNS
 
 
 def test_altered_bundles_are_refused_or_computed_rightly():
@@ -72,7 +72,7 @@ def test_the_samples_cover_every_family_and_pattern():
                     (matrix.structured or matrix.sparse).values,
                 )
             )
-    families, patterns = (None, "dense", "low_rank", "hybrid", "kronecker"), (None, *BLOCK_ENTRIES)
+    families, patterns = (None, "dense", "low_rank", "hybrid", "kronecker"), (None, *PATTERNS)
     assert kinds == {
         (family, pattern, values)
         for family in families

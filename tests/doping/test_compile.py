@@ -14,6 +14,7 @@ LAYERS = {
     "Linear": (lambda: nn.Linear(40, 80), (3, 40)),
     "GRUCell": (lambda: nn.GRUCell(40, 40), (3, 40)),
     "LSTM": (lambda: nn.LSTM(40, 40), (5, 3, 40)),
+    "GRU": (lambda: nn.GRU(40, 40, bidirectional=True), (5, 3, 40)),
 }
 every_layer = pytest.mark.parametrize("kind", LAYERS)
 

@@ -485,7 +485,7 @@ class TestNOfM:
 
     def test_between_two_n_the_largest_of_what_the_larger_would_keep_stay(self):
         weight = torch.arange(64.0).view(2, 32) + 1  # two groups of 16 a row, the largest last
-        matrix = SparsePlan((2, 32), 4, "n_of_16").started(weight)
+        matrix = SparsePlan((2, 32), 4, "n_of_16").unpruned(weight)
         matrix.prune(4 * 1 + 3)
         # The largest of each group, and of the four that come second the three largest.
         assert matrix.mask.nonzero().tolist() == [[0, 15], [0, 30], [0, 31], [1, 14], [1, 15], [1, 30], [1, 31]]

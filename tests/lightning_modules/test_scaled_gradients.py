@@ -10,6 +10,7 @@ from references.matrices import METHODS, STRUCTURED, factors, plan_near, shapes
 from tiny_task import TinyText, model, trainer
 from tiny_task import settings as task_settings
 
+from doping.families import is_doped
 from doping.matrices.hybrid import Hybrid
 from doping.matrices.kronecker import Kronecker
 from doping.matrices.low_rank import LowRank
@@ -94,7 +95,7 @@ def test_what_has_no_factors_keeps_its_gradient(label):
     before = {name: parameter.grad.clone() for name, parameter in matrix.named_parameters()}
     matrix.scale_gradients()
     changed = {name for name, parameter in matrix.named_parameters() if not torch.equal(parameter.grad, before[name])}
-    factors = PAIRS[type(matrix.structured)] if label.startswith("doped") else ()
+    factors = PAIRS[type(matrix.structured)] if is_doped(label) else ()
     assert changed == {f"structured.{factor}" for factor in factors}
 
 

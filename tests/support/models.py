@@ -13,9 +13,9 @@ from doping.matrices.doped import DopedPlan
 from doping.matrices.hybrid import HybridPlan
 from doping.matrices.kronecker import KroneckerPlan
 from doping.matrices.low_rank import LowRankPlan
-from doping.matrices.patterns import geometry
 from doping.matrices.sparse import SparsePlan
 from doping.method import Method, RowDropout
+from doping.patterns import geometry
 from doping.vocabulary import Vocabulary, tokenize
 from lightning_modules.intent import IntentClassifier
 from lightning_modules.language_model import RecurrentLanguageModel

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from doping.families import is_doped
+
 COLUMNS = [
     *("study", "trial_id", "task", "method", "cmr", "cf_requested", "cf_unit", "cf_values", "cf_bytes"),
     *("values", "bytes", "multiply_adds", "dense_values", "dense_bytes", "dense_multiply_adds"),
@@ -85,7 +87,7 @@ def trial(
     loss = at_ten * (factor / 10) ** (growth if factor > 1 else 0) * (0.93 if cmr else 1.0)
     validation = base * (1 + loss / 100) + noise.gauss(0, 0.006 * base / 1.8)
     values = DENSE_VALUES if method == "dense" else round(DENSE_VALUES / factor * noise.uniform(0.995, 1.0))
-    nonzeros = values if method == "pruned" else round(0.8 * values) if method.startswith("doped") else 0
+    nonzeros = values if method == "pruned" else round(0.8 * values) if is_doped(method) else 0
     size_bytes = 4 * values + 2 * nonzeros
     row: dict[str, Any] = {
         "study": "synthetic",
@@ -135,8 +137,8 @@ def curve(row: dict[str, Any], points: int = 25) -> list[dict[str, Any]]:
     """A curve that fits ``row``: it falls, rises in the last stretch of the annealing, and recovers."""
     of_trial = json.loads(row["settings"])["method"]
     start, length = of_trial["annealing"]["start"], of_trial["annealing"]["length"]
-    sparse = row["method"] == "pruned" or row["method"].startswith("doped_")
-    final = 1 - 1 / row["cf_requested"] * (0.8 if row["method"].startswith("doped_") else 1.0)
+    sparse = row["method"] == "pruned" or is_doped(row["method"])
+    final = 1 - 1 / row["cf_requested"] * (0.8 if is_doped(row["method"]) else 1.0)
     end = row["validation"] if row["status"] == "finished" else 2.2
     noise = random.Random(row["trial_id"])
     lines = []
@@ -215,7 +217,7 @@ def write(
     columns = [*COLUMNS, *(name for name in OPTIONAL if any(name in row for row in rows))]
     curves = {row["trial_id"]: (row, curve(row, points)) for row in (*rows, *only_curves)}
     lines = [
-        watched(line) if closely and row["method"].startswith("doped") else line
+        watched(line) if closely and is_doped(row["method"]) else line
         for row, of_trial in curves.values()
         for line in of_trial
     ]

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,9 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from doping.errors import InferenceError
+from doping.files import replacing
 from doping.inference.bundle.description import Description
+from doping.inference.families.narrow import from_pairs, in_pairs
 from doping.inference.families.stored import TensorKind, TensorShape
 
 FORMAT = "lstm-doping bundle"
@@ -99,12 +100,10 @@ def write(bundle: Bundle, path: Path) -> None:
         InferenceError: if the file cannot be written.
 
     """
-    draft = path.with_name(f".{path.name}.unfinished")
     try:
-        draft.write_bytes(to_bytes(bundle))
-        draft.replace(path)
+        with replacing(path) as draft:
+            draft.write_bytes(to_bytes(bundle))
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise InferenceError(f"cannot write {path}: {error.strerror}; give another path") from error
 
 
@@ -246,14 +245,11 @@ def _packed(array: npt.NDArray[Any], kind: TensorKind) -> npt.NDArray[Any]:
         return (pieces >> 16).astype("<u2")
     if kind != "I4":
         return array
-    assert array.size == 0 or (array.min() >= -8 and array.max() <= 7), "a value has more than 4 bits"
-    flat = np.pad(array.ravel(), (0, array.size % 2)).view(np.uint8)
-    return flat[::2] & 15 | flat[1::2] << 4
+    return in_pairs(array)
 
 
 def _unpacked(name: str, packed: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
-    pairs = np.stack([packed << 4, packed & 0xF0], axis=1).view(np.int8) >> 4
-    size = prod(shape)
-    if pairs.ravel()[size:].any():
-        raise InferenceError(f"the tensor {name!r} has a value beyond its last one; {_DAMAGED}")
-    return np.ascontiguousarray(pairs.ravel()[:size].reshape(shape))
+    try:
+        return from_pairs(packed, shape)
+    except ValueError as error:
+        raise InferenceError(f"the tensor {name!r} {error}; {_DAMAGED}") from error

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from doping.inference.families.sparse import COLUMNS_OF_GROUP, Sparse
+from doping.inference.families.sparse import Sparse
 from doping.inference.families.stored import SparseParts
 from doping.inference.families.tiles import Tiles
+from doping.patterns import PATTERNS
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -65,7 +66,7 @@ def loaded_sparse(parts: SparseParts, shape: tuple[int, int], arrays: Arrays) ->
 
 def stored_blocks(matrix: Sparse | Tiles) -> int:
     """Blocks that a file has of S: those that are there; of N:M, N for each group of columns, of which some has so many."""
-    if isinstance(matrix, Sparse) and matrix.pattern in COLUMNS_OF_GROUP:
+    if isinstance(matrix, Sparse) and PATTERNS[matrix.pattern].group:
         numbers_MG = _numbers(matrix)
         return int(numbers_MG.max(initial=0)) * numbers_MG.size
     return len(matrix.columns)
@@ -73,7 +74,7 @@ def stored_blocks(matrix: Sparse | Tiles) -> int:
 
 def _numbers(matrix: Sparse) -> npt.NDArray[np.int64]:
     """Values in each group of columns, (m, G)."""
-    width = COLUMNS_OF_GROUP[matrix.pattern]
+    width = PATTERNS[matrix.pattern].group
     across = -(-matrix.shape[1] // width)
     group_Z = matrix.groups() * across + matrix.columns.astype(np.int64) // width
     return np.bincount(group_Z, minlength=matrix.shape[0] * across).reshape(-1, across)
@@ -86,7 +87,7 @@ def _real(n: int, shape: tuple[int, int], width: int) -> npt.NDArray[np.bool_]:
 
 
 def _with_places(matrix: Sparse, parts: SparseParts) -> Arrays:
-    width, n = COLUMNS_OF_GROUP[matrix.pattern], parts.of_each(*matrix.shape)
+    width, n = PATTERNS[matrix.pattern].group, parts.of_each(*matrix.shape)
     real_MGN = _real(n, matrix.shape, width)
     if not np.array_equal(_numbers(matrix), real_MGN.sum(axis=2)):
         raise ValueError(f"S does not have {n} values in every {width} columns of a row")
@@ -100,8 +101,7 @@ def _with_places(matrix: Sparse, parts: SparseParts) -> Arrays:
 def _without_places(
     parts: SparseParts, shape: tuple[int, int], values: npt.NDArray[Any], packed: npt.NDArray[Any]
 ) -> Arrays:
-    assert parts.pattern != "tiles"
-    width, n = COLUMNS_OF_GROUP[parts.pattern], parts.of_each(*shape)
+    width, n = PATTERNS[parts.pattern].group, parts.of_each(*shape)
     bits, real_MGN = width.bit_length() - 1, _real(n, shape, width)
     spread = np.unpackbits(packed, bitorder="little")
     places_K = spread[: bits * parts.blocks].reshape(-1, bits) @ (1 << np.arange(bits))

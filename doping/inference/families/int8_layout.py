@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from doping.inference.families.narrow import Bits
+from doping.inference.families.narrow import Bits, fit_in_4_bits
 from doping.inference.families.sparse import Array, Sparse
 from doping.inference.families.tiles import Tiles, by_group
 
@@ -45,7 +45,7 @@ def fitting_bits(matrix: Matrix) -> Bits:
             return 8
         else:
             arrays = [getattr(part, name) for name in part.may_be_narrow() if part.least_bits.get(name, 4) == 4]
-        if any(array.dtype != np.int8 or (array.size and not (array.min() >= -8 and array.max() <= 7)) for array in arrays):
+        if not all(map(fit_in_4_bits, arrays)):
             return 8
     return 4
 

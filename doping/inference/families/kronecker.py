@@ -9,11 +9,11 @@ import numpy as np
 
 from doping.inference.families import int8_layout
 from doping.inference.families.base import Shape, StructuredMatrix, check
+from doping.inference.families.kronecker_order import right_first
 from doping.inference.families.layout import KRONECKER, KRONECKER_LEFT_FIRST, Fields, laid_out, padded, scale_fields
 from doping.inference.families.narrow import Bits, wide
 from doping.inference.families.sparse import Array, Values
 from doping.inference.families.stored import StructuredParts, TensorShape, Width
-from doping.kronecker_order import right_first
 
 if TYPE_CHECKING:
     from torch import Tensor

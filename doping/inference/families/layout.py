@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from doping.inference.families.sparse import ROWS_OF_BLOCK, Sparse, by_group
+from doping.inference.families.sparse import Sparse, by_group
 from doping.inference.families.tiles import Tiles
+from doping.patterns import PATTERNS
 
 if TYPE_CHECKING:
     from doping.inference.families.matrix import Matrix
@@ -22,9 +23,6 @@ LANES = 8
 
 NO_STRUCTURE, DENSE, KRONECKER, KRONECKER_LEFT_FIRST, LOW_RANK, HYBRID = range(6)
 """``enum doped_kind``."""
-
-PATTERN_NUMBERS = {"unstructured": 1, "n_of_16": 1, "n_of_32": 1, "rows": 2, "gates": 3}
-"""``enum doped_pattern``."""
 
 Fields = dict[str, int | npt.NDArray[Any]]
 """Fields of the structure by name; those that are left out are 0."""
@@ -48,8 +46,10 @@ def scale_fields(**scales: npt.NDArray[np.float32] | None) -> Fields:
 def _sparse(matrix: Sparse | Tiles) -> Fields:
     if isinstance(matrix, Tiles):
         matrix = matrix.as_gates()
-    pattern: Fields = {"pattern": PATTERN_NUMBERS[matrix.pattern]}
-    if ROWS_OF_BLOCK[matrix.pattern] == 1:
+    number = PATTERNS[matrix.pattern].kernel
+    assert number
+    pattern: Fields = {"pattern": number}
+    if PATTERNS[matrix.pattern].rows == 1:
         return pattern | _slices(matrix)
     values, columns, offsets = matrix.values, matrix.columns, matrix.offsets
     if matrix.values_scale is not None:

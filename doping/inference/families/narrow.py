@@ -6,6 +6,7 @@ With 8 bits a row's largest magnitude becomes 127, so no value is off by more th
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,27 @@ def wide(values: Values, scale: Array | None) -> Array:
     """As float32; the rows, which have the scales, are the last dimension but one."""
     widened: Array = values if scale is None else values * scale[:, None]
     return widened
+
+
+def in_pairs(numbers: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
+    """Numbers of 4 bits, two in a byte, the first one in its lower half."""
+    assert fit_in_4_bits(numbers), "a value has more than 4 bits"
+    flat = np.pad(numbers.ravel(), (0, numbers.size % 2)).view(np.uint8)
+    return np.asarray(flat[::2] & 15 | flat[1::2] << 4, np.uint8)
+
+
+def from_pairs(pairs: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+    """The numbers again. Raises ``ValueError`` if there is one beyond the last."""
+    numbers = (np.stack([pairs << 4, pairs & 0xF0], axis=1).view(np.int8) >> 4).ravel()
+    size = prod(shape)
+    if numbers[size:].any():
+        raise ValueError("has a value beyond its last one")
+    return np.ascontiguousarray(numbers[:size].reshape(shape))
+
+
+def fit_in_4_bits(numbers: npt.NDArray[Any]) -> bool:
+    """Whether all are int8 numbers from -8 to 7."""
+    return numbers.dtype == np.int8 and (numbers.size == 0 or bool(numbers.min() >= -8 and numbers.max() <= 7))
 
 
 class Rounding:

@@ -12,22 +12,18 @@ Legend: M rows, N columns, G groups of rows that form blocks, P rows of a block,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from doping.patterns import PATTERNS
+
 Array = npt.NDArray[np.float32]
 Values = npt.NDArray[Any]
 """Float32, or int8 where there are scales."""
-StoredPattern = Literal["unstructured", "rows", "gates", "n_of_16", "n_of_32"]
-PATTERNS: tuple[StoredPattern, ...] = get_args(StoredPattern)
-
-ROWS_OF_BLOCK: dict[StoredPattern, int] = {"unstructured": 1, "rows": 8, "gates": 4, "n_of_16": 1, "n_of_32": 1}
-"""Values that share an index."""
-
-COLUMNS_OF_GROUP: dict[StoredPattern, int] = {"n_of_16": 16, "n_of_32": 32}
-"""Columns of a row that have equally many values, in patterns that are so."""
+COLUMN_PATTERNS = tuple(name for name, pattern in PATTERNS.items() if pattern.columns == 1)
+"""The patterns that are stored so: those whose blocks are a single column wide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +44,7 @@ class Sparse:
 
     """
 
-    pattern: StoredPattern
+    pattern: str
     shape: tuple[int, int]
     values: Values
     columns: npt.NDArray[Any]
@@ -56,9 +52,9 @@ class Sparse:
     values_scale: Array | None = None
 
     def __post_init__(self) -> None:
-        if self.pattern not in PATTERNS:
-            raise ValueError(f"pattern {self.pattern!r}; expected one of {', '.join(PATTERNS)}")
-        groups, block = _groups(self.pattern, self.shape[0]), ROWS_OF_BLOCK[self.pattern]
+        if self.pattern not in PATTERNS or PATTERNS[self.pattern].columns > 1:
+            raise ValueError(f"pattern {self.pattern!r}; expected one of {', '.join(COLUMN_PATTERNS)}")
+        groups, block = _groups(self.pattern, self.shape[0]), PATTERNS[self.pattern].rows
         blocks = len(self.columns)
         scale, kind = self.values_scale, np.float32 if self.values_scale is None else np.int8
         if self.values.shape != (blocks, block) or self.values.dtype != kind:
@@ -77,7 +73,7 @@ class Sparse:
             raise ValueError(f"offsets must rise from 0 to {blocks}, the number of blocks")
 
     @classmethod
-    def pack(cls, weight_MN: npt.ArrayLike, pattern: StoredPattern = "unstructured") -> Sparse:
+    def pack(cls, weight_MN: npt.ArrayLike, pattern: str = "unstructured") -> Sparse:
         """The blocks of a dense matrix in which any value is not zero."""
         weight_MN = np.asarray(weight_MN, np.float32)
         blocks_GPN = _blocks(weight_MN, pattern)
@@ -94,11 +90,11 @@ class Sparse:
 
     def dense(self) -> Array:
         """The matrix written out, (m, n)."""
-        blocks_GNP = np.zeros((len(self.offsets) - 1, self.shape[1], ROWS_OF_BLOCK[self.pattern]), np.float32)
+        blocks_GNP = np.zeros((len(self.offsets) - 1, self.shape[1], PATTERNS[self.pattern].rows), np.float32)
         # Added, not assigned: a column may come twice in a row, and then the kernels add.
         np.add.at(blocks_GNP, (self.groups(), self.columns.astype(np.int64)), self.widened().values)
         blocks_GPN = blocks_GNP.swapaxes(1, 2)
-        if self.pattern == "gates":
+        if PATTERNS[self.pattern].gates > 1:
             return np.ascontiguousarray(blocks_GPN.swapaxes(0, 1)).reshape(self.shape)
         return np.ascontiguousarray(blocks_GPN.reshape(-1, self.shape[1])[: self.shape[0]])
 
@@ -116,22 +112,22 @@ class Sparse:
         return np.repeat(np.arange(len(offsets) - 1), offsets[1:] - offsets[:-1])
 
 
-def by_group(per_row_M: Array, pattern: StoredPattern) -> Array:
+def by_group(per_row_M: Array, pattern: str) -> Array:
     """A number a row in the order of the blocks, (m,) → (groups, rows of a block); rows beyond the matrix have 0."""
     return _blocks(per_row_M[:, None], pattern)[:, :, 0]
 
 
-def _groups(pattern: StoredPattern, rows: int) -> int:
-    if pattern == "gates" and rows % 4:
+def _groups(pattern: str, rows: int) -> int:
+    if rows % PATTERNS[pattern].gates:
         raise ValueError(f"a matrix of {rows} rows has no four gates; expected a multiple of 4")
-    return -(-rows // ROWS_OF_BLOCK[pattern])
+    return -(-rows // PATTERNS[pattern].rows)
 
 
-def _blocks(weight_MN: Array, pattern: StoredPattern) -> Array:
+def _blocks(weight_MN: Array, pattern: str) -> Array:
     """The matrix cut into blocks of rows, (groups, rows of a block, n)."""
     rows, columns = weight_MN.shape
-    groups, block = _groups(pattern, rows), ROWS_OF_BLOCK[pattern]
-    if pattern == "gates":
+    groups, block = _groups(pattern, rows), PATTERNS[pattern].rows
+    if PATTERNS[pattern].gates > 1:
         return weight_MN.reshape(block, groups, columns).swapaxes(0, 1)
     padded = np.zeros((groups * block, columns), np.float32)
     padded[:rows] = weight_MN

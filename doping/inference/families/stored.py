@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Self
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from doping.inference.families.sparse import COLUMNS_OF_GROUP, ROWS_OF_BLOCK, StoredPattern
 from doping.inference.families.tiles import groups_of_tiles
+from doping.patterns import PATTERNS, PatternName
 
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 """Inputs or hidden units; a width beyond a million is taken for damage."""
@@ -92,7 +92,7 @@ class StructuredParts(Valued, ABC):
 class SparseParts(Valued):
     """Blocks of values with one column index each, in compressed rows of blocks (``doping.inference.families.sparse``)."""
 
-    pattern: StoredPattern | Literal["tiles"] = "unstructured"
+    pattern: PatternName = "unstructured"
     """What a block is."""
     blocks: Count
     """Blocks that are stored."""
@@ -103,13 +103,14 @@ class SparseParts(Valued):
         Of tiles: ``values`` (tiles, 16, 4), ``columns`` (tiles), each by fours, and ``offsets``. Where values are narrow,
         ``counts`` (groups) stand for ``offsets``: how many blocks each group has. Of N:M: ``values`` and ``places``.
         """
-        if self.pattern in COLUMNS_OF_GROUP:
-            bits = COLUMNS_OF_GROUP[self.pattern].bit_length() - 1
+        pattern = PATTERNS[self.pattern]
+        if pattern.group:
+            bits = pattern.group.bit_length() - 1
             self.of_each(rows, columns)
             places = TensorShape(kind="U8", shape=(-(-self.blocks * bits // 8),))
             return {**self.valued("values", (self.blocks, 1), rows), "places": places}
-        tiles = self.pattern == "tiles"
-        block = (16, 4) if self.pattern == "tiles" else (ROWS_OF_BLOCK[self.pattern],)
+        tiles = pattern.columns > 1
+        block = (pattern.rows, pattern.columns) if tiles else (pattern.rows,)
         groups, across = groups_of_tiles((rows, columns)) if tiles else (-(-rows // block[0]), columns)
         if self.blocks > groups * across:
             what = "tiles" if tiles else f"blocks of {block[0]}"
@@ -133,7 +134,7 @@ class SparseParts(Valued):
             ValueError: if the blocks are not equally many in every group.
 
         """
-        width = COLUMNS_OF_GROUP[self.pattern]  # type: ignore[index]
+        width = PATTERNS[self.pattern].group
         stored, rest = divmod(self.blocks, rows * -(-columns // width))
         if rest or not 0 < stored <= min(width, columns):
             raise ValueError(f"{self.blocks:,} values are not N of {width} columns in each row of {rows} x {columns}")

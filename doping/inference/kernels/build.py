@@ -13,13 +13,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import platformdirs
 
 from doping.errors import UserError
+from doping.files import replacing
 
 FOLDER = Path(__file__).parent
 HEADER = FOLDER / "doped_lstm.h"
@@ -96,14 +96,12 @@ def _compile(command: list[str], sources: tuple[Path, ...], path: Path) -> str |
     """Compile into place in one step, so that two processes at once do no harm; the compiler's complaint if it fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            draft = Path(folder) / path.name
+        with replacing(path) as draft:
             print(f"compiling the kernels once with {shlex.join(command)}; kept in {path.parent}", file=sys.stderr)
-            parts = [*command, *map(str, sources), "-o", str(draft)]
-            done = subprocess.run(parts, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
-            draft.replace(path)
+            subprocess.run([*command, *map(str, sources), "-o", str(draft)], capture_output=True, text=True, check=True)
+    except subprocess.CalledProcessError as failed:
+        complaint = failed.stderr.strip()
+        return complaint.splitlines()[-1] if complaint else f"exit code {failed.returncode}"
     except OSError as error:
         raise KernelError(f"cannot write the compiled kernels to {path.parent}: {error.strerror}") from error
     return None

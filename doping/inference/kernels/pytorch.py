@@ -14,8 +14,9 @@ from torch import Tensor
 
 from doping.inference.families.base import StructuredMatrix
 from doping.inference.families.matrix import Matrix, Sum, widened
-from doping.inference.families.sparse import ROWS_OF_BLOCK, Array, Sparse
+from doping.inference.families.sparse import Array, Sparse
 from doping.inference.families.tiles import Tiles
+from doping.patterns import PATTERNS
 
 
 class TorchMatrix:
@@ -64,10 +65,10 @@ class _SparseProduct:
         self._groups = len(matrix.offsets) - 1
 
     def __call__(self, x_BN: Tensor) -> Tensor:
-        block = ROWS_OF_BLOCK[self._pattern]
+        block = PATTERNS[self._pattern].rows
         products_BPZ = x_BN[:, None, self._columns_Z] * self._values_PZ
         sums_BPG = x_BN.new_zeros(len(x_BN), block, self._groups).index_add(2, self._groups_Z, products_BPZ)
-        if self._pattern == "gates":
+        if PATTERNS[self._pattern].gates > 1:
             return sums_BPG.flatten(1)
         return sums_BPG.mT.flatten(1)[:, : self._rows]
 

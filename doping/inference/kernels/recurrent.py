@@ -12,6 +12,7 @@ import numpy as np
 
 from doping.inference.families.matrix import Matrix
 from doping.inference.families.sparse import Array
+from doping.inference.kernels.int8.recurrent import Int8Recurrent
 from doping.inference.kernels.layer import Engine, Layer, default_engine
 from doping.inference.kernels.native import NativeRecurrent
 
@@ -32,10 +33,12 @@ class Recurrent:
         input_bias: (M,); none by default.
         recurrent_bias: (M,), given where ``input_bias`` is.
         reverse: run from the last step to the first.
-        engine: ``c`` or ``torch``; by default C if there is a compiler, else PyTorch, saying so.
+        engine: ``c`` or ``torch``; by default C if there is a compiler, else PyTorch, saying so. ``int8``: in int8
+            arithmetic, values rounded to 8 bits if they are not narrow.
 
     Raises:
-        ValueError: if shapes do not fit each other.
+        ValueError: if shapes do not fit each other, or a matrix has no product in int8.
+        KernelError: if ``engine`` is ``c`` or ``int8`` and the kernels cannot be compiled.
 
     """
 
@@ -70,7 +73,9 @@ class Recurrent:
             self._fused = Layer(input, recurrent, bias, reverse=reverse, engine=engine)
             return
         matrices, biases = (input, recurrent, projection), (input_bias, recurrent_bias)
-        if engine == "c":
+        if engine == "int8":
+            self._run = Int8Recurrent(CELLS.index(cell), matrices, biases, reverse).run
+        elif engine == "c":
             self._run = NativeRecurrent(CELLS.index(cell), matrices, biases, reverse).run
         else:
             from doping.inference.kernels.pytorch_recurrent import TorchRecurrent

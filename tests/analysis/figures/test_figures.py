@@ -99,8 +99,9 @@ def test_labels_of_the_sparsity_axis_do_not_touch(densest):
 
 
 def test_figures_of_full_and_of_odd_studies_are_drawn(tmp_path: Path):
-    odd = [trial("dense", task="a"), trial("kp", 20, task="a", validation=9.0, test=9.0)]
-    odd += [trial("doped_kp", 20, 1, 0.3, task="a"), trial("pruned", 20, 1, task="a", status="diverged")]
+    name = r"a$b^$c $\frac"  # is no formula
+    odd = [trial("dense", task=name), trial("kp", 20, task=name, validation=9.0, test=9.0)]
+    odd += [trial("doped_kp", 20, 1, 0.3, task=name), trial("pruned", 20, 1, task=name, status="diverged")]
     odd += [trial("dense", task="b"), trial("lmf", 5, 1, task="b", status="failed"), trial("dense", task="c")]
     for name, rows in (("full", study([5, 10, 20, 40], FULL, seeds=1)), ("odd", odd)):
         results = load(write(tmp_path / name, rows))

@@ -174,6 +174,15 @@ def apply(model, x):
         return model(x)
 
 
+@pytest.mark.parametrize("layer", ["lstm, projected", "gru"])
+def test_a_batch_of_no_sequences(layer):
+    original, deployed = pair(LAYERS[layer]())
+    y, last = deployed(torch.randn(5, 0, 24))
+    expected_y, expected_last = original(torch.randn(5, 0, 24, dtype=torch.float64))
+    close(y, expected_y)
+    close(last, expected_last)
+
+
 def test_a_model_is_deployed_in_place_wherever_it_holds_a_layer():
     model = net()
     x = torch.randn(2, 5, 24)
@@ -233,14 +242,30 @@ def test_every_pattern_of_an_lstm_is_deployed(pattern):
     torch.testing.assert_close(doping.deploy_(model)["rnn"](x)[0], before, atol=1e-5, rtol=0)
 
 
-def test_values_in_a_byte_are_a_quarter_and_close():
-    original = net()
-    x = torch.randn(2, 5, 24)
-    before = original(x)
-    wide, narrow = doping.deploy_(copy.deepcopy(original)), doping.deploy_(original, values="int8")
-    assert (narrow(x) - before).abs().max() < 0.02
-    sizes = [sum(buffer.numel() for buffer in model.buffers()) for model in (wide, narrow)]
-    assert sizes[1] < 0.75 * sizes[0]
+@pytest.mark.parametrize("arithmetic", ["float32", "int8"])
+@pytest.mark.parametrize(("values", "share", "off"), [("int8", 0.31, 0.02), ("int4", 0.21, 0.2)])
+def test_narrow_values_take_fewer_bytes_and_are_close(values, share, off, arithmetic):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(128, 256), nn.Linear(256, 128)).eval()
+    doping.compress_(model, {"*": Method(name="lmf", factor=4)})
+    x = torch.randn(20, 128)
+    before = model(x)
+    wide, narrow = doping.deploy_(copy.deepcopy(model)), doping.deploy_(model, values=values, arithmetic=arithmetic)
+    assert (narrow(x) - before).norm() < off * before.norm()
+    sizes = [sum(buffer.numel() for buffer in one.buffers()) for one in (wide, narrow)]
+    assert sizes[1] < share * sizes[0]
+    assert torch.equal(pickle.loads(pickle.dumps(narrow))(x), narrow(x))
+
+
+def test_values_are_those_of_the_method_unless_others_are_asked_for():
+    model = nn.ModuleDict({"rnn": nn.GRU(32, 32), "head": nn.Linear(32, 32)}).eval()
+    methods = {"rnn": Method(name="lmf", factor=2, values="int4"), "head": Method(name="lmf", factor=2)}
+    doping.compress_(model, methods)
+    by_method = doping.deploy_(copy.deepcopy(model))
+    for layer, values in (("rnn", "int4"), ("head", "float32")):
+        (stored,) = doping.deploy_(copy.deepcopy(model), values=values)[layer].buffers()
+        assert torch.equal(next(by_method[layer].buffers()), stored)
+    assert next(by_method["rnn"].buffers()).numel() < next(doping.deploy_(model, values="int8")["rnn"].buffers()).numel()
 
 
 def test_half_precision_comes_back_as_it_came():
@@ -252,14 +277,25 @@ def test_half_precision_comes_back_as_it_came():
 
 
 def test_mistakes_say_what_to_do():
-    with pytest.raises(CompressionError, match="no compressed layer to deploy; compress_ makes them"):
+    with pytest.raises(CompressionError, match=r"no layer of the Linear is compressed; call doping\.compress_ first"):
         doping.deploy_(nn.Linear(4, 4))
+    with pytest.raises(CompressionError, match=r"the model is a str; expected a torch\.nn\.Module"):
+        doping.deploy_("model")  # type: ignore[type-var]
+    with pytest.raises(CompressionError, match="arithmetic is None; expected 'float32' or 'int8'"):
+        doping.deploy_(net(), arithmetic=None)  # type: ignore[arg-type]
+    for too_late in (doping.deploy_, doping.report, doping.merge_):
+        with pytest.raises(CompressionError, match="are deployed, and compressed no more; take a copy from before deploy_"):
+            too_late(doping.deploy_(net()))
+    with pytest.raises(CompressionError, match="values='int8' comes too late: the layers are deployed"):
+        doping.to_onnx(doping.deploy_(net()), torch.randn(2, 5, 24), "model.onnx", values="int8")
+    with pytest.raises(CompressionError, match="values='int8' comes too late: the layers are deployed"):
+        doping.to_c(doping.deploy_(net()).rnn, "c", values="int8")
     unfinished = nn.ModuleDict({"rnn": nn.GRU(24, 32)})
     doping.compress_(unfinished, {"rnn": Method(name="pruned", factor=4)})
     with pytest.raises(UnfinishedError, match=r"rnn has 5,376 values, and 1,3\d\d are planned: its pruning is not over"):
         doping.deploy_(unfinished)
-    with pytest.raises(CompressionError, match="values is 'int4'; expected 'float32' or 'int8'"):
-        doping.deploy_(net(), values="int4")  # type: ignore[arg-type]
+    with pytest.raises(CompressionError, match="values is 'int2'; expected 'float32', 'int8' or 'int4'"):
+        doping.deploy_(net(), values="int2")  # type: ignore[arg-type]
     model = doping.deploy_(net())
     for wrong, said in (
         (lambda: model.rnn(torch.randn(2, 5, 23)), "the input has 23 features; expected input_size=24"),

@@ -119,6 +119,64 @@ def test_the_file_of_a_compressed_model_is_small(tmp_path):
     assert list(model.layer.named_matrices()), "the model itself stays as it was"
 
 
+class Stack(nn.Module):
+    """Layers with sparse parts, and a loop of a cell."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.gru = nn.LSTM(24, 32, 2, bidirectional=True, batch_first=True), nn.GRU(64, 32, batch_first=True)
+        self.rnn, self.cell, self.head = nn.RNN(32, 32, batch_first=True), nn.LSTMCell(32, 32), nn.Linear(32, 48)
+
+    def forward(self, x):
+        y = self.rnn(self.gru(self.lstm(x)[0])[0])[0]
+        h, c = self.cell(y[:, 0])
+        h, c = self.cell(y[:, 1], (h, c))
+        return self.head(h)
+
+
+def test_the_exporter_of_torch_export_writes_the_same_and_small(tmp_path):
+    model = Stack()
+    methods = {"lstm": METHODS[4], "gru": METHODS[0], "rnn": METHODS[1], "cell": METHODS[0], "head": METHODS[5]}
+    doping.compress_(model, methods)
+    doping.Annealer(model, total_steps=1).finish_(at_once=True)
+    model.eval()
+    x, shapes = torch.randn(5, 7, 24), ({0: torch.export.Dim("batch", min=1)},)
+    options = {"dynamo": True, "dynamic_shapes": shapes, "input_names": ["x"], "output_names": ["y"]}
+    doping.to_onnx(model, torch.randn(3, 7, 24), tmp_path / "model.onnx", **options)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    same(session.run(["y"], {"x": x.numpy()}), model(x))
+    dense = sum(4 * size.dense.values for size in doping.report(model).rows)
+    written = (tmp_path / "model.onnx").read_bytes()
+    assert len(written) < 0.85 * dense
+    assert __file__.encode() not in written
+    assert isinstance(model.gru, nn.GRU), "the model stays as it is"
+
+
+def test_what_the_exporter_of_torch_export_cannot_write_is_one_line(tmp_path):
+    path = tmp_path / "model.onnx"
+    linear = compressed(nn.Linear(32, 32))
+    for model, options, said in (
+        (linear, {"values": "int8"}, "with dynamo=True values are float32"),
+        (linear, {"dynamic_axes": {"x": {0: "batch"}}}, "dynamic_shapes takes the place of dynamic_axes"),
+        (compressed(nn.LSTM(24, 48, proj_size=32)), {}, "an LSTM with a projection, which PyTorch writes wrong so"),
+        (doping.deploy_(compressed(nn.GRU(24, 32))), {}, "the layer is deployed; with dynamo=True give the model as it was"),
+    ):
+        with pytest.raises(InferenceError, match=said):
+            doping.to_onnx(model, torch.randn(3, 24), path, dynamo=True, **options)
+    with pytest.raises(InferenceError, match="dynamic_shapes is for dynamo=True; without it give dynamic_axes"):
+        doping.to_onnx(linear, torch.randn(3, 32), path, dynamic_shapes={})
+    assert not path.exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", [Method(name=name, factor=4) for name in ("kp", "doped_kp", "hmd", "lmf")], ids=str)
+def test_torch_onnx_export_traces_a_compressed_model_too(method, tmp_path):
+    model, x = Around(compressed(nn.LSTM(24, 32), method)), torch.randn(9, 3, 24)
+    torch.onnx.export(model, (x,), str(tmp_path / "model.onnx"), dynamo=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    same(session.run(None, {session.get_inputs()[0].name: x.numpy()}), model(x))
+
+
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(InferenceError, match="no such folder; give another path"):
         doping.to_onnx(Around(compressed(LAYERS["gru"]())), torch.randn(5, 2, 24), tmp_path / "no" / "m.onnx")

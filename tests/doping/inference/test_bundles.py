@@ -9,6 +9,7 @@ import torch
 from models import METHODS, compressed, language_model, lstms
 
 from doping.errors import InferenceError
+from doping.inference import from_torch
 from doping.inference.bundle import file as bundle
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
@@ -119,6 +120,8 @@ def test_a_model_that_cannot_be_exported_is_refused(tmp_path):
     model, vocabulary = language_model("pruned/unstructured")
     with pytest.raises(InferenceError, match="no vocabulary was given for a model of 22 tokens"):
         to_bundle(model)
+    with pytest.raises(InferenceError, match=r"a bundle holds a CompressedLSTM, not a Sequential; doping.to_onnx and"):
+        from_torch.to_bundle(torch.nn.Sequential())
     diverged = compressed(next(lstms()), "lmf")
     with torch.no_grad():
         next(diverged.parameters())[0, 0] = torch.inf

@@ -10,6 +10,7 @@ import torch
 from c_sources import ARM, NAME, SANITIZED, builder, differences
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
+from doping.families import is_doped
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.exporters.c import EXPECTED_STEPS, write_c
 from doping.inference.exporters.c_weights import _string
@@ -110,7 +111,7 @@ def test_a_changed_weight_fails_the_check(language_model_bundle, make, tmp_path)
 @pytest.mark.parametrize("method", ["doped_kp/unstructured", "doped_kp/gates", "doped_hmd/rows", "lmf"])
 def test_a_64_bit_arm_computes_the_same(method, make, tmp_path):
     model = to_bundle(*language_model(method))
-    written(narrow(model) if method.startswith("doped") else model, tmp_path)
+    written(narrow(model) if is_doped(method) else model, tmp_path)
     settings = (f"CC={ARM[0]}", "ARCH=", f"RUN={ARM[1]} -L /usr/aarch64-linux-gnu", "CFLAGS=-O2 -Werror")
     assert max(differences(make(tmp_path, *settings))) < 1e-4
 

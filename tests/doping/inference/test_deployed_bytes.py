@@ -15,9 +15,9 @@ from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.narrowing import narrow
 from doping.inference.bundle.weights import matrix
 from doping.inference.runtime import runnable
-from doping.matrices.patterns import BLOCK_ENTRIES
 from doping.matrices.sparse import SparsePlan
 from doping.method import Method
+from doping.patterns import PATTERNS
 from doping.sizes import lstm_bytes
 from doping.training.rounding import deployed, other_bytes
 from tasks.bundles import to_bundle
@@ -25,7 +25,7 @@ from tasks.bundles import to_bundle
 METHODS = [
     "dense",
     *FAMILIES,
-    *(f"{name}/{pattern}" for name in ("pruned", *(f"doped_{family}" for family in FAMILIES)) for pattern in BLOCK_ENTRIES),
+    *(f"{name}/{pattern}" for name in ("pruned", *(f"doped_{family}" for family in FAMILIES)) for pattern in PATTERNS),
 ]
 VALUES = ("float32", "int8", "int4")
 OLD = Path(__file__).with_name("old_bundles")

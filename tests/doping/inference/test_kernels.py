@@ -5,11 +5,17 @@ from hypothesis import strategies as st
 from references.kernels import FAMILIES, lstm, random_matrix, random_sparse, random_structured, written_out
 
 from doping.inference.families.layout import fields, stored_bytes
-from doping.inference.kernels import PATTERNS, Dense, Kronecker, Layer, Sparse, Sum, multiply, narrowed
+from doping.inference.kernels import COLUMN_PATTERNS, Dense, Kronecker, Layer, Sparse, Sum, multiply, narrowed
 from doping.inference.kernels.native import kernels
 
-KINDS = [*FAMILIES, *PATTERNS, *(f"kronecker+{pattern}" for pattern in PATTERNS), "low_rank+gates", "hybrid+unstructured"]
-NARROW = [f"int8 {kind}" for kind in (*FAMILIES, *PATTERNS, "kronecker+gates")]
+KINDS = [
+    *FAMILIES,
+    *COLUMN_PATTERNS,
+    *(f"kronecker+{pattern}" for pattern in COLUMN_PATTERNS),
+    "low_rank+gates",
+    "hybrid+unstructured",
+]
+NARROW = [f"int8 {kind}" for kind in (*FAMILIES, *COLUMN_PATTERNS, "kronecker+gates")]
 ENGINES = ["c", "torch"]
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -128,7 +134,7 @@ def test_activations_of_what_is_not_finite():
 
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", COLUMN_PATTERNS)
 def test_nan_reaches_exactly_the_rows_that_depend_on_it(pattern, narrow, batch):
     generator = np.random.default_rng(3)
     matrix = random_sparse(generator, pattern, 52, 30, 0.1)
@@ -161,7 +167,7 @@ def test_a_sequence_with_nan_harms_no_other_of_its_batch(batch):
 
 def test_columns_beyond_65536_take_32_bits():
     generator = np.random.default_rng(5)
-    for pattern in PATTERNS:
+    for pattern in COLUMN_PATTERNS:
         for columns, kind in ((1 << 16, np.uint16), ((1 << 16) + 1, np.uint32)):
             weight = np.zeros((12, columns), np.float32)
             weight[generator.integers(0, 12, 60), generator.integers(0, columns, 60)] = 1
@@ -184,7 +190,7 @@ def test_narrow_factors_larger_than_what_is_widened_at_a_time(left, right, batch
     np.testing.assert_allclose(multiply(matrix, x, "c"), x @ written_out(matrix).T, rtol=1e-4, atol=0.05)
 
 
-@pytest.mark.parametrize("kind", [*FAMILIES, *PATTERNS])
+@pytest.mark.parametrize("kind", [*FAMILIES, *COLUMN_PATTERNS])
 def test_narrow_values_are_the_nearest_127ths_of_the_largest_of_their_row(kind):
     generator = np.random.default_rng(10)
     matrix = random_matrix(generator, kind, 36, 21)
@@ -195,10 +201,10 @@ def test_narrow_values_are_the_nearest_127ths_of_the_largest_of_their_row(kind):
         values, numbers = (getattr(of, name.removesuffix("_scale")) for of in (matrix, narrow))
         assert numbers.dtype == np.int8
         assert np.abs(numbers).max() == 127
-        if kind not in PATTERNS:
+        if kind not in COLUMN_PATTERNS:
             np.testing.assert_allclose(numbers * scale[:, None], values, atol=0.5001 * scale.max())
             np.testing.assert_allclose(scale, np.abs(values).max(axis=(0, 2) if values.ndim == 3 else 1) / 127, rtol=1e-6)
-    if kind in (*PATTERNS, "dense"):
+    if kind in (*COLUMN_PATTERNS, "dense"):
         off_M = np.abs(narrow.dense() - matrix.dense()).max(axis=1)
         assert (off_M <= 0.5001 * np.abs(matrix.dense()).max(axis=1) / 127).all()
     assert stored_bytes(narrow) < stored_bytes(matrix)
@@ -232,7 +238,7 @@ def test_slices_weigh_no_more_than_compressed_rows():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pattern": "columns"}, "pattern 'columns'; expected one of unstructured, rows, gates"),
+        ({"pattern": "columns"}, "pattern 'columns'; expected one of unstructured, gates, rows"),
         ({"columns": np.array([0, 5], np.uint16)}, "a block lies in column 5, but there are 5"),
         ({"columns": np.array([0, -1])}, "column"),
         ({"offsets": np.array([0, 2, 1, 2, 2], np.uint32)}, "offsets must rise from 0 to 2"),

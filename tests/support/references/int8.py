@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from doping.inference.kernels import Hybrid, Kronecker, LowRank, Matrix, Sum, Tiles, narrowed
+from doping.inference.kernels import Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
 from references.kernels import random_structured, written_out
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -102,3 +102,54 @@ def _second_stage(left, between, off):
     """Bound of ``left`` times vectors in the last dimension, each off by ``off``."""
     step = 0.501 / 127 * (np.abs(between) + off).max(axis=-1, keepdims=True, initial=0)
     return (off + step) @ np.abs(left).T + 8 * EPSILON * np.abs(between) @ np.abs(left).T
+
+
+def deployed_bound(matrix: Matrix, x_BN):
+    """The same of a deployed layer, where a matrix with S in another pattern than tiles, or with free rows in every gate, is
+    written out: a weight is off by half a step of its row then, d' = 0.501 max |W| / 127, the product by d' sum |x| more.
+    """
+    parts = (matrix.structured, matrix.sparse) if isinstance(matrix, Sum) else (matrix,)
+    if not any(isinstance(part, Sparse) or getattr(part, "gates", None) is not None for part in parts):
+        return bound(matrix, x_BN)
+    weight, x_BN = np.abs(written_out(matrix)), np.abs(x_BN.astype(np.float64))
+    off_M = 0.501 / 127 * weight.max(axis=1)
+    weight = weight + off_M[:, None]
+    step_B1 = 0.501 / 127 * x_BN.max(axis=1, keepdims=True)
+    return x_BN.sum(axis=1, keepdims=True) * off_M + step_B1 * weight.sum(axis=1) + 8 * EPSILON * x_BN @ weight.T
+
+
+def recurrent_step(cell, matrices, biases, x_BI, h_BO, c_BH):
+    """One step of a layer in float64, (h, c), and how far int8 arithmetic may be from both; c is None but of an LSTM.
+
+    sigmoid has slopes of up to 1/4, tanh of up to 1, and both are in [-1, 1]. So a product of a gate and such a number is
+    off by at most what the two are off by, and a gate before its activation by the bounds of its two products. The float32
+    operations of a step add some 1e-6 of its numbers.
+    """
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    x_BI, h_BO = x_BI.astype(np.float64), h_BO.astype(np.float64)
+    z, r = (
+        x @ written_out(matrices[name]).T + biases.get(f"{name}_bias", 0)
+        for name, x in (("input", x_BI), ("recurrent", h_BO))
+    )
+    off_z, off_r = (deployed_bound(matrices[name], x) for name, x in (("input", x_BI), ("recurrent", h_BO)))
+    small = 4e-6 * (1 + np.abs(h_BO).max() + (0 if c_BH is None else np.abs(c_BH).max()))
+    if cell.startswith("rnn"):
+        return (np.tanh(z + r) if cell == "rnn_tanh" else np.maximum(z + r, 0), None), (off_z + off_r + small, None)
+    gates = {"lstm": 4, "gru": 3}[cell]
+    zs, rs, off_zs, off_rs = (np.split(part, gates, axis=1) for part in (z, r, off_z, off_r))
+    off = [one + other for one, other in zip(off_zs, off_rs, strict=True)]
+    if cell == "gru":
+        reset, update = (sigmoid(zs[gate] + rs[gate]) for gate in (0, 1))
+        new = np.tanh(zs[2] + reset * rs[2])
+        off_new = off_zs[2] + off_rs[2] + np.abs(rs[2]) * off[0] / 4
+        return (new + update * (h_BO - new), None), (off_new + np.abs(h_BO - new) * off[1] / 4 + small, None)
+    i, f, g, o = (z + r for z, r in zip(zs, rs, strict=True))
+    c = sigmoid(f) * c_BH + sigmoid(i) * np.tanh(g)
+    off_c = np.abs(c_BH) * off[1] / 4 + off[0] / 4 + off[2] + small
+    h, off_h = sigmoid(o) * np.tanh(c), off_c + off[3] / 4 + small
+    if projection := matrices.get("projection"):
+        weight = np.abs(written_out(projection))
+        # Its vector is off itself, and so may be the largest magnitude that it is rounded by.
+        more = 0.501 / 127 * off_h.max(axis=1, keepdims=True) * weight.sum(axis=1)
+        h, off_h = h @ written_out(projection).T, 1.01 * off_h @ weight.T + more + deployed_bound(projection, h) + small
+    return (h, c), (off_h, off_c)

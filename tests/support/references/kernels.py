@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse
 
-from doping.inference.kernels import PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
+from doping.inference.kernels import COLUMN_PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
 
 FAMILIES = ("dense", "kronecker", "low_rank", "hybrid")
 
@@ -28,7 +28,13 @@ def written_out(matrix: Matrix) -> np.ndarray:
     if isinstance(matrix, Hybrid):
         half = len(arrays["v"]) // 2
         blocks = [np.outer(arrays["u"][:, 0], arrays["v"][:half]), np.outer(arrays["u"][:, 1], arrays["v"][half:])]
-        return np.concatenate([arrays["a"], np.concatenate(blocks, axis=1)])
+        below = np.concatenate(blocks, axis=1)
+        if matrix.gates is None:
+            return np.concatenate([arrays["a"], below])
+        gates, (rows, _), free, bound = int(matrix.gates[0]), matrix.shape, iter(arrays["a"]), iter(below)
+        first = [len(arrays["a"]) // gates + (gate < len(arrays["a"]) % gates) for gate in range(gates)]
+        per_gate = rows // gates
+        return np.stack([next(free if row % per_gate < first[row // per_gate] else bound) for row in range(rows)])
     return arrays["weight"]
 
 
@@ -103,7 +109,7 @@ def random_matrix(generator, kind, rows, columns, scale=1.0):
         return narrowed(random_matrix(generator, kind.removeprefix("int8 "), rows, columns, scale))
     made = [
         random_sparse(generator, part, rows, columns, 0.1)
-        if part in PATTERNS
+        if part in COLUMN_PATTERNS
         else random_structured(generator, part, rows, columns, scale)
         for part in kind.split("+")
     ]

@@ -91,7 +91,7 @@ def plan_near(label: str, shape: tuple[int, int], factor: float) -> Plan | None:
 
 
 def blocks_of(pattern: str, shape: tuple[int, int]) -> list[tuple[list[int], list[int]]]:
-    """The rows and the columns of each block, by the words of ``doping.matrices.patterns``; entries of blocks of N:M."""
+    """The rows and the columns of each block, by the words of ``doping.patterns``; entries of blocks of N:M."""
     rows, columns = shape
     if pattern == "tiles":
         hidden = rows // 4

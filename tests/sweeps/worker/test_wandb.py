@@ -9,11 +9,11 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from wandb_files import history, inspect, until_whole
 
 from data import data_hash
 from doping import machine
@@ -62,25 +62,6 @@ def tiny(method=DOPED, epochs=2):
 def run(trial, folder, report=lambda progress: None):
     folder.mkdir(exist_ok=True)
     return train(trial, folder, report, threads=1)
-
-
-def inspect(folder, *flags):
-    """What `wandb leet inspect` prints of the only run in a folder."""
-    (log,) = folder.glob("wandb/*run-*/*.wandb")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *flags, str(log)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-
-
-def until_whole(folder):
-    """W&B's own process writes the last records a moment after a run has ended."""
-    deadline = time.monotonic() + 60
-    while json.loads(inspect(folder, "--summary"))["state"] != "finished":
-        assert time.monotonic() < deadline
-
-
-def history(folder):
-    records = map(json.loads, inspect(folder).splitlines())
-    return [record["history"]["item"] for record in records if record["type"] == "history"]
 
 
 def table(path):

@@ -101,6 +101,16 @@ size_t int8_multiply_workspace(const int8_matrix *m) {
            of_matrix(m);
 }
 
+size_t int8_recurrent_workspace(const int8_recurrent *layer) {
+    const size_t floats = sizeof(float) * padded((size_t)layer->input.rows);
+    const size_t outputs = sizeof(float) * padded((size_t)layer->recurrent.columns);
+    size_t product = larger_of(int8_multiply_workspace(&layer->input), int8_multiply_workspace(&layer->recurrent));
+    if (layer->projection.rows)
+        product = larger_of(product, int8_multiply_workspace(&layer->projection));
+    /* The arrays of hidden numbers take no more than those of all rows. */
+    return room_of(floats * VECTORS) + room_of(floats) + room_of(outputs) + 2 * room_of(floats) + product;
+}
+
 size_t int8_steps_workspace(const int8_steps *steps, const int8_model *model) {
     size_t of_layer = 0;
     for (int32_t n = 0; n < steps->layers; n++)

@@ -77,6 +77,20 @@ typedef struct {
     int32_t reverse;       /* 1: from the last step to the first */
 } int8_layer;
 
+/* What a layer does with its gates, as in doped_lstm.h. */
+enum int8_cell { INT8_LSTM = 0, INT8_GRU = 1, INT8_RNN_TANH = 2, INT8_RNN_RELU = 3 };
+
+/* Any recurrent layer in one direction; hidden is the number of rows divided by that of the gates (4, 3 or 1). */
+typedef struct {
+    int8_matrix input;           /* (gates hidden, inputs), in the order of its rows */
+    int8_matrix recurrent;       /* (gates hidden, outputs), the same */
+    int8_matrix projection;      /* of an LSTM, (outputs, hidden); without, its rows are 0, and outputs is hidden */
+    const float *input_bias;     /* (gates hidden); always there */
+    const float *recurrent_bias; /* (gates hidden); always there */
+    int32_t cell;                /* enum int8_cell */
+    int32_t reverse;             /* 1: from the last step to the first */
+} int8_recurrent;
+
 /* Layers of one direction, one above the other, and the memory of a sequence that is read step by step. */
 typedef struct {
     int32_t layers;
@@ -103,6 +117,10 @@ typedef struct {
      * is read and then holds the last one. No two of the arrays may overlap. */
     void (*run)(const int8_layer *layer, int32_t steps, int32_t batch, const float *x, float *h, float *c, float *y,
                 void *workspace);
+
+    /* The same of any recurrent layer: h (batch, outputs), and c (batch, hidden) of an LSTM, else NULL. */
+    void (*run_recurrent)(const int8_recurrent *layer, int32_t steps, int32_t batch, const float *x, float *h, float *c, float *y,
+                          void *workspace);
 
     /* Read the x of a sequence: one step of every layer. */
     void (*step)(const int8_steps *steps);
@@ -133,8 +151,9 @@ const int8_instructions *int8_choose(const char *name);
 /* Numbers of a vector with the room that vectors of a processor need behind it. */
 size_t int8_padded(size_t count);
 
-/* Bytes of workspace for a layer, for the steps of several (`model` may be NULL: `step` alone), and for products with a matrix. */
+/* Bytes of workspace for a layer, for any recurrent one, for the steps of several (`model` may be NULL: `step` alone), and for products with a matrix. */
 size_t int8_workspace(const int8_layer *layer);
+size_t int8_recurrent_workspace(const int8_recurrent *layer);
 size_t int8_steps_workspace(const int8_steps *steps, const int8_model *model);
 size_t int8_multiply_workspace(const int8_matrix *matrix);
 

@@ -20,22 +20,29 @@ static size_t place_of(int units, int row) {
     return (size_t)(unit / 4 * ROWS + 4 * gate + unit % 4);
 }
 
-static void multiply(const int8_matrix *m, int32_t count, const float *x, float *y, void *workspace) {
-    const size_t columns = (size_t)m->columns, places = places_of(m);
-    uint8_t *rest = workspace, *q = taken(&rest, padded(columns) * VECTORS);
-    float *out = taken(&rest, sizeof(float) * places * VECTORS), scales[VECTORS];
-    for (int first = 0; first < count; first += VECTORS) {
-        const int some = minimum(VECTORS, count - first);
-        zero(out, places * VECTORS);
-        for (int v = 0; v < some; v++)
-            scales[v] = rounded_vector(m->columns, x + (size_t)(first + v) * columns, q + (size_t)v * padded(columns));
-        multiply_matrix(m, some, q, padded(columns), added_to(scales, out, places), rest);
-        for (int v = 0; v < some; v++)
-            for (int row = 0; row < m->rows; row++)
-                y[(size_t)(first + v) * (size_t)m->rows + (size_t)row] = out[(size_t)v * places + place_of(m->units, row)];
-    }
+/* Products with some vectors, VECTORS at most, which lie x_stride numbers apart and are rounded first; y in the order of the rows. */
+static void multiply_some(const int8_matrix *m, int count, const float *x, ptrdiff_t x_stride, float *y, size_t y_stride,
+                          uint8_t *workspace) {
+    const size_t stride = padded((size_t)m->columns), places = places_of(m);
+    uint8_t *q = taken(&workspace, stride * VECTORS);
+    float *out = taken(&workspace, sizeof(float) * places * VECTORS), scales[VECTORS];
+    zero(out, places * (size_t)count);
+    for (int v = 0; v < count; v++)
+        scales[v] = rounded_vector(m->columns, x + v * x_stride, q + (size_t)v * stride);
+    multiply_matrix(m, count, q, stride, added_to(scales, out, places), workspace);
+    for (int v = 0; v < count; v++)
+        for (int row = 0; row < m->rows; row++)
+            y[(size_t)v * y_stride + (size_t)row] = out[(size_t)v * places + place_of(m->units, row)];
 }
 
+static void multiply(const int8_matrix *m, int32_t count, const float *x, float *y, void *workspace) {
+    const size_t rows = (size_t)m->rows;
+    for (int first = 0; first < count; first += VECTORS)
+        multiply_some(m, minimum(VECTORS, count - first), x + (ptrdiff_t)first * m->columns, m->columns, y + (size_t)first * rows,
+                      rows, workspace);
+}
+
+#include "recurrent.h"
 #include "model.h"
 
 static float round_numbers(int32_t count, const float *x, int8_t *numbers) {
@@ -58,4 +65,4 @@ static void sums(const int8_blocks *m, int32_t count, const int8_t *x, int32_t *
     }
 }
 
-const int8_instructions INSTRUCTIONS = {NAME, run, step, generate, score, multiply, round_numbers, sums};
+const int8_instructions INSTRUCTIONS = {NAME, run, run_recurrent, step, generate, score, multiply, round_numbers, sums};

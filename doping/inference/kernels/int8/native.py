@@ -107,7 +107,8 @@ class Int8Matrix:
         self._instructions = instructions(instruction_set)
         self._arrays: list[npt.NDArray[Any]] = []
         self.structure = ffi.new("int8_matrix *", self._pointers(fields(matrix, bits or fitting_bits(matrix), gates=gates)))
-        self._workspace = workspace(library.int8_multiply_workspace(self.structure))
+        self._size = library.int8_multiply_workspace(self.structure)
+        self._spare: list[Any] = []
 
     def _pointers(self, found: Fields) -> dict[str, Any]:
         """Fields with pointers to aligned copies in place of arrays."""
@@ -125,10 +126,15 @@ class Int8Matrix:
         return kernels()[0].cast(kind, array.ctypes.data)
 
     def multiply(self, x_BN: Array) -> Array:
-        """Product with each row of ``x``, (batch, n) → (batch, m); not for two threads at once."""
+        """Product with each row of ``x``, (batch, n) → (batch, m). Several threads may call it at once."""
         floats = functools.partial(kernels()[0].from_buffer, "float[]")
         y_BM = np.empty((len(x_BN), self.shape[0]), np.float32)
-        self._instructions.multiply(self.structure, len(x_BN), floats(x_BN), floats(y_BM), self._workspace)
+        try:
+            room = self._spare.pop()
+        except IndexError:
+            room = workspace(self._size)
+        self._instructions.multiply(self.structure, len(x_BN), floats(x_BN), floats(y_BM), room)
+        self._spare.append(room)
         return y_BM
 
 

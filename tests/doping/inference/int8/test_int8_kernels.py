@@ -15,7 +15,7 @@ from references.kernels import lstm, written_out
 from doping.inference.families.int8_layout import fields, stored_bytes
 from doping.inference.kernels import Dense, KernelError, Sparse, Tiles, multiply, narrowed
 from doping.inference.kernels.int8 import Int8Layer, Int8Matrix, available, instructions
-from doping.inference.kernels.int8.native import INSTRUCTION_SETS, kernels
+from doping.inference.kernels.int8.native import INSTRUCTION_SETS, kernels, workspace
 
 ROOT = Path(__file__).parents[4]
 KINDS = [
@@ -264,14 +264,15 @@ def test_the_environment_names_the_instruction_set_and_plain_c_is_no_fallback_th
 
 def _sums(matrix, x, bits, instruction_set):
     """Sums of whole numbers, (vectors, m)."""
-    ffi, _ = kernels()
+    ffi, library = kernels()
     product = Int8Matrix(matrix, bits, instruction_set)
+    room = workspace(library.int8_multiply_workspace(product.structure))
     tiles = isinstance(matrix, Tiles)
     blocks = product.structure.tiles if tiles else product.structure.first
     groups = -(-matrix.shape[0] // 16)
     sums = np.empty((len(x), groups, 16), np.int32)
     instructions(instruction_set).sums(
-        ffi.addressof(blocks), len(x), ffi.from_buffer("int8_t[]", x), ffi.from_buffer("int32_t[]", sums), product._workspace
+        ffi.addressof(blocks), len(x), ffi.from_buffer("int8_t[]", x), ffi.from_buffer("int32_t[]", sums), room
     )
     if tiles:
         units = matrix.shape[0] // 4

@@ -1,7 +1,7 @@
 """Makes the synthetic results of the golden test, with everything in them that a table has to cope with.
 
-``python tests/support/make_golden.py`` writes results.csv and curves.csv to tests/analysis/tables/golden. After a change
-that is meant to change the tables, this makes new ones:
+``PYTHONPATH=tests/support python tests/analysis/tables/make_golden.py`` writes golden/results.csv and golden/curves.csv.
+After a change that is meant to change the tables, this makes new ones:
 ``python analysis/make_tables.py --results tests/analysis/tables/golden --out DIR``. Read them, then copy DIR/tables.* over
 the old ones.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from synthetic_results import study, trial, tuned, write
 
-GOLDEN = Path(__file__).parents[1] / "analysis" / "tables" / "golden"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def golden_rows() -> list[dict[str, Any]]:

@@ -39,12 +39,15 @@ class Origin:
 
     def holds(self) -> bool:
         """Whether nothing has changed since, and types of numbers are chosen as then."""
-        return (
-            self._lasting
-            and self._circumstances == _circumstances()
-            and all(holder.get(name) is thing for holder, name, thing in self._entries)
-            and all(t._version == version and t.data_ptr() == place for t, version, place in self._states)
-        )
+        if not self._lasting or self._circumstances != _circumstances():
+            return False
+        for holder, name, thing in self._entries:
+            if holder.get(name) is not thing:
+                return False
+        for tensor, version, place in self._states:  # noqa: SIM110 - loops are fast, and this is asked in every forward pass
+            if tensor._version != version or tensor.data_ptr() != place:
+                return False
+        return True
 
 
 _optimizer_steps = 0
