@@ -118,7 +118,10 @@ class ScriptReport:
             values: numbers, strings, tensors and dicts of them, such as ``{"step": step}``.
             objects: model, optimizer, scheduler, annealer, ... by names.
 
+        Raises ``ValueError`` if one of them has no ``state_dict``.
+
         """
+        _check_stateful(objects)
         if time.monotonic() - self._kept < CHECKPOINT_SECONDS:
             return
         states = {name: each.state_dict() for name, each in objects.items()}
@@ -137,6 +140,7 @@ class ScriptReport:
         Call it once all these objects are made. Empty if the training begins; so too if the file is damaged or of other
         objects, which is put aside then.
         """
+        _check_stateful(objects)
         path = self.folder / CHECKPOINT
         if not path.exists():
             return {}
@@ -202,6 +206,12 @@ class ScriptReport:
             matrices=tuple(matrix_points(_named_matrices(model), adaptation)),
             **measured_fields(adaptation),
         )
+
+
+def _check_stateful(objects: dict[str, Stateful]) -> None:
+    for name, each in objects.items():
+        if not hasattr(each, "state_dict"):
+            raise ValueError(f"{name} is a {type(each).__name__} without a state_dict; give numbers and tensors as values")
 
 
 def sizes(model: nn.Module) -> tuple[Size, Size]:

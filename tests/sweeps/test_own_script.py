@@ -254,6 +254,12 @@ def test_a_checkpoint_that_is_damaged_is_put_aside(folder, capsys):
     assert "checkpoint.ckpt cannot be read" in capsys.readouterr().out
 
 
+def test_what_cannot_be_kept_is_said_at_the_first_step(folder):
+    (folder / "my_file.py").write_text(SCRIPT.replace("report.keep({", "report.keep(step=step, values={"))
+    with pytest.raises(ValueError, match="step is a int without a state_dict; give numbers and tensors as values"):
+        run(folder, "out")
+
+
 def test_its_curve_is_a_run_of_wandb(folder, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     _, out = run(folder, "out")
