@@ -51,7 +51,10 @@ def _making(options: Options) -> str:
 def _command(options: Options, functions: Functions) -> int:
     if options.list_studies:
         print("\n".join(dry_run.list_studies()), flush=True)
-        for line in dry_run.list_times(options.workers or len(gpus()) or cores(), functions) if options.times else ():
+        if not options.times:
+            print("how long quick of each takes on this machine: --list --times (takes about a minute)")
+            return 0
+        for line in dry_run.list_times(options.workers or len(gpus()) or cores(), functions):
             print(line, flush=True)
         return 0
     if options.status or options.dashboard:

@@ -1,8 +1,14 @@
 """A dry run says what would run, how large it is, how long it takes and what the disk must hold; and runs nothing."""
 
+import csv
+from pathlib import Path
+from statistics import fmean
+
 import pytest
 
 from runs import STUDY, TUNED, run
+from sweeps.commands import dry_run
+from sweeps.commands.main import main
 
 
 @pytest.fixture
@@ -52,8 +58,6 @@ def test_missing_data_is_no_error(tmp_path, monkeypatch):
     import contextlib
     import io
 
-    from sweeps.commands.main import main
-
     said = io.StringIO()
     arguments = ["--study", "kp_vs_pruning", "--dry-run", "--out", str(tmp_path / "out"), "--set", "task.data.corpus=text"]
     with contextlib.redirect_stdout(said):
@@ -63,7 +67,6 @@ def test_missing_data_is_no_error(tmp_path, monkeypatch):
 
 
 def test_a_list_may_say_how_long_each_study_takes_here(monkeypatch, capsys):
-    from sweeps.commands.main import main
     from sweeps.planning.estimate import Estimate
 
     seen = []
@@ -84,3 +87,14 @@ def test_a_list_may_say_how_long_each_study_takes_here(monkeypatch, capsys):
     assert times["pareto"] == "about 56 min 0 s", "112 trials"
     assert times["atis"] == "not known, for its data are not here: docs/tasks.md"
     assert len(seen) < len(times), "a task that several studies share is timed once"
+
+
+def test_a_list_says_how_to_learn_the_times(capsys):
+    assert main(["--list"]) == 0
+    assert "how long quick of each takes on this machine: --list --times" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_what_is_said_of_doped_trials_was_measured():
+    with (Path(__file__).parents[3] / "results/step_time.csv").open(newline="", encoding="utf-8") as file:
+        ratios = [float(row["time_ratio"]) for row in csv.DictReader(file) if row["method"].startswith("doped")]
+    assert pytest.approx(fmean(ratios), abs=0.01) == dry_run.DOPED_TIME
