@@ -50,7 +50,8 @@ def first_mistake(
         return path, "this key is missing"
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", mistake["ctx"]["expected"])
-        return path, f"{given} is not known; {suggestion(str(mistake['input']), choices)}"
+        word = mistake["input"] if isinstance(mistake["input"], str) else ""
+        return path, f"{given} is not known; {suggestion(word, choices)}"
     if kind == "value_error":
         return path, mistake["msg"].removeprefix("Value error, ")
     if kind in ("too_short", "too_long"):
