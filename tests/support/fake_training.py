@@ -149,8 +149,10 @@ def command() -> None:
     from sweeps.commands.main import main
     from sweeps.trials.dotted_names import Functions
 
-    # Sizes need PyTorch, which takes most of the time that the command takes to start.
-    fakes = {"data_hash": "data_hash", "estimate": "estimate", "plan_sizes": "no_sizes", "train": sys.argv[1]}
+    fakes = {"data_hash": "data_hash", "estimate": "estimate", "train": sys.argv[1]}
+    if "--dry-run" not in sys.argv:
+        # Sizes need PyTorch, which takes most of the time that the command takes to start; only a dry run shows them.
+        fakes["plan_sizes"] = "no_sizes"
     functions = Functions(**{part: f"fake_training:{name}" for part, name in fakes.items()})
     sys.exit(main(sys.argv[2:], functions))
 

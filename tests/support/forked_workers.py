@@ -10,9 +10,14 @@ import subprocess
 import sys
 
 from doping.machine import ROOT
+from sweeps.engines import local
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["sweeps.worker.__main__", "sweeps.worker.train"])
+
+
+REAL = local.worker_process
+"""For tests of what a worker finds when it starts."""
 
 
 class ForkedWorker:

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import forked_workers
 import numpy as np
 import onnxruntime
 import pytest
@@ -307,6 +308,7 @@ def test_workers_find_a_file_in_a_relative_folder_too(folder, monkeypatch):
 
 def test_a_file_that_only_this_process_finds_is_one_line(folder, monkeypatch, capsys):
     monkeypatch.delenv("PYTHONPATH")
+    monkeypatch.setattr("sweeps.engines.local.worker_process", forked_workers.REAL)
     assert study(folder, "out") == 2
     said = capsys.readouterr().err
     assert said.splitlines()[-1].startswith("error: a worker cannot start: no task 'my_file:train': ModuleNotFoundError")

@@ -287,7 +287,7 @@ def packets_of(code, *arguments):
     """
     count = "; awk '/^Ip:/ && n++ {print $11 + $13}' /proc/self/net/snmp"
     command = ["unshare", "-rn", "sh", "-c", f'"$0" "$@" >&2 || exit 1{count}', sys.executable, "-c", textwrap.dedent(code)]
-    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support"), str(Path(__file__).parent)])
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
     done = subprocess.run(
         [*command, *map(str, arguments)],

@@ -83,7 +83,7 @@ def sweep(study, out, mode, environment):
 def trial_process(folder, server, pause=0.0, mode="online"):
     """A training in a process of its own, which says how far it is, a line a validation."""
     environment = clean_environment(server, WANDB_MODE=mode, WANDB_SILENT="true", WANDB_RUN_GROUP="g")
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
     command = [sys.executable, "-c", TRIAL, str(folder), str(pause), str(Path(__file__).parent)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
