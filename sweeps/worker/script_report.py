@@ -130,7 +130,7 @@ class ScriptReport:
         drawn["numpy_rest"] = [numpy_state[0], *numpy_state[2:]]
         content = {"states": states, "values": values or {}, "random": drawn, "steps": self.steps}
         content["points"] = [asdict(point) for point in self.points]
-        with replacing(self.folder / CHECKPOINT) as draft:
+        with replacing(self.folder / CHECKPOINT, durable=True, alone=True) as draft:
             torch.save(content, draft)
         self._kept = time.monotonic()
 
@@ -145,6 +145,7 @@ class ScriptReport:
         if not path.exists():
             return {}
         before = {name: copy.deepcopy(each.state_dict()) for name, each in objects.items()}
+        drawn_before = torch.get_rng_state(), random.getstate(), np.random.get_state()
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             if content["states"].keys() != objects.keys():
@@ -162,6 +163,9 @@ class ScriptReport:
             print(f"{path.name} cannot be read ({one_line(error)}): put aside as {aside.name}, trained from the start")
             for name, each in objects.items():
                 each.load_state_dict(before[name])
+            torch.set_rng_state(drawn_before[0])
+            random.setstate(drawn_before[1])
+            np.random.set_state(drawn_before[2])
             return {}
         self.points, self.steps = points, steps
         return values

@@ -229,8 +229,8 @@ def test_a_model_that_is_not_said_how_to_make_is_not_exported(folder, capsys):
     assert "my_file:train does not say how its model is made: mark it @script(model=make)" in capsys.readouterr().err
 
 
-def test_it_goes_on_from_its_checkpoint(folder):
-    whole, of_whole = run(folder, "whole")
+def interrupted(folder):
+    """A training that was interrupted after a checkpoint, in ``out``; with ``died`` there it goes on."""
     dies = """        if step == 11 and not (report.folder / "died").exists():
             (report.folder / "died").touch()
             report._kept = -1e9  # a checkpoint is due
@@ -241,18 +241,35 @@ def test_it_goes_on_from_its_checkpoint(folder):
     del sys.modules["my_file"]
     with pytest.raises(KeyboardInterrupt):
         run(folder, "out")
+    return folder / "out" / "checkpoint.ckpt"
+
+
+def test_it_goes_on_from_its_checkpoint(folder):
+    whole, of_whole = run(folder, "whole")
+    interrupted(folder)
     resumed, out = run(folder, "out")
     assert resumed == whole
     assert (out / "curve.csv").read_text() == (of_whole / "curve.csv").read_text()
     assert not (out / "checkpoint.ckpt").exists()
 
 
-def test_a_checkpoint_that_is_damaged_is_put_aside(folder, capsys):
-    whole, _ = run(folder, "whole")
-    (folder / "out").mkdir()
-    (folder / "out" / "checkpoint.ckpt").write_bytes(b"torn")
-    assert run(folder, "out")[0] == whole
+@pytest.mark.parametrize("damage", ["torn", "random", "points"])
+def test_a_checkpoint_that_is_damaged_is_put_aside_and_leaves_no_trace(folder, capsys, damage):
+    whole, of_whole = run(folder, "whole")
+    path = interrupted(folder)
+    if damage == "torn":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        content = torch.load(path, weights_only=True)
+        if damage == "random":  # what is read last
+            content["random"]["numpy"] = ["no number"]
+        else:
+            content["points"] = [{"step": 1}]
+        torch.save(content, path)
+    resumed, out = run(folder, "out")
     assert "checkpoint.ckpt cannot be read" in capsys.readouterr().out
+    assert resumed == whole
+    assert (out / "curve.csv").read_text() == (of_whole / "curve.csv").read_text()
 
 
 def test_what_cannot_be_kept_is_said_at_the_first_step(folder):
