@@ -19,7 +19,7 @@ from sweeps.engines.base import Ended, EngineError, Event, Reported
 from sweeps.trials.job import Job
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial
-from sweeps.worker.environment import KEEPING_MEMORY, worker_environment
+from sweeps.worker.environment import defaults, worker_environment
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """What numerical libraries read, when they are imported, to know how many threads to use."""
@@ -45,7 +45,7 @@ class LocalEngine:
         given = kept["PYTHONPATH"].split(os.pathsep) if kept.get("PYTHONPATH") else []
         path = os.pathsep.join([str(ROOT), *(str(Path(each).absolute()) for each in given)])
         limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
-        self._environment = {**KEEPING_MEMORY, **kept, **limits, "PYTHONPATH": path, **(environment or {})}
+        self._environment = {**defaults(kept), **kept, **limits, "PYTHONPATH": path, **(environment or {})}
         self._inbox: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
         self._failed_starts = 0
         self._gpus = gpus()

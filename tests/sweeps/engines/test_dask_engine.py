@@ -14,7 +14,7 @@ from fake_training import TICKS
 from doping.machine import cores
 from runs import ROOT, STUDY, assert_complete, quality, rows, run, start, until
 from sweeps.engines.local import THREAD_VARIABLES
-from sweeps.worker.environment import KEEPING_MEMORY
+from sweeps.worker.environment import UNLESS_SET
 
 
 @pytest.fixture
@@ -186,11 +186,11 @@ def test_a_trial_has_the_environment_that_it_has_on_one_machine(study, two_nodes
         "WANDB_PROJECT",
         "LSTM_DATA",
         *THREAD_VARIABLES,
-        *KEEPING_MEMORY,
+        *UNLESS_SET,
     ]
     assert {name: there[name] for name in same} == {name: here[name] for name in same}
     assert "WANDB_API_KEY" not in there, "secrets do not cross the network"
-    assert there["MALLOC_TRIM_THRESHOLD_"] == KEEPING_MEMORY["MALLOC_TRIM_THRESHOLD_"], "Dask's own makes trainings slow"
+    assert there["MALLOC_TRIM_THRESHOLD_"] == UNLESS_SET["MALLOC_TRIM_THRESHOLD_"], "Dask's own makes trainings slow"
 
 
 def one_line(code, err):

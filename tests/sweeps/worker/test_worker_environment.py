@@ -13,9 +13,10 @@ from fake_training import STUDY
 from sweeps.worker.environment import (
     GIVEN,
     HONOURED,
-    KEEPING_MEMORY,
     PASSED_ON,
     TAKEN_OUT,
+    UNLESS_SET,
+    defaults,
     is_taken_out,
     notice,
     worker_environment,
@@ -48,6 +49,12 @@ def test_what_would_change_a_trial_is_taken_out(name):
 @pytest.mark.parametrize("name", [*HONOURED, *GIVEN, *PASSED_ON, "PATH", "HOME", "RANKING", "CUBLAS_WORKSPACE_CONFIG"])
 def test_what_is_meant_for_the_trials_stays(name):
     assert worker_environment({name: "x"}) == {name: "x"}
+
+
+def test_defaults_give_way_to_what_the_user_has_set():
+    assert defaults({"PATH": "p"}) == UNLESS_SET
+    assert "GOMP_SPINCOUNT" not in defaults({"GOMP_SPINCOUNT": "5"})
+    assert "GOMP_SPINCOUNT" not in defaults({"OMP_WAIT_POLICY": "active"})
 
 
 def test_no_variable_has_two_fates():
@@ -102,5 +109,6 @@ def test_workers_of_a_study_in_a_sweep_do_not_see_it(tmp_path):
     assert len(seen) == 6
     for environment in seen:
         assert {name: environment.get(name) for name in outer} == dict.fromkeys(outer) | kept
-        assert environment["MALLOC_MMAP_THRESHOLD_"] == KEEPING_MEMORY["MALLOC_MMAP_THRESHOLD_"]
+        assert environment["MALLOC_MMAP_THRESHOLD_"] == UNLESS_SET["MALLOC_MMAP_THRESHOLD_"]
+        assert environment["GOMP_SPINCOUNT"] == UNLESS_SET["GOMP_SPINCOUNT"]
         assert environment["WANDB_RUN_GROUP"] == "tiny-quick"
