@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 from diagonal_low_rank import FAMILY
-from torch import nn
+from models import trained_exported_and_run
 
-import doping
 from doping import families
 from doping.inference.bundle import file as bundle
-from doping.inference.from_torch import export, to_bundle
-from doping.inference.runtime import load, runnable
+from doping.inference.from_torch import to_bundle
+from doping.inference.runtime import runnable
 from doping.layers.lstm import CompressedLSTM
 from doping.method import Method
 from sweeps.planning.plan import make_plan
@@ -24,25 +23,7 @@ def registered(monkeypatch):
 
 @pytest.mark.parametrize("name", ["dlr", "doped_dlr"])
 def test_it_trains_in_any_loop_is_exported_and_runs_there(name, tmp_path):
-    torch.manual_seed(0)
-    lstm = CompressedLSTM(24, 24, method=Method(name=name, factor=4))
-    annealer = doping.Annealer(lstm, total_steps=30)
-    optimizer = torch.optim.Adam(lstm.parameters(), 1e-2)
-    x_TBI, losses = torch.randn(12, 8, 24), []
-    for _ in range(30):
-        loss = nn.functional.mse_loss(lstm(x_TBI)[0], x_TBI.roll(1, 0))
-        loss.backward()
-        optimizer.step()
-        annealer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    annealer.finish_()
-    assert losses[-1] < 0.9 * losses[0]
-    lstm.eval()
-    expected = lstm(x_TBI)[0].detach().numpy()
-    export(lstm, tmp_path / "model.lstm")
-    found, _ = load(tmp_path / "model.lstm").forward(x_TBI.numpy())
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    trained_exported_and_run(Method(name=name, factor=4), tmp_path)
 
 
 def test_its_name_is_known_wherever_methods_are_named():

@@ -1,15 +1,10 @@
 """A sparsity pattern that is made of gates, rows, columns or groups as the others are is a line in the registry."""
 
-import numpy as np
 import pytest
 import torch
-from torch import nn
+from models import trained_exported_and_run
 
-import doping
 from doping import patterns
-from doping.inference.from_torch import export
-from doping.inference.runtime import load
-from doping.layers.lstm import CompressedLSTM
 from doping.matrices.sparse import SparsePlan
 from doping.method import Method
 from sweeps.study import study
@@ -26,25 +21,7 @@ def registered(monkeypatch):
 
 @pytest.mark.parametrize(("name", "factor"), [("pruned", 4), ("doped_kp", 24 / 7)])
 def test_it_trains_in_any_loop_is_exported_and_runs_there(name, factor, tmp_path):
-    torch.manual_seed(0)
-    lstm = CompressedLSTM(24, 24, method=Method(name=name, factor=factor, pattern="n_of_8"))
-    annealer = doping.Annealer(lstm, total_steps=30)
-    optimizer = torch.optim.Adam(lstm.parameters(), 1e-2)
-    x_TBI, losses = torch.randn(12, 8, 24), []
-    for _ in range(30):
-        loss = nn.functional.mse_loss(lstm(x_TBI)[0], x_TBI.roll(1, 0))
-        loss.backward()
-        optimizer.step()
-        annealer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    annealer.finish_()
-    assert losses[-1] < 0.9 * losses[0]
-    lstm.eval()
-    expected = lstm(x_TBI)[0].detach().numpy()
-    export(lstm, tmp_path / "model.lstm")
-    found, _ = load(tmp_path / "model.lstm").forward(x_TBI.numpy())
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    trained_exported_and_run(Method(name=name, factor=factor, pattern="n_of_8"), tmp_path)
 
 
 def test_what_it_keeps_and_what_that_weighs():

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import torch
+from torch import nn
 
+import doping
+from doping.inference.from_torch import export
+from doping.inference.runtime import load
 from doping.layers.lstm import CompressedLSTM
 from doping.matrices import Plan, Shape
 from doping.matrices.dense import DensePlan
@@ -100,3 +106,26 @@ def lstms() -> Iterator[torch.nn.LSTM]:
     yield torch.nn.LSTM(12, 10)
     yield torch.nn.LSTM(6, 11 * 2, num_layers=3, bias=False)
     yield torch.nn.LSTM(18, 6, num_layers=2, bidirectional=True)
+
+
+def trained_exported_and_run(method: Method, folder: Path) -> None:
+    """A small LSTM of a method learns in a plain loop, is pruned, and gives the same from its bundle."""
+    torch.manual_seed(0)
+    lstm = CompressedLSTM(24, 24, method=method)
+    annealer = doping.Annealer(lstm, total_steps=30)
+    optimizer = torch.optim.Adam(lstm.parameters(), 1e-2)
+    x_TBI, losses = torch.randn(12, 8, 24), []
+    for _ in range(30):
+        loss = nn.functional.mse_loss(lstm(x_TBI)[0], x_TBI.roll(1, 0))
+        loss.backward()
+        optimizer.step()
+        annealer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    annealer.finish_()
+    assert losses[-1] < 0.9 * losses[0]
+    lstm.eval()
+    expected = lstm(x_TBI)[0].detach().numpy()
+    export(lstm, folder / "model.lstm")
+    found, _ = load(folder / "model.lstm").forward(x_TBI.numpy())
+    np.testing.assert_allclose(found, expected, atol=1e-5)
