@@ -20,6 +20,7 @@ from onnx import numpy_helper
 from torch import Tensor
 
 from doping.deployment.packing import Unpacked
+from doping.errors import InferenceError
 from doping.inference.exporters.onnx_graph import Builder, product, written_out
 from doping.inference.kernels import Matrix, multiply
 from doping.inference.kernels.recurrent import GATES
@@ -50,7 +51,7 @@ def recurrent(
         y, last_h, last_c = _Recurrent.apply(x, h, c, None if lengths is None else lengths.to(torch.int32), layer)  # type: ignore[no-untyped-call]
         return y, last_h, last_c
     if lengths is not None:
-        raise NotImplementedError("a packed LSTM with a projection cannot be written to ONNX; export it unpacked")
+        raise InferenceError("a packed LSTM with a projection cannot be written to ONNX; export it unpacked")
     weights = [_WrittenOut.apply(layer.matrices[name]) for name in ("input", "recurrent", "projection")]  # type: ignore[no-untyped-call]
     zeros = torch.zeros(weights[0].shape[0])
     biases = [

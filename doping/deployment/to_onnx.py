@@ -89,5 +89,5 @@ def to_onnx(
             )  # fmt: skip
     except OSError as error:
         raise InferenceError(f"cannot write {path}: {error.strerror}; give another path") from error
-    except (torch.onnx.errors.OnnxExporterError, NotImplementedError) as error:
+    except torch.onnx.errors.OnnxExporterError as error:
         raise InferenceError(f"PyTorch cannot write this model to ONNX: {str(error).splitlines()[0]}") from error

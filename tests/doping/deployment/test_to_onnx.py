@@ -180,3 +180,19 @@ def test_torch_onnx_export_traces_a_compressed_model_too(method, tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(InferenceError, match="no such folder; give another path"):
         doping.to_onnx(Around(compressed(LAYERS["gru"]())), torch.randn(5, 2, 24), tmp_path / "no" / "m.onnx")
+
+
+class PackedProjection(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(24, 32, proj_size=16)
+
+    def forward(self, x, lengths):
+        return self.rnn(pack_padded_sequence(x, lengths))[1][0]
+
+
+def test_a_packed_projection_is_refused_in_our_own_words(tmp_path):
+    model = PackedProjection()
+    doping.compress_(model, {"rnn": Method(name="lmf", factor=4)})
+    with pytest.raises(InferenceError, match=r"^a packed LSTM with a projection cannot be written"):
+        doping.to_onnx(model.eval(), (torch.randn(5, 2, 24), torch.tensor([5, 3])), tmp_path / "model.onnx")
