@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from doping.deployment.deploy import deploy_
     from doping.deployment.to_c import to_c
     from doping.deployment.to_onnx import to_onnx
-    from doping.errors import CompressionError, UnfinishedError
+    from doping.errors import CompressionError, SettingsError, UnfinishedError
     from doping.layers.compress import compress_
     from doping.layers.merge import merge_
     from doping.layers.report import report
@@ -33,6 +33,7 @@ _PLACES = {
     "BudgetError": "doping.matrices",
     "CompressionError": "doping.errors",
     "Method": "doping.method",
+    "SettingsError": "doping.errors",
     "UnfinishedError": "doping.errors",
     "compress_": "doping.layers.compress",
     "deploy_": "doping.deployment.deploy",
@@ -48,6 +49,7 @@ __all__ = [
     "BudgetError",
     "CompressionError",
     "Method",
+    "SettingsError",
     "UnfinishedError",
     "compress_",
     "deploy_",

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -14,6 +16,10 @@ class UserError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class SettingsError(UserError):
+    """A setting that does not exist, or has a value that it cannot have, such as ``Method(factor=-1)``."""
 
 
 class DataError(UserError):
@@ -30,6 +36,15 @@ class CompressionError(UserError):
 
 class UnfinishedError(UserError, RuntimeError):
     """A model that is not as small as was asked, because its pruning is not over."""
+
+
+def suggestion(given: str, known: Iterable[str], several: str = "known are") -> str:
+    """``did you mean 'x'?`` where something known is close to ``given``, else a list of all that is known."""
+    names = list(known)
+    close = difflib.get_close_matches(given, names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"{several} {', '.join(names)}" if names else f"{several} none"
 
 
 _DANGEROUS = re.compile(r"weights_only|allow_pickle|trust_remote_code|verify\s*=\s*False", re.IGNORECASE)

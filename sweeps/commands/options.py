@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from doping.command_line import Parser, path
-from doping.errors import UserError
-from sweeps.errors import suggestion
+from doping.errors import UserError, suggestion
 from sweeps.worker.wandb_mode import Choice
 
 DEFAULT_PRESET = "quick"

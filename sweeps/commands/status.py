@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from doping.command_line import duration
-from doping.errors import UserError
-from sweeps.errors import suggestion
+from doping.errors import UserError, suggestion
 from sweeps.planning.plan import SavedTrial, saved_plans
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doping.errors import UserError, hide_passwords
-from sweeps.errors import suggestion
+from doping.errors import UserError, hide_passwords, suggestion
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

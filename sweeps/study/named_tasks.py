@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from doping.errors import suggestion
 from doping.settings import Settings
-from sweeps.errors import suggestion
 from sweeps.study import strict_yaml
 from tasks.registry import class_of
 

@@ -14,10 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from doping.errors import UserError
+from doping.errors import UserError, suggestion
 from doping.method import Method
 from doping.settings import HOW_TRAINED, leaf, leaves, set_leaf
-from sweeps.errors import suggestion
 from tasks.base import TaskSettings
 
 BUDGET = ("task.training.epochs", "task.training.validations", "task.training.start_from")

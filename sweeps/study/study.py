@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from doping.errors import UserError
-from sweeps.errors import KeyPath, dotted, suggestion
+from doping.errors import UserError, suggestion
+from doping.settings import KeyPath, dotted
 from sweeps.results.files import shown
 from sweeps.study import strict_yaml
 from sweeps.study.named_tasks import over_defaults, written_out

@@ -49,8 +49,8 @@ from pydantic import (
 from doping.errors import UserError
 from doping.method import ByteSize, Method, MethodName, Values
 from doping.patterns import PatternName
-from doping.settings import microseconds
-from sweeps.errors import KeyPath, first_mistake
+from doping.settings import KeyPath, microseconds
+from sweeps.errors import first_mistake
 from sweeps.study.named_tasks import merged
 from sweeps.study.search_space import Searched, Space, SpaceError
 from tasks.registry import AnyTask, trust

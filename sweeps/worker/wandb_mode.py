@@ -14,8 +14,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from doping.errors import UserError
-from sweeps.errors import suggestion
+from doping.errors import UserError, suggestion
 from sweeps.worker.environment import WANDB_LINKS
 
 Choice = Literal["auto", "offline", "online", "off"]

@@ -1,28 +1,60 @@
 import pytest
 from pydantic import ValidationError
 
-from doping.method import Method
+from doping.errors import SettingsError
+from doping.families import methods
+from doping.method import Annealing, Method
 from doping.settings import Settings, added_later
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "dense", "factor": 5}, "a dense matrix is not compressed"),
-        ({"name": "kp", "cmr": {"probability": 0.3}}, "cmr needs a doped method"),
-        ({"name": "pruned", "structured_share": 0.3}, "structured_share needs a doped method"),
-        ({"name": "lmf", "terms": 2}, "left_shape and terms need kp or doped_kp"),
-        ({"name": "pruned", "annealing": {"start": 0.6, "length": 0.6}}, "must end within the training"),
-        ({"name": "pruned", "factor": 0.5}, "greater than or equal to 1"),
-        ({"name": "pruned", "facctor": 5}, "Extra inputs are not permitted"),
-        ({"name": "doped"}, "Input should be"),
-        ({"name": "pruned", "pattern": "columns"}, "'unstructured', 'gates', 'rows', 'tiles'"),
-        ({"name": "pruned", "factor": float("nan")}, "finite number"),
+        ({"name": "doped_kq"}, "name: 'doped_kq' is not known; did you mean 'doped_kp'?"),
+        ({"name": None}, "name: None is not known; known are " + ", ".join(methods())),
+        ({"name": "doped_kp", "factr": 20}, "factr: unknown key; did you mean 'factor'?"),
+        ({"factor": -1}, "factor: -1 was given, expected greater than or equal to 1"),
+        ({"name": "pruned", "factor": float("nan")}, "factor: nan was given, expected a finite number"),
+        ({"name": "pruned", "factor": "many"}, "factor: 'many' was given, expected number"),
+        ({"name": "dense", "factor": 5}, "factor is 5, but a dense matrix is not compressed: leave factor out"),
+        ({"name": "kp", "cmr": {"probability": 0.3}}, "cmr needs a doped method, not 'kp'"),
+        ({"name": "doped_kp", "cmr": 0.3}, "cmr: 0.3 was given, expected dictionary or instance of RowDropout"),
+        ({"name": "pruned", "structured_share": 0.3}, "structured_share needs a doped method, not 'pruned'"),
+        ({"name": "lmf", "terms": 2}, "left_shape and terms need kp or doped_kp, not 'lmf'"),
+        ({"name": "kp", "terms": 1.5}, "terms: 1.5 was given, expected integer, got a number with a fractional part"),
+        ({"name": "kp", "left_shape": (1, -2)}, "left_shape[1]: -2 was given, expected greater than 0"),
+        ({"name": "pruned", "pattern": "row"}, "pattern: 'row' is not known; did you mean 'rows'?"),
+        ({"name": "pruned", "annealing": {"strat": 0.1}}, "annealing.strat: unknown key; did you mean 'start'?"),
+        (
+            {"name": "pruned", "annealing": {"start": 0.6, "length": 0.6}},
+            "annealing: start + length is 1.2: the schedule must end within the training (at most 1)",
+        ),
     ],
 )
-def test_senseless_settings_are_refused(settings, message):
-    with pytest.raises(ValidationError, match=message):
+def test_senseless_settings_are_one_line(settings, message):
+    with pytest.raises(SettingsError) as error:
         Method(**settings)
+    assert str(error.value) == f"Method: {message}"
+
+
+def test_settings_have_names_and_are_not_changed():
+    with pytest.raises(SettingsError, match=r"^Method was given 'doped_kp' without a name; give each setting by its name$"):
+        Method("doped_kp", 20)
+    method = Method(name="doped_kp", factor=20)
+    with pytest.raises(SettingsError, match=r"^Method: factor cannot be changed; make another Method, with factor=10$"):
+        method.factor = 10
+    with pytest.raises(SettingsError, match=r"^Method: factr: unknown key; did you mean 'factor'\?$"):
+        method.factr = 10
+    assert method == Method(name="doped_kp", factor=20)
+    with pytest.raises(SettingsError, match=r"^Annealing: start: 2 was given, expected less than 1$"):
+        Method(name="pruned", annealing=Annealing(start=2))
+
+
+def test_what_is_read_says_where_a_mistake_is():
+    """As from a file, where a study says it in a line of its own."""
+    with pytest.raises(ValidationError) as error:
+        Method.model_validate({"name": "pruned", "annealing": {"start": 2}})
+    assert error.value.errors()[0]["loc"] == ("annealing", "start")
 
 
 def test_labels_and_kinds():
