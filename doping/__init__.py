@@ -15,6 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from doping.errors import suggestion
+
 if TYPE_CHECKING:
     from doping.deployment.deploy import deploy_
     from doping.deployment.to_c import to_c
@@ -63,8 +65,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
-        raise AttributeError(f"module 'doping' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_PLACES[name]), name)
+        raise AttributeError(f"module 'doping' has no attribute {name!r}; {suggestion(name, __all__, 'it has')}")
+    try:
+        value = getattr(importlib.import_module(_PLACES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ImportError(f"doping.{name} needs PyTorch 2.13 or newer; install it with: pip install torch") from None
     globals()[name] = value
     return value
 

@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 class UserError(ValueError):
@@ -36,6 +37,15 @@ class CompressionError(UserError):
 
 class UnfinishedError(UserError, RuntimeError):
     """A model that is not as small as was asked, because its pruning is not over."""
+
+
+def as_path(given: Any, what: str) -> Path:
+    """A path that the user gave; raises ``InferenceError`` if it is none. ``what`` is its name in the message."""
+    try:
+        return Path(given)
+    except TypeError:
+        kind = type(given).__name__
+        raise InferenceError(f"the {what} is {'None' if given is None else f'a {kind}'}; expected a path") from None
 
 
 def suggestion(given: str, known: Iterable[str], several: str = "known are") -> str:

@@ -18,6 +18,7 @@ from doping.inference.bundle.weights import matrix_of
 from doping.inference.kernels import Dense, KernelError, Matrix, narrowed
 from doping.inference.models.lstm import Arithmetic
 from doping.layers.compressed import CompressedLayer, compressed_layers, none_compressed
+from doping.layers.kinds import check_module
 from doping.matrices.base import array
 from doping.matrices.budget import TOLERANCE
 from doping.method import Values
@@ -75,8 +76,7 @@ def finished_layers(model: nn.Module) -> list[tuple[str, CompressedLayer]]:
         UnfinishedError: one is larger than its method says.
 
     """
-    if not isinstance(model, nn.Module):
-        raise CompressionError(f"the model is a {type(model).__name__}; expected a torch.nn.Module")
+    check_module(model)
     layers = list(compressed_layers(model))
     if not layers:
         raise none_compressed(model)

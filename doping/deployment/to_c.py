@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from os import PathLike
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from doping.deployment.deploy import deploy_
 from doping.deployment.layers import DeployedLinear, DeployedRecurrent
 from doping.deployment.packing import Unpacked
-from doping.errors import CompressionError, InferenceError
+from doping.errors import CompressionError, InferenceError, as_path
 from doping.inference.exporters.c import EXPECTED_STEPS, TEMPLATE
 from doping.inference.exporters.c_names import kernel_names, model_name, renamed, short_names
 from doping.inference.exporters.c_weights import Weights, text_array
@@ -56,9 +56,9 @@ def to_c(
         InferenceError: the folder cannot be written, or the name is no C identifier.
 
     """
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     name = model_name(name, folder)
-    given = [layers] if isinstance(layers, nn.Module) and not isinstance(layers, nn.Sequential) else list(layers)
+    given: Iterable[Any] = layers if isinstance(layers, nn.Sequential | list | tuple) else [layers]
     stack = [_deployed(layer, values) for layer in given if not isinstance(layer, SKIPPED)]
     made = _Stack(stack)
     interface = (STACK / "model.h").read_text().replace('#include "sizes.h"\n', made.sizes())

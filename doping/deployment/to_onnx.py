@@ -6,7 +6,6 @@ import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,8 +13,9 @@ from torch import nn
 
 from doping.deployment import dynamo_onnx
 from doping.deployment.deploy import deploy_, finished_layers
-from doping.errors import CompressionError, InferenceError
-from doping.layers.compressed import compressed_layers
+from doping.errors import CompressionError, InferenceError, as_path, one_line, suggestion
+from doping.layers.compressed import compressed_layers, none_compressed
+from doping.layers.kinds import check_module
 from doping.method import Values
 
 OPSET = 18
@@ -59,23 +59,33 @@ def to_onnx(
         InferenceError: the file cannot be written, or the model cannot be traced so.
 
     """
+    check_module(model)
+    place = as_path(path, "path")
+    if not place.absolute().parent.is_dir():
+        raise InferenceError(f"cannot write {path}: there is no such folder; give another path")
+    inputs = example if isinstance(example, tuple) else (example,)
     copied = copy.deepcopy(model).eval().cpu()
     if dynamo and (values not in (None, "float32") or dynamic_axes is not None):
         raise InferenceError("with dynamo=True values are float32, and dynamic_shapes takes the place of dynamic_axes")
     if dynamic_shapes is not None and not dynamo:
         raise InferenceError("dynamic_shapes is for dynamo=True; without it give dynamic_axes")
-    if dynamo:
-        if next(compressed_layers(copied), None) is not None:
-            finished_layers(copied)
+    if next(compressed_layers(copied), None) is not None and dynamo:
+        finished_layers(copied)
     elif next(compressed_layers(copied), None) is not None:
         deploy_(copied, values=values)
-    elif values is not None and any(getattr(module, "is_deployed", False) for module in copied.modules()):
+    elif not any(getattr(module, "is_deployed", False) for module in copied.modules()):
+        raise none_compressed(copied)
+    elif values is not None:
         raise CompressionError(
             f"values={values!r} comes too late: the layers are deployed, and their values are rounded there"
         )
-    inputs = example if isinstance(example, tuple) else (example,)
-    if not Path(path).absolute().parent.is_dir():
-        raise InferenceError(f"cannot write {path}: there is no such folder; give another path")
+    _check_names(input_names, output_names, dynamic_axes)
+    try:
+        copied(*inputs)
+    except Exception as error:  # whatever the user's own code raises
+        raise InferenceError(
+            f"the model cannot read the example: {one_line(error)}; give an input as the model takes it, or a tuple of all"
+        ) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer, about Python numbers that are sizes of layers
@@ -91,3 +101,19 @@ def to_onnx(
         raise InferenceError(f"cannot write {path}: {error.strerror}; give another path") from error
     except torch.onnx.errors.OnnxExporterError as error:
         raise InferenceError(f"PyTorch cannot write this model to ONNX: {str(error).splitlines()[0]}") from error
+
+
+def _check_names(inputs: Any, outputs: Any, axes: Any) -> None:
+    """Raise ``InferenceError`` where PyTorch fails in many lines, or leaves something out without a word."""
+    for what, names in (("input_names", inputs), ("output_names", outputs)):
+        if names is not None and (isinstance(names, str) or not all(isinstance(name, str) for name in names)):
+            raise InferenceError(f"{what} is {names!r}; expected a list of names")
+    if axes is None:
+        return
+    if not isinstance(axes, Mapping):
+        raise InferenceError(f'dynamic_axes is {axes!r}; expected names and dimensions, such as {{"x": {{0: "batch"}}}}')
+    known = [*(inputs or ()), *(outputs or ())]
+    for name in axes:
+        if name not in known:
+            hint = suggestion(str(name), known) if known else "give input_names"
+            raise InferenceError(f"dynamic_axes has {name!r}, which is no name of an input or output; {hint}")

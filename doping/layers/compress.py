@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from doping.errors import CompressionError
 from doping.layers.compressed import CompressedLayer, compressed_class
-from doping.layers.kinds import weight_names
+from doping.layers.kinds import check_module, weight_names
 from doping.layers.name_patterns import matching, weights_of
 from doping.layers.plain_weights import free_, read, widened
 from doping.matrices import BudgetError, Matrix, Plan, plan_at_least
@@ -65,7 +65,7 @@ def compress_(
     The model is as it was if anything is raised.
 
     """
-    _check_arguments(model, methods, small)
+    _check_arguments(model, methods, exclude, fresh, small)
     chosen = _chosen(model, methods, [exclude] if isinstance(exclude, str | re.Pattern) else exclude)
     layers: dict[nn.Module, list[_Choice]] = {}
     for choice in chosen:
@@ -116,9 +116,8 @@ class _Planned:
         )
 
 
-def _check_arguments(model: object, methods: object, small: object) -> None:
-    if not isinstance(model, nn.Module):
-        raise CompressionError(f"the model is a {type(model).__name__}; expected a torch.nn.Module")
+def _check_arguments(model: object, methods: object, exclude: object, fresh: object, small: object) -> None:
+    check_module(model)
     if isinstance(model, torch.jit.ScriptModule):
         raise CompressionError("the model is compiled by TorchScript; compress it before torch.jit.script or trace")
     if not isinstance(methods, Mapping):
@@ -136,6 +135,10 @@ def _check_arguments(model: object, methods: object, small: object) -> None:
                 f"the method of pattern {pattern!r} is {method!r}; expected a Method, such as "
                 'Method(name="doped_kp", factor=20)'
             )
+    if not isinstance(exclude, Collection | re.Pattern):
+        raise CompressionError(f"exclude is {exclude!r}; expected a pattern, or several in a list")
+    if not isinstance(fresh, bool):
+        raise CompressionError(f"fresh is {fresh!r}; expected True or False")
     if small not in ("keep", "raise"):
         raise CompressionError(f"small is {small!r}; expected 'keep' or 'raise'")
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
+
+from doping.errors import CompressionError
 
 CELLS = (nn.LSTMCell, nn.GRUCell, nn.RNNCell)
 """Layers that are called once a time step."""
 LAYERS = (nn.LSTM, nn.GRU, nn.RNN, *CELLS, nn.Linear)
 """What can be compressed; subclasses of these too."""
 SUPPORTED = ", ".join(layer.__name__ for layer in LAYERS)
+
+
+def check_module(model: Any) -> None:
+    """Raise ``CompressionError`` if this is no module."""
+    if not isinstance(model, nn.Module):
+        kind = f"the class {model.__name__}, not yet made" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise CompressionError(f"the model is {kind}; expected a torch.nn.Module")
 
 
 def weight_names(layer: nn.Module) -> list[str]:

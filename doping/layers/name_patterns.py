@@ -74,6 +74,7 @@ def matching(model: nn.Module, pattern: str | re.Pattern[str]) -> list[str]:
 
 def _no_match(model: nn.Module, pattern: str | re.Pattern[str], meant: Callable[[str], bool], names: list[str]) -> str:
     shown = repr(pattern.pattern if isinstance(pattern, re.Pattern) else pattern)
+    names = ["*" if name == "" else name for name in names]  # the model itself is a layer
     others = [(name, module) for name, module in model.named_modules(remove_duplicate=False) if meant(name)]
     for name, module in others:
         inner = [layer for layer in names if layer.startswith(f"{name}.")]
@@ -84,7 +85,10 @@ def _no_match(model: nn.Module, pattern: str | re.Pattern[str], meant: Callable[
             )
     if others:
         name, module = others[0]
-        return f"pattern {shown} matches {name!r}, a {type(module).__name__}; supported are {SUPPORTED}"
+        kind = type(module).__name__
+        if kind in SUPPORTED.split(", "):  # one of another module, such as a quantized one
+            kind = f"{type(module).__module__}.{kind}"
+        return f"pattern {shown} matches {name!r}, a {kind}; supported are {SUPPORTED} of torch.nn"
     if not names:
         return (
             f"pattern {shown} matches nothing: the {type(model).__name__} has no layer that can be compressed ({SUPPORTED})"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from doping.layers.compressed import CompressedLayer, compressed_layers, none_compressed
+from doping.layers.kinds import check_module
 from doping.matrices import Size
 from doping.matrices.budget import compression_factor, dense_size
 
@@ -99,6 +100,7 @@ def report(model: nn.Module) -> Report:
         CompressionError: no layer of the model is compressed.
 
     """
+    check_module(model)
     rows = tuple(_row(name, layer) for name, layer in compressed_layers(model))
     if not rows:
         raise none_compressed(model)

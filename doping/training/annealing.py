@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import reprlib
 import warnings
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 from torch import Tensor, nn
 
 from doping.errors import CompressionError, UnfinishedError
-from doping.layers.compressed import compressed_layers, none_compressed
+from doping.layers.compressed import CompressedLayer, compressed_layers, none_compressed
+from doping.layers.kinds import check_module
 from doping.layers.report import report
 from doping.matrices import Doped, Matrix, Sparse
 from doping.method import Method
@@ -39,19 +43,19 @@ class Annealer:
     """
 
     def __init__(self, model: nn.Module, total_steps: int):
-        if not isinstance(model, nn.Module):
-            raise CompressionError(f"the model is a {type(model).__name__}; expected a torch.nn.Module")
-        if not isinstance(total_steps, int) or isinstance(total_steps, bool) or total_steps < 1:
+        check_module(model)
+        if not _is_count(total_steps) or total_steps < 1:
             raise CompressionError(
                 f"total_steps is {total_steps!r}; expected the number of optimizer steps of the whole training, a whole "
                 "number of at least 1: epochs times batches, divided by the batches that are accumulated"
             )
         self.model = model
-        self.total_steps = total_steps
+        self.total_steps = int(total_steps)
         self.steps = 0
         """Optimizer steps done."""
         self.squared_gradients: dict[str, Tensor] = {}
         """Running mean of the squared gradient of each sparse matrix whose values are judged by saliency, by its name."""
+        self._layers = [layer for _, layer in compressed_layers(model)]
         self._matrices = [
             (f"{layer_name}.matrices.{name}".lstrip("."), matrix, layer.methods[name])
             for layer_name, layer in compressed_layers(model)
@@ -70,13 +74,18 @@ class Annealer:
         Warns if no compressed weight has changed in the first 50 steps.
 
         Raises:
-            CompressionError: the values are judged by their gradients, and there are none.
+            CompressionError: the values are judged by their gradients, and there are none; a layer was deployed or merged.
 
         """
         self.advance_to(self.steps + 1)
 
     def advance_to(self, steps: int) -> None:
         """The same where somebody else counts the optimizer steps; with a number as before it only applies the masks."""
+        _check_steps(steps)
+        if not all(isinstance(layer, CompressedLayer) for layer in self._layers):
+            raise CompressionError(
+                "layers of the model were deployed or merged, so that nothing is annealed there; deploy or merge a copy"
+            )
         if steps > self.steps:
             self._check_that_weights_change(steps)
             self.note_gradients()
@@ -95,6 +104,7 @@ class Annealer:
 
     def start_at(self, steps: int) -> None:
         """Be where the schedule is after so many steps, in a training that goes on."""
+        _check_steps(steps)
         self.steps = steps
         self._follow()
 
@@ -166,16 +176,18 @@ class Annealer:
         """Go on where another annealer was; load the state of the model, too.
 
         Raises:
-            CompressionError: that was in a training of another length.
+            CompressionError: that was in a training of another length, or is no state of an annealer.
 
         """
+        if not isinstance(state, Mapping) or not {"steps", "total_steps", "squared_gradients"} <= state.keys():
+            raise CompressionError(f"the state is {reprlib.repr(state)}; expected what Annealer.state_dict() gave")
         if state["total_steps"] != self.total_steps:
             raise CompressionError(
                 f"the state is of a training of {state['total_steps']:,} steps, this annealer was made for "
                 f"{self.total_steps:,}; give total_steps={state['total_steps']}"
             )
-        self.squared_gradients = dict(state["squared_gradients"])
         self.start_at(state["steps"])
+        self.squared_gradients = dict(state["squared_gradients"])
 
     def _follow(self) -> None:
         """Prune what the schedule says at this step, and set the row dropout."""
@@ -232,6 +244,15 @@ class Annealer:
 def _sparse_of(matrix: Matrix) -> Sparse | None:
     part = matrix.sparse if isinstance(matrix, Doped) else matrix
     return part if isinstance(part, Sparse) else None
+
+
+def _is_count(given: object) -> bool:
+    return isinstance(given, Integral) and not isinstance(given, bool)
+
+
+def _check_steps(steps: object) -> None:
+    if not _is_count(steps) or steps < 0:  # type: ignore[operator]
+        raise CompressionError(f"the step is {steps!r}; expected the number of optimizer steps done, a whole number")
 
 
 def _start_and_length(method: Method, total_steps: int) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from numbers import Real
+from typing import Any, Literal
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,9 +28,21 @@ def distillation(
         temperature: T, for classes; larger lets small probabilities count more.
 
     Raises:
-        CompressionError: the shapes differ, the temperature is not positive, or ``of`` is unknown.
+        CompressionError: one of them is no tensor of floating-point numbers; their shapes or devices differ; the
+            temperature is not positive; ``of`` is unknown.
 
     """
+    for whose, given in (("the model", outputs), ("the teacher", expected)):
+        if not isinstance(given, Tensor) or not given.is_floating_point():
+            kind = f"numbers of type {given.dtype}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+            raise CompressionError(f"the outputs of {whose} are {kind}; expected a tensor of floating-point numbers")
+    number: Any = temperature
+    if not isinstance(number, Real):
+        raise CompressionError(f"temperature is {temperature!r}; expected a positive number")
+    if outputs.device != expected.device:
+        raise CompressionError(
+            f"the outputs are on {outputs.device}, those of the teacher on {expected.device}; bring them to one device"
+        )
     if outputs.shape != expected.shape:
         raise CompressionError(
             f"the outputs have shape {tuple(outputs.shape)}, those of the teacher {tuple(expected.shape)}; expected the same"
@@ -39,7 +53,7 @@ def distillation(
         return F.mse_loss(outputs, expected.detach())
     if of != "classes":
         raise CompressionError(f"of is {of!r}; expected 'classes' or 'values'")
-    if not temperature > 0:
+    if not 0 < temperature < math.inf:
         raise CompressionError(f"temperature is {temperature:g}; expected a positive number")
     if outputs.dim() < 2:
         raise CompressionError(f"the outputs have shape {tuple(outputs.shape)}; expected logits of shape (..., classes)")

@@ -32,7 +32,7 @@ def model_name(name: str | None, folder: Path) -> str:
     if name is None:
         name = re.sub(r"\W", "_", folder.resolve().name, flags=re.ASCII)
         return name if re.match("[A-Za-z]", name) and name.lower() not in TAKEN else f"lstm_{name}"
-    if not re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII):
+    if not re.fullmatch(r"[A-Za-z]\w*", str(name), flags=re.ASCII):
         raise InferenceError(
             f"the name {name!r} cannot begin a C function's; expected a letter, then letters, digits and underscores"
         )
