@@ -15,7 +15,7 @@ When a weight is composed:
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -198,12 +198,17 @@ class CompressedLayer(nn.Module):
 
     def _update_flat_weights(self) -> None:
         # PyTorch looks for parameters that were replaced; here all weights are new in each pass.
-        self._flat_weights = [getattr(self, name) for name in parameter_names(self)]
+        given, own = self._given or {}, self._parameters
+        self.__dict__["_flat_weights"] = [
+            given[name] if name in given else own[name] if name in own else getattr(self, name)
+            for name in parameter_names(self)
+        ]
 
     def _release_flat_weights(self) -> None:
         """Let go of the weights of a pass: they hold its graph."""
         if isinstance(self, nn.RNNBase):
-            self._flat_weights = [self._parameters.get(name) for name in parameter_names(self)]
+            own = self._parameters
+            self.__dict__["_flat_weights"] = [own.get(name) for name in parameter_names(self)]
 
     def _forget(self) -> None:
         self._given = self._kept = self._drawn = None
@@ -265,7 +270,7 @@ def compressed_class(plain: type[nn.Module], composed: tuple[str, ...]) -> type[
     """The subclass of a layer's class in which the weights of these names are composed; for equal arguments the same one."""
     if (plain, composed) not in _CLASSES:
         ours = issubclass(plain, CompressedLayer)
-        properties = {name: property(functools.partial(_read, name)) for name in composed}
+        properties = {name: property(_reader(name)) for name in composed}
         _CLASSES[plain, composed] = type(
             plain.__name__ if ours else f"Compressed{plain.__name__}",
             (plain,) if ours else (CompressedLayer, plain),
@@ -277,8 +282,14 @@ def compressed_class(plain: type[nn.Module], composed: tuple[str, ...]) -> type[
 _CLASSES: dict[tuple[type[nn.Module], tuple[str, ...]], type[CompressedLayer]] = {}
 
 
-def _read(name: str, layer: CompressedLayer) -> Tensor:
-    return layer.composed(name)
+def _reader(name: str) -> Callable[[CompressedLayer], Tensor]:
+    """What reads a weight of a layer."""
+
+    def read(layer: CompressedLayer) -> Tensor:
+        given = layer._given
+        return given[name] if given is not None and name in given else layer.composed(name)
+
+    return read
 
 
 def _empty(plain: type[nn.Module], composed: tuple[str, ...]) -> CompressedLayer:
@@ -308,7 +319,7 @@ def _outside_of_compiled_code(layer: CompressedLayer, args: Any, kwargs: Any) ->
 
 def _traced() -> bool:
     """Whether what is computed is being recorded, so that no tensor may come from elsewhere."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return torch.compiler.is_compiling() or torch._C._is_tracing()
 
 
 def _may_be_shared() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter, is_
 from typing import Any
 
 import torch
@@ -18,38 +19,35 @@ class Origin:
     """
 
     def __init__(self, module: nn.Module):
-        # Everything is held, so that nothing new gets the identity of something old.
-        self._entries: list[tuple[dict[str, Any], str, Any]] = []
-        self._states: list[tuple[Tensor, int, int]] = []
-        self._lasting = True
+        entries: list[tuple[dict[str, Any], str, Any]] = []
         for part in module.modules():
-            self._entries += [(part._modules, name, inner) for name, inner in part._modules.items()]
-            for tensors in (part._parameters, part._buffers):
-                for name, tensor in tensors.items():
-                    self._entries.append((tensors, name, tensor))
-                    if tensor is not None:
-                        self._note(tensor)
-        self._circumstances = _circumstances()
-
-    def _note(self, tensor: Tensor) -> None:
+            for held in (part._modules, part._parameters, part._buffers):
+                entries += [(held, name, thing) for name, thing in held.items()]
+        # Everything is held, so that nothing new gets the identity of something old.
+        self._holders = [holder for holder, _, _ in entries]
+        self._names = [name for _, name, _ in entries]
+        self._things = [thing for _, _, thing in entries]
+        self._tensors = [thing for thing in self._things if isinstance(thing, Tensor)]
+        self._lasting = True
         try:
-            self._states.append((tensor, tensor._version, tensor.data_ptr()))
+            self._versions, self._places = [*map(_version, self._tensors)], [*map(Tensor.data_ptr, self._tensors)]
         except RuntimeError:  # tensors of inference mode have no version, those of function transforms no place
             self._lasting = False
+        self._circumstances = _circumstances()
 
     def holds(self) -> bool:
         """Whether nothing has changed since, and types of numbers are chosen as then."""
-        if not self._lasting or self._circumstances != _circumstances():
-            return False
-        for holder, name, thing in self._entries:
-            if holder.get(name) is not thing:
-                return False
-        for tensor, version, place in self._states:  # noqa: SIM110 - loops are fast, and this is asked in every forward pass
-            if tensor._version != version or tensor.data_ptr() != place:
-                return False
-        return True
+        # Asked in every forward pass, where a loop in Python takes longer than a small layer.
+        return (
+            self._lasting
+            and self._circumstances == _circumstances()
+            and all(map(is_, map(dict.get, self._holders, self._names), self._things))
+            and [*map(_version, self._tensors)] == self._versions
+            and [*map(Tensor.data_ptr, self._tensors)] == self._places
+        )
 
 
+_version = attrgetter("_version")
 _optimizer_steps = 0
 
 
@@ -62,4 +60,6 @@ register_optimizer_step_post_hook(_count)
 
 
 def _circumstances() -> tuple[int, bool, bool]:
+    if not torch._C._is_any_autocast_enabled():
+        return _optimizer_steps, False, False
     return _optimizer_steps, torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
