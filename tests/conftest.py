@@ -9,7 +9,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from forked_workers import ForkedWorker
+from forked_workers import forking
 
 TESTS = Path(__file__).parent
 SLOW = (
@@ -73,5 +73,5 @@ def float64():
 def forked_workers():
     """Workers of runs that a test starts in its own process begin at once; commands that are processes have real ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeps.engines.local.worker_process", ForkedWorker)
+        patch.setattr("sweeps.engines.local.worker_process", forking())
         yield

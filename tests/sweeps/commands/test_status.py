@@ -5,12 +5,12 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from fake_training import STUDY
+from forked_python import PYTHON
 
 from sweeps.commands.main import main
 from sweeps.trials.dotted_names import Functions
@@ -33,7 +33,7 @@ def out(tmp_path):
 
 
 def start(train, study, out, **environment):
-    command = [sys.executable, "-m", "fake_training", train, "--study", study, "--out", str(out), "--wandb", "off"]
+    command = [*PYTHON, "-m", "fake_training", train, "--study", study, "--out", str(out), "--wandb", "off"]
     variables = os.environ | {"PYTHONPATH": f"{SUPPORT}{os.pathsep}{ROOT}"} | environment
     return subprocess.Popen(
         [*command, "--workers", "2", "--retries", "0"], env=variables, cwd=ROOT, stdout=subprocess.DEVNULL
@@ -86,7 +86,7 @@ def test_the_folder_has_a_readme_with_commands_that_work_and_nothing_of_the_mach
             flags = [flag.replace("results/", f"{out}-") for flag in flags]
             assert main(flags[2:], FUNCTIONS) == 0, command
         else:
-            entry = [sys.executable, *flags[1 : 3 if flags[1] == "-m" else 2], "--help"]
+            entry = [*PYTHON, *flags[1 : 3 if flags[1] == "-m" else 2], "--help"]
             said = subprocess.run(entry, cwd=ROOT, capture_output=True, text=True, timeout=120).stdout
             assert [flag for flag in flags if flag.startswith("--") and flag not in said] == []
 

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import optuna
 import pytest
 from fake_training import outcome
+from forked_python import PYTHON
 
 from sweeps.optuna_view.entries import OptunaEntries
 from sweeps.optuna_view.journal import open_journal
@@ -172,7 +172,7 @@ def _until(condition: Any) -> None:
 
 @pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler")
 def test_the_shipped_study_measures_and_chooses(tmp_path: Path) -> None:
-    command = [sys.executable, "sweeps/run.py", "--study", "fast_kp", "--preset", "smoke", "--wandb", "off"]
+    command = [*PYTHON, "sweeps/run.py", "--study", "fast_kp", "--preset", "smoke", "--wandb", "off"]
     subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, check=True, capture_output=True, timeout=240)
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
