@@ -42,10 +42,14 @@ SLOW = (
     "sweeps/planning/test_latency_objective.py",
     "sweeps/planning/test_tuning.py",
     "sweeps/results",
-    "sweeps/test_leaks.py",
     "sweeps/running",
+    "sweeps/test_damaged_checkpoints.py",
+    "sweeps/test_fit.py",
+    "sweeps/test_leaks.py",
+    "sweeps/test_own_script.py",
     "sweeps/worker",
     "test_bad_inputs.py",
+    "test_entry.py",
     "test_readers_that_leave.py",
 )
 """Files and folders whose tests train, compile, or start processes: more than some four seconds of processor time each."""

@@ -1,6 +1,6 @@
 """A text so short that a model is validated on it in a moment.
 
-On the embedded one, of which each validation reads 20,000 characters, a small trial validates for three quarters of its time.
+On the embedded one, of which each validation reads 20,000 characters, a small trial validates three quarters of its time.
 """
 
 from pathlib import Path

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import small_text
 from forked_python import PYTHON
 
 ROOT = Path(__file__).resolve().parents[3]
-SMOKE = "python sweeps/run.py --study cmr_probability --preset smoke --wandb off --quiet --set task.data.limit=6000"
+SMOKE = "python sweeps/run.py --study cmr_probability --preset smoke --wandb off --quiet --set task.data.corpus=text"
 
 
 def ran(line: str, python: Sequence[str] = PYTHON) -> str:
@@ -26,7 +27,7 @@ def ran(line: str, python: Sequence[str] = PYTHON) -> str:
 def test_the_next_line_of_a_study_without_dense_and_the_commands_of_its_report(tmp_path: Path) -> None:
     out = tmp_path / "runs"
     # The one training in these tests whose command and worker import everything themselves.
-    last = ran(f"{SMOKE} --out {out}", python=[sys.executable]).splitlines()[-1]
+    last = ran(f"{SMOKE} --set task.data.path={small_text.PATH} --out {out}", python=[sys.executable]).splitlines()[-1]
     assert last.startswith("next: python analysis/make_tables.py --results ")
     ran(last.removeprefix("next: "))
     page = (out / "report.html").read_text(encoding="utf-8")
