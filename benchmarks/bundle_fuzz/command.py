@@ -33,6 +33,8 @@ NEAR, NEAR_IN_INT8 = 2e-3, 0.3
 LARGEST_WEIGHT, LARGEST_IN_INT8 = 30.0, 3.0
 """Beyond that they may be farther for good reasons, and are not compared."""
 
+YES = {True: "yes", False: "no"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
@@ -51,7 +53,9 @@ def _command(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--sanitize", action="store_true", help="with kernels that watch every access to memory; needs GCC")
     parser.add_argument(
-        "--emulate", action="store_true", help="with the instructions of all sets written out in C, so that any processor has them"
+        "--emulate",
+        action="store_true",
+        help="with the instructions of all sets written out in C, for any processor",
     )
     parser.add_argument("--out", metavar="CSV", type=path, help="add a line on the attempts to this table")
     options: argparse.Namespace = parser.parse_args(arguments)
@@ -73,7 +77,7 @@ def _command(arguments: Sequence[str]) -> None:
 
 def _add(options: argparse.Namespace, outcomes: Counter[str]) -> None:
     row = {
-        "path": options.path, "emulated": "yes" if options.emulate else "no", "sanitizers": "yes" if options.sanitize else "no", "first_seed": options.seed,
+        "path": options.path, "emulated": YES[options.emulate], "sanitizers": YES[options.sanitize], "first_seed": options.seed,
         "altered": sum(outcomes.values()), "refused": sum(n for name, n in outcomes.items() if name.startswith("refused")),
         "run": sum(n for name, n in outcomes.items() if not name.startswith("refused")),
         "compared": outcomes[AGREES], "hardware": hardware(), "commit": commit(),

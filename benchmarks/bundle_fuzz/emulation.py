@@ -54,7 +54,7 @@ def emulate() -> None:
 
 
 def emulated(wanted: Library, folder: Path) -> Library:
-    """The kernels with their sources in a folder that is made in ``folder``; those in int8 have all of ``INSTRUCTION_SETS``."""
+    """The kernels with their sources in a new folder within ``folder``; those in int8 have all of ``INSTRUCTION_SETS``."""
     at = folder / wanted.name / "kernels"
     at.mkdir(parents=True)
     for path in wanted.headers:
