@@ -77,7 +77,8 @@ def _command(arguments: Sequence[str]) -> None:
 
 def _add(options: argparse.Namespace, outcomes: Counter[str]) -> None:
     row = {
-        "path": options.path, "emulated": YES[options.emulate], "sanitizers": YES[options.sanitize], "first_seed": options.seed,
+        "path": options.path, "emulated": YES[options.emulate], "sanitizers": YES[options.sanitize],
+        "first_seed": options.seed,
         "altered": sum(outcomes.values()), "refused": sum(n for name, n in outcomes.items() if name.startswith("refused")),
         "run": sum(n for name, n in outcomes.items() if not name.startswith("refused")),
         "compared": outcomes[AGREES], "hardware": hardware(), "commit": commit(),

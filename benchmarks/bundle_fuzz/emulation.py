@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from doping.inference.kernels import native as float32
@@ -49,7 +50,7 @@ def emulate() -> None:
         int8.INT8 = emulated(int8.INT8, Path(folder))
         int8.kernels()
         of_float32 = emulated(FLOAT32, Path(folder))
-        float32.library = lambda: library(of_float32)  # type: ignore[attr-defined]
+        float32.library = partial(library, of_float32)  # type: ignore[attr-defined, assignment]
         float32.kernels()
 
 
