@@ -50,7 +50,7 @@ def emulate() -> None:
         int8.INT8 = emulated(int8.INT8, Path(folder))
         int8.kernels()
         of_float32 = emulated(FLOAT32, Path(folder))
-        float32.library = partial(library, of_float32)  # type: ignore[attr-defined, assignment]
+        float32.library = partial(library, of_float32)  # type: ignore[attr-defined]
         float32.kernels()
 
 
