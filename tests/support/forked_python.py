@@ -36,16 +36,19 @@ def main(session, *words):
 
 
 def _connect(session):
+    _await_server(session)
     server = socket.socket(socket.AF_UNIX)
-    try:
-        server.connect(_address(session))
-    except OSError:
-        with open(f"{_address(session)}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not os.path.exists(_address(session)):
-                _start_server(session)
-        server.connect(_address(session))
+    server.connect(_address(session))
     return server
+
+
+def _await_server(session):
+    if os.path.exists(_address(session)):
+        return
+    with open(f"{_address(session)}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(_address(session)):
+            _start_server(session)
 
 
 def _start_server(session):
@@ -69,13 +72,24 @@ def _address(session):
 
 
 def words(session):
-    """In place of ``sys.executable``, before a script, ``-m module`` or ``-c code``."""
+    """What stands in place of ``sys.executable`` in a session of tests."""
     return (sys.executable, "-I", "-S", os.path.abspath(__file__), str(session))
 
 
 # With pytest-xdist the parent, which all workers share.
 SESSION = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-PYTHON = words(SESSION)
+
+
+class _Python:
+    """The words of ``[*PYTHON, …]``; the first to ask waits for the server, so that no test does while it counts seconds."""
+
+    def __iter__(self):
+        _await_server(SESSION)
+        return iter(words(SESSION))
+
+
+PYTHON = _Python()
+"""In place of ``sys.executable``, before a script, ``-m module`` or ``-c code``."""
 
 if __name__ == "__main__":
     main(int(sys.argv[1]), *sys.argv[2:])

@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import small_text
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SMOKE = "python sweeps/run.py --study cmr_probability --preset smoke --wandb off --quiet --set task.data.corpus=text"
 
 
-def ran(line: str, python: Sequence[str] = PYTHON) -> str:
+def ran(line: str, python: Iterable[str] = PYTHON) -> str:
     """Output of a command line, which has to succeed."""
     first, *rest = shlex.split(line)
     assert first == "python"
