@@ -9,7 +9,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from forked_workers import forking
+from forked.workers import forking
 
 TESTS = Path(__file__).parent
 SLOW = (

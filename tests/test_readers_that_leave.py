@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 ROOT = Path(__file__).resolve().parent.parent
 

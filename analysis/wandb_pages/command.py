@@ -58,10 +58,10 @@ def publish(place: str, study: str | None) -> list[str]:
     entity, slash, project = place.partition("/")
     if not (entity and slash and project) or "/" in project:
         raise AnalysisError(f"--publish {place!r}: expected ENTITY/PROJECT, such as my-team/lstm-doping")
+    import wandb
     from requests import RequestException
     from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-    import wandb
     from analysis.wandb_pages import pages as wandb_pages
 
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import small_text
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 from sweeps.commands.main import main
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import torch
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 from doping.method import Method
 from doping.sizes import plan_sizes

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = Path(__file__).parent

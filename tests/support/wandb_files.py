@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 
 def inspect(folder, *flags):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import small_text
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 ROOT = Path(__file__).resolve().parents[3]
 SMOKE = "python sweeps/run.py --study cmr_probability --preset smoke --wandb off --quiet --set task.data.corpus=text"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from fake_training import STUDY
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 from sweeps.commands.main import main
 from sweeps.trials.dotted_names import Functions

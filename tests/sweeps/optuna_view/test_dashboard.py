@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fake_training import STUDY
 from filelock import FileLock
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 from sweeps.commands.main import main
 from sweeps.optuna_view.dashboard import ReadOnlyError, open_read_only, reading_only

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from cluster import PASSWORD, ROOT, postgresql
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 from doping.errors import UserError, hide_passwords
 from runs import ENVIRONMENT, STUDY, assert_complete, run, start, until

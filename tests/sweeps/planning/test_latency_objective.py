@@ -15,7 +15,7 @@ import optuna
 import pytest
 import small_text
 from fake_training import outcome
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 from sweeps.optuna_view.entries import OptunaEntries
 from sweeps.optuna_view.journal import open_journal

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from fake_training import STUDY
-from forked_python import PYTHON
+from forked.python import PYTHON
 
 from doping.method import Method
 from sweeps.results.rows import row_of

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import small_text
 import torch
-from forked_python import PYTHON
+from forked.python import PYTHON
 from wandb_files import history, inspect, until_whole
 
 from data import data_hash

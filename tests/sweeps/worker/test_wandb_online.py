@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import small_text
 import yaml
-from forked_python import PYTHON
+from forked.python import PYTHON
 from wandb_server import KEY, wandb_server
 
 from sweeps.commands.main import main

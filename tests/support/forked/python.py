@@ -1,7 +1,7 @@
 """A Python that is forked from a process which has imported PyTorch, Lightning, W&B and this project already.
 
 The imports of a command take up to nine seconds of processor time, and tests start hundreds of commands. ``PYTHON`` takes
-the place of ``sys.executable``: what follows runs in a process forked from a server (``fork_server.py``), in the folder and
+the place of ``sys.executable``: what follows runs in a process forked from a server (``server.py``), in the folder and
 the environment of the caller, on its standard streams, and ends with the exit code that it would have. Signals are passed
 on, and who kills the one kills the other. What a program does before its imports are done only a real process shows.
 
@@ -52,7 +52,7 @@ def _await_server(session):
 
 
 def _start_server(session):
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fork_server.py")
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.py")
     log = f"{_address(session)}.log"
     actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     actions += [(os.POSIX_SPAWN_OPEN, stream, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for stream in (1, 2)]

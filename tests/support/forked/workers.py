@@ -1,10 +1,10 @@
-"""Workers of a run, forked from a process that has imported PyTorch and Lightning already (``forked_python``).
+"""Workers of a run, forked from a process that has imported PyTorch and Lightning already (``forked.python``).
 
 In all else these are the processes of ``sweeps.engines.local``, with the same pipes and environment; but a trial has one
 thread. Several would wait for one another beside other tests: a training of two seconds took forty.
 """
 
-import forked_python
+from forked import python
 
 from sweeps.engines import local
 
@@ -12,7 +12,7 @@ REAL = local.worker_process
 """For tests of what a worker finds when it starts."""
 
 
-def forking(session=forked_python.SESSION):
+def forking(session=python.SESSION):
     """What starts a worker, in place of ``local.worker_process``."""
-    python = forked_python.words(session)
-    return lambda command, environment: REAL([*python, *command[1:-1], "1"], environment)
+    words = python.words(session)
+    return lambda command, environment: REAL([*words, *command[1:-1], "1"], environment)

@@ -1,4 +1,4 @@
-"""The process that those of ``forked_python.py`` are forked from: ``python fork_server.py ADDRESS SESSION``.
+"""The process that those of ``python.py`` are forked from: ``python server.py ADDRESS SESSION``.
 
 It has one thread, imports what commands, workers and trainings need, and then waits on a socket for what to run.
 """
@@ -20,7 +20,7 @@ import traceback
 import types
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IMPORTED = (
     "analysis.main",
     "optuna",
@@ -38,7 +38,7 @@ def main(address, session):
     for module in IMPORTED:
         importlib.import_module(module)
     # A run that is forked has workers that are.
-    forked_workers = importlib.import_module("forked_workers")
+    forked_workers = importlib.import_module("forked.workers")
     forked_workers.local.worker_process = forked_workers.forking(int(session))
     assert threading.active_count() == 1, threading.enumerate()
     gc.freeze()
