@@ -7,8 +7,11 @@ import pytest
 
 # Tests run side by side, one process per core: more threads each would wait for one another. Read when PyTorch starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where a test asks for more, they sleep while they wait: to spin would take the core from the very thread that is waited for.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
+from compiled_objects import remembering_compilers
 from forked_workers import ForkedWorker
 
 TESTS = Path(__file__).parent
@@ -74,4 +77,15 @@ def forked_workers():
     """Workers of runs that a test starts in its own process begin at once; commands that are processes have real ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sweeps.engines.local.worker_process", ForkedWorker)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compilers(tmp_path_factory):
+    """What one test has compiled no other compiles again, in this process or beside it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes of this session
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", remembering_compilers(folder / "compiled"), prepend=os.pathsep)
         yield
