@@ -7,7 +7,7 @@ import pytest
 
 # Tests run side by side, one process per core: more threads each would wait for one another. Read when PyTorch starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Where a test asks for more, they sleep while they wait: to spin would take the core from the very thread that is waited for.
+# Where a test asks for more, those that wait sleep: to spin would take the core from the very thread that is waited for.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch

@@ -2,13 +2,13 @@
 
 ``remembering_compilers`` makes a folder of commands, named as the compilers of this machine, to stand first on the ``PATH``.
 They do what the compilers do, and keep each object file that is made of a C source without a word of warning, for where
-compiler, flags, the source, and all headers that it includes are the same to the byte. A command that compiles several sources
-and links them does so object by object.
+compiler, flags, the source, and all headers that it includes are the same to the byte. A command that compiles several
+sources and links them does so object by object.
 """
 
 from __future__ import annotations
 
-# Started for every compilation: regular expressions, paths and subprocesses would take twice as long to import as it takes.
+# Little is imported: this starts for every compilation.
 import fcntl
 import hashlib
 import os
@@ -28,7 +28,8 @@ exec {compiler} "$@"
 
 
 def remembering_compilers(folder) -> str:
-    """Make the commands and give their folder, in ``folder``, where objects are kept; several processes may do so at once."""
+    """Make the commands in a folder, where objects are kept, too, and give theirs; several processes may do so at once."""
+    import shlex
     import shutil
     from pathlib import Path
 
@@ -37,7 +38,8 @@ def remembering_compilers(folder) -> str:
     for name in COMPILERS:
         if compiler := shutil.which(name):
             draft = commands / f"{name}.{os.getpid()}"
-            draft.write_text(COMMAND.format(python=sys.executable, module=__file__, compiler=compiler, store=folder))
+            names = {"python": sys.executable, "module": __file__, "compiler": compiler, "store": str(folder)}
+            draft.write_text(COMMAND.format(**{key: shlex.quote(name) for key, name in names.items()}))
             draft.chmod(0o755)
             draft.rename(commands / name)
     return str(commands)
@@ -48,12 +50,9 @@ def main(compiler: str, store: str, arguments: list[str]) -> None:
     options, files, output = parsed(arguments)
     sources = [name for name in files if name.endswith(".c")]
     linked = not {"-c", "-fsyntax-only"}.intersection(options)
-    clear = len(sources) == len(files) and (len(sources) == 1 or not output)
-    if (
-        any(option.startswith(OTHER_OUTPUT) for option in options)
-        or not (clear or linked)
-        or (linked and any(option.startswith("-x") for option in options))
-    ):
+    other = OTHER_OUTPUT if not linked else (*OTHER_OUTPUT, "-x")
+    clear = linked or (len(sources) == len(files) and (len(sources) == 1 or not output))
+    if not clear or any(option.startswith(other) for option in options):
         os.execv(compiler, [compiler, *arguments])
     flags = [flag for option in options if not option.startswith(OF_THE_LINKER) for flag in option.split("\0")]
     objects = {source: compiled([compiler, *flags], source, store) for source in sources}
@@ -89,9 +88,7 @@ def compiled(command: list[str], source: str, store: str) -> str:
         open(draft := f"{path}.draft.o", "w").close()  # a check of the syntax makes none
         said = os.memfd_create("said")
         actions = [(os.POSIX_SPAWN_DUP2, said, 2)]
-        process = os.posix_spawn(
-            compiler := command[0], [*command, "-c", source, "-o", draft], os.environ, file_actions=actions
-        )
+        process = os.posix_spawn(command[0], [*command, "-c", source, "-o", draft], os.environ, file_actions=actions)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         length = os.lseek(said, 0, os.SEEK_END)
         os.write(2, os.pread(said, length, 0))

@@ -1,7 +1,6 @@
 """The kernels as C: warnings, sanitizers, another processor; and how Python compiles and keeps them."""
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from doping.inference.kernels.build import CHOICES, COMMON_FLAGS, FOLDER, HEADER
 ROOT = Path(__file__).parents[3]
 DRIVER = Path(__file__).with_name("kernels_driver.c")
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+STRICT_COMPILER = " ".join(["cc", *STRICT])
 OWN = [flag for flag in (*COMMON_FLAGS, *CHOICES[0]) if flag != "-shared"]
 """With which the library compiles them first."""
 
@@ -75,7 +75,7 @@ print(float(y.sum()), "torch" in sys.modules)
 """
 
 
-def _start(cache, compiler=shlex.join(["cc", *STRICT])):
+def _start(cache, compiler=STRICT_COMPILER):
     return subprocess.Popen(
         [sys.executable, "-c", LAYER], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=os.environ | {"XDG_CACHE_HOME": str(cache), "CC": compiler},
