@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -51,7 +52,7 @@ def test_watching_tells_every_change_until_nothing_runs_any_more(study, out, cap
     monkeypatch.setattr("sweeps.commands.status.WATCH_SECONDS", 0.5)
     process = start("slow", study, out, FAKE_TICK_SECONDS="0.1")
     try:
-        _until(lambda: "running" in status(capsys, "--out", out)[1])
+        _until(lambda: re.search(r"[0-9] running", status(capsys, "--out", out)[1]))
         code, said = status(capsys, "--watch", "--study", study, "--out", out)
         assert process.wait(60) == 0
     finally:
