@@ -11,7 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
-from compiled_objects import remembering_compilers
+from c_code.compiled_objects import remembering_compilers
+from forked_workers import ForkedWorker
 from forked.workers import forking
 
 TESTS = Path(__file__).parent

@@ -10,9 +10,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 import torch
-from layers_to_deploy import CELLS, LAYERS, METHODS, compressed
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch_layers.to_deploy import CELLS, LAYERS, METHODS, compressed
 
 import doping
 from doping import CompressionError, Method, UnfinishedError

@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from c_sources import ARM, NAME, SANITIZED, SMALL, builder, differences
+from c_code.sources import ARM, NAME, SANITIZED, SMALL, builder, differences
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
 from doping.families import is_doped

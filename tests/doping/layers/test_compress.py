@@ -5,10 +5,10 @@ import warnings
 
 import pytest
 import torch
-from layers_to_compress import assert_same, finished, made
 from references.matrices import method_of
 from torch import nn
 from torch.nn.utils import parametrizations, prune
+from torch_layers.to_compress import assert_same, finished, made
 
 import doping
 from doping import BudgetError, Method

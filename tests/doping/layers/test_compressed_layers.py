@@ -5,10 +5,10 @@ import pickle
 
 import pytest
 import torch
-from layers_to_compress import assert_same, every_layer, every_method, finished, flat, inputs, made
 from references.matrices import reference
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
+from torch_layers.to_compress import assert_same, every_layer, every_method, finished, flat, inputs, made
 
 import doping
 from doping.layers.kinds import weight_names

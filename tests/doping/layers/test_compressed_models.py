@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from layers_to_compress import finished, made
 from torch import nn
+from torch_layers.to_compress import finished, made
 
 import doping
 from doping import CompressionError, Method, UnfinishedError
