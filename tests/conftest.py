@@ -12,7 +12,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 from c_code.compiled_objects import remembering_compilers
-from forked_workers import ForkedWorker
 from forked.workers import forking
 
 TESTS = Path(__file__).parent

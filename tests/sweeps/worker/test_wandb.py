@@ -12,10 +12,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-import small_text
 import torch
 from forked.python import PYTHON
 from wandb_files import history, inspect, until_whole
+from wandb_trials import DOPED, run, tiny
 
 from data import data_hash
 from doping import machine
@@ -24,7 +24,6 @@ from lightning_modules.callbacks.curve import CurvePoint
 from sweeps.results.views import CURVE_COLUMNS
 from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import WHERE, Trial
-from sweeps.worker.train import train
 from sweeps.worker.wandb_folder import run_name
 from tasks.language_model import LanguageModelTask
 
@@ -42,7 +41,6 @@ COLUMN_OF = {
     **{f"size/{name}": name for name in ("values", "bytes")},
 }
 """Column of curves.csv that a drawn key has its values from."""
-DOPED = Method(name="doped_kp", factor=5, cmr={"probability": 0.3})
 
 ENVIRONMENT = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_RUN_GROUP": "tiny-quick"}
 
@@ -51,20 +49,6 @@ ENVIRONMENT = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_RUN_GROUP
 def _offline(monkeypatch):
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-
-
-def tiny(method=DOPED, epochs=2):
-    task = LanguageModelTask(
-        data=small_text.DATA,
-        model={"hidden": 20},
-        training={"epochs": epochs, "batch_size": 8, "sequence_length": 20, "validations": 4},
-    )
-    return Trial(task=task, method=method, seed=1, data_hash=data_hash(task.data))
-
-
-def run(trial, folder, report=lambda progress: None):
-    folder.mkdir(exist_ok=True)
-    return train(trial, folder, report, threads=1)
 
 
 def table(path):
@@ -274,8 +258,8 @@ OFFLINE = """
     calls = []
     sys.addaudithook(lambda event, arguments: calls.append((event, str(arguments)))
         if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") else None)
-    import test_wandb
-    test_wandb.run(test_wandb.tiny(epochs=1), Path(sys.argv[1]))
+    from wandb_trials import run, tiny
+    run(tiny(epochs=1), Path(sys.argv[1]))
     away = [call for call in calls if "/" not in call[1]]  # sockets of this machine are files
     assert not away, away
 """
@@ -296,7 +280,7 @@ def packets_of(code, *arguments):
     """
     count = "; awk '/^Ip:/ && n++ {print $11 + $13}' /proc/self/net/snmp"
     command = ["unshare", "-rn", "sh", "-c", f'"$0" "$@" >&2 || exit 1{count}', sys.executable, "-c", textwrap.dedent(code)]
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support"), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
     done = subprocess.run(
         [*command, *map(str, arguments)],

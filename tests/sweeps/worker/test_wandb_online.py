@@ -39,8 +39,7 @@ TRIAL = """
 import sys, time
 from pathlib import Path
 import sweeps.worker.train as training
-sys.path.insert(0, sys.argv[4])
-from test_wandb import tiny, run
+from wandb_trials import tiny, run
 training.REPORT_SECONDS = training.CHECKPOINT_SECONDS = 0
 pause, first_pause = float(sys.argv[2]), int(sys.argv[3])
 def report(progress):
@@ -85,7 +84,7 @@ def trial_process(folder, server, pause=0.0, first_pause=1, mode="online"):
     """A training in a process of its own, which says how far it is, a line a validation, and pauses after each."""
     environment = clean_environment(server, WANDB_MODE=mode, WANDB_SILENT="true", WANDB_RUN_GROUP="g")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
-    command = [*PYTHON, "-c", TRIAL, str(folder), str(pause), str(first_pause), str(Path(__file__).parent)]
+    command = [*PYTHON, "-c", TRIAL, str(folder), str(pause), str(first_pause)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         yield process
