@@ -107,6 +107,25 @@ def _of_factor(task: HasMatrices, method: Method, dense: Size) -> PlannedSizes:
 def _of_size(task: HasMatrices, method: Method, size: int, dense: Size) -> PlannedSizes:
     if method.name == "dense":
         return _dense_of_size(task, method, size, dense)
+    narrow, factor, largest = _largest(task, method, size, dense)
+    fits = largest if largest and largest.deployed_bytes <= size else None
+    if fits and SMALLEST * size <= fits.deployed_bytes:
+        return fits
+    above = (_tried(narrow, method, factor / 1.02**k, dense) for k in range(1, 90) if factor / 1.02**k >= 1)
+    next_above = next((planned for planned in above if planned and planned.deployed_bytes > size), None)
+    nearest = " and ".join(_kb(planned.deployed_bytes) for planned in (fits, next_above) if planned)
+    width = f"{method.units} units" if method.units else "the task's width"
+    raise BudgetError(
+        f"size {_kb(size)} cannot be had of {method.label} at {width} in {method.values}: "
+        f"nearest possible {nearest or 'none'}; choose such a size, or another width (units)"
+    )
+
+
+def _largest(task: HasMatrices, method: Method, size: int, dense: Size) -> tuple[HasMatrices, float, PlannedSizes | None]:
+    """The task at the method's width, the factor that a size asks of it, and what comes nearest to the size from below.
+
+    If all that can be had is larger, the last of these; None if nothing can be had.
+    """
     narrow = task.with_units(method.units) if method.units else task
     shapes = narrow.lstm_shapes()
     kept = [shape for name, shape in shapes.items() if not narrow.compressed(name)]
@@ -121,17 +140,7 @@ def _of_size(task: HasMatrices, method: Method, size: int, dense: Size) -> Plann
         largest = _tried(narrow, method, tried, dense)
         if largest and largest.deployed_bytes <= size:
             break
-    if largest and SMALLEST * size <= largest.deployed_bytes <= size:
-        return largest
-    above = (_tried(narrow, method, factor / 1.02**k, dense) for k in range(1, 90) if factor / 1.02**k >= 1)
-    next_above = next((planned for planned in above if planned and planned.deployed_bytes > size), None)
-    fits = largest if largest and largest.deployed_bytes <= size else None
-    nearest = " and ".join(_kb(planned.deployed_bytes) for planned in (fits, next_above) if planned)
-    width = f"{method.units} units" if method.units else "the task's width"
-    raise BudgetError(
-        f"size {_kb(size)} cannot be had of {method.label} at {width} in {method.values}: "
-        f"nearest possible {nearest or 'none'}; choose such a size, or another width (units)"
-    )
+    return narrow, factor, largest
 
 
 def _tried(task: HasMatrices, method: Method, factor: float, dense: Size) -> PlannedSizes | None:
@@ -200,13 +209,19 @@ def _other_widths(task: HasMatrices, method: Method, dense: Size) -> str:
         for off in range(1, WIDTHS):
             other = method.model_copy(update={"units": units + direction * off})
             try:
-                if other.units and other.units > 0:
-                    _of_size(task, other, other.size, dense) if other.size else _of_factor(task, other, dense)
+                if other.units and other.units > 0 and _can_be_had(task, other, dense):
                     found.append(str(other.units))
                     break
             except ValueError:
                 continue
     return f"; nearest widths that can: {' and '.join(found)} units" if found else ""
+
+
+def _can_be_had(task: HasMatrices, method: Method, dense: Size) -> bool:
+    if not method.size:
+        return bool(_of_factor(task, method, dense))
+    _, _, largest = _largest(task, method, method.size, dense)
+    return largest is not None and SMALLEST * method.size <= largest.deployed_bytes <= method.size
 
 
 def lstm_bytes(lstms: Iterable[CompressedLSTM], values: Values) -> int:

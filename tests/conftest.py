@@ -7,9 +7,12 @@ import pytest
 
 # Tests run side by side, one process per core: more threads each would wait for one another. Read when PyTorch starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where a test asks for more, those that wait sleep: to spin would take the core from the very thread that is waited for.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
-from forked_workers import ForkedWorker
+from c_code.compiled_objects import remembering_compilers
+from forked.workers import forking
 
 TESTS = Path(__file__).parent
 SLOW = (
@@ -19,14 +22,26 @@ SLOW = (
     "analysis/test_compared_folders.py",
     "analysis/test_make_tables_command.py",
     "benchmarks",
+    "doping/deployment/test_deploy.py",
+    "doping/deployment/test_to_c.py",
+    "doping/deployment/test_to_onnx.py",
+    "doping/inference/int8/test_int8_build.py",
+    "doping/inference/int8/test_int8_kernels.py",
     "doping/inference/test_bundles.py",
-    "doping/inference/test_deployed_bytes.py",
     "doping/inference/test_c_export.py",
     "doping/inference/test_c_int8.py",
+    "doping/inference/test_c_linking.py",
     "doping/inference/test_classifier.py",
+    "doping/inference/test_deployed_bytes.py",
     "doping/inference/test_kernel_build.py",
     "doping/inference/test_kernels.py",
+    "doping/inference/test_runtime.py",
+    "doping/layers/test_compile.py",
+    "doping/layers/test_compressed_layers.py",
+    "doping/matrices/test_families.py",
+    "doping/matrices/test_matrix_sizes.py",
     "doping/test_package.py",
+    "doping/test_sizes.py",
     "examples",
     "lightning_modules/test_annealing.py",
     "lightning_modules/test_co_adaptation.py",
@@ -42,10 +57,14 @@ SLOW = (
     "sweeps/planning/test_latency_objective.py",
     "sweeps/planning/test_tuning.py",
     "sweeps/results",
-    "sweeps/test_leaks.py",
     "sweeps/running",
+    "sweeps/test_damaged_checkpoints.py",
+    "sweeps/test_fit.py",
+    "sweeps/test_leaks.py",
+    "sweeps/test_own_script.py",
     "sweeps/worker",
     "test_bad_inputs.py",
+    "test_entry.py",
     "test_readers_that_leave.py",
 )
 """Files and folders whose tests train, compile, or start processes: more than some four seconds of processor time each."""
@@ -73,5 +92,16 @@ def float64():
 def forked_workers():
     """Workers of runs that a test starts in its own process begin at once; commands that are processes have real ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeps.engines.local.worker_process", ForkedWorker)
+        patch.setattr("sweeps.engines.local.worker_process", forking())
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compilers(tmp_path_factory):
+    """What one test has compiled no other compiles again, in this process or beside it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes of this session
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", remembering_compilers(folder / "compiled"), prepend=os.pathsep)
         yield

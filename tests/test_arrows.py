@@ -1,6 +1,7 @@
 """The architecture: which package may import which, and how much lies in a folder. See docs/architecture.md."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -73,3 +74,14 @@ def test_folders_are_small():
     listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     counts = Counter(str(Path(name).parent) for name in listed.splitlines())
     assert {folder: count for folder, count in counts.items() if count > 14} == {}
+
+
+def test_no_test_imports_another():
+    """What several share is in ``tests/support``."""
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r"\s*(from|import) test_\w+", line)
+    ]
+    assert found == []

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked.python import PYTHON
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,9 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 )
 def test_a_command_whose_reader_has_left_ends_quietly(command: str, tmp_path: Path) -> None:
     arguments = command.format(out=tmp_path / "out").split()
-    process = subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-    )
+    python = PYTHON if "--study" in arguments else [sys.executable]  # the one that needs PyTorch
+    process = subprocess.Popen([*python, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()

@@ -80,7 +80,7 @@ def reliability(results: Path) -> list[str]:
         ],
         *(
             [
-                f"altered bundles, {row['path']} kernels under sanitizers",
+                f"altered bundles, {row['path']} kernels{' emulated' if row['emulated'] == 'yes' else ''} under sanitizers",
                 f"{row['altered']:,}",
                 f"{row['refused']:,} refused in one line, {row['run']:,} run without a finding",
             ]

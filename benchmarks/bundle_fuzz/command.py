@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.bundle_fuzz.cases import Random, altered, samples
+from benchmarks.bundle_fuzz.emulation import emulate
 from benchmarks.bundle_fuzz.paths import FLOAT32, PATHS, check, outputs_of, text_of, under_sanitizers
 from doping.command_line import Parser, answer, arguments_or, path
 from doping.errors import InferenceError
@@ -31,6 +32,8 @@ NEAR, NEAR_IN_INT8 = 2e-3, 0.3
 """How far outputs may be from those of float64, which rounds neither inputs nor states."""
 LARGEST_WEIGHT, LARGEST_IN_INT8 = 30.0, 3.0
 """Beyond that they may be farther for good reasons, and are not compared."""
+
+YES = {True: "yes", False: "no"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +52,11 @@ def _command(arguments: Sequence[str]) -> None:
         help="float32 kernels, or an instruction set of int8 (default: %(default)s)",
     )
     parser.add_argument("--sanitize", action="store_true", help="with kernels that watch every access to memory; needs GCC")
+    parser.add_argument(
+        "--emulate",
+        action="store_true",
+        help="with the instructions of all sets written out in C, for any processor",
+    )
     parser.add_argument("--out", metavar="CSV", type=path, help="add a line on the attempts to this table")
     options: argparse.Namespace = parser.parse_args(arguments)
     if options.count < 1 or options.seed < 0:
@@ -57,6 +65,8 @@ def _command(arguments: Sequence[str]) -> None:
         )
     if options.sanitize:
         under_sanitizers()
+    if options.emulate:
+        emulate()
     check(options.path)
     outcomes = fuzz(options.count, options.seed, options.path)
     print(f"{options.count:,} altered bundles, seeds {options.seed} to {options.seed + options.count - 1}, none did harm:")
@@ -67,7 +77,8 @@ def _command(arguments: Sequence[str]) -> None:
 
 def _add(options: argparse.Namespace, outcomes: Counter[str]) -> None:
     row = {
-        "path": options.path, "sanitizers": "yes" if options.sanitize else "no", "first_seed": options.seed,
+        "path": options.path, "emulated": YES[options.emulate], "sanitizers": YES[options.sanitize],
+        "first_seed": options.seed,
         "altered": sum(outcomes.values()), "refused": sum(n for name, n in outcomes.items() if name.startswith("refused")),
         "run": sum(n for name, n in outcomes.items() if not name.startswith("refused")),
         "compared": outcomes[AGREES], "hardware": hardware(), "commit": commit(),

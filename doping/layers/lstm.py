@@ -9,6 +9,7 @@ Legend: T steps, B batch, H hidden units, I inputs, M = 4·H rows of a weight (t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,11 @@ State = tuple[Tensor, Tensor]
 
 def weight_shapes(input_size: int, hidden_size: int, num_layers: int = 1, bidirectional: bool = False) -> dict[str, Shape]:
     """Shapes (4·H, inputs) of the weight matrices of an LSTM, by the names that ``nn.LSTM`` gives them, in its order."""
+    return dict(_weight_shapes(input_size, hidden_size, num_layers, bidirectional))
+
+
+@lru_cache(maxsize=256)
+def _weight_shapes(input_size: int, hidden_size: int, num_layers: int, bidirectional: bool) -> dict[str, Shape]:
     return _shapes(nn.LSTM(input_size, hidden_size, num_layers, bidirectional=bidirectional, device="meta"))
 
 

@@ -10,6 +10,7 @@ Legend: I = m1, J = n1 (left factor); K = m2, L = n2 (right factor); R terms.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor
 from typing import Self
 
@@ -89,11 +90,11 @@ class KroneckerPlan(StructuredPlan):
     def around(cls, shape: Shape, values: float, left: Shape | None = None, terms: int | None = None) -> list[Self]:
         """Factor shapes and numbers of terms of about so many values: highest rank first, then fewest multiply–adds."""
         plans = []
-        for plan in cls._single_terms(shape, left):
-            per_term = plan.size().values
-            counts = [terms] if terms else [floor(values / per_term), floor(values / per_term) + 1]
-            plans += [cls(shape, plan.left, r) for r in counts if 1 <= r <= plan.most_terms]
-        return sorted(plans, key=lambda plan: (-plan.rank, plan.size().multiply_adds, plan.terms))
+        for single, size in cls._single_terms(shape, left):
+            counts = [terms] if terms else [floor(values / size.values), floor(values / size.values) + 1]
+            few = [cls(shape, single.left, r) for r in counts if 1 <= r <= single.most_terms]
+            plans += [(-plan.rank, plan.terms * size.multiply_adds, plan.terms, plan) for plan in few]
+        return [plan for *_, plan in sorted(plans, key=lambda each: each[:3])]
 
     @classmethod
     def for_doping(
@@ -101,7 +102,7 @@ class KroneckerPlan(StructuredPlan):
     ) -> Self:
         """The smallest product of full rank, or with a share the product of highest rank and most values within it."""
         smallest_first = sorted(
-            (cls(shape, plan.left, terms or 1) for plan in cls._single_terms(shape, left)),
+            (cls(shape, single.left, terms or 1) for single, _ in cls._single_terms(shape, left)),
             key=lambda plan: (plan.size().values, plan.size().multiply_adds),
         )
         if share is None:
@@ -110,8 +111,9 @@ class KroneckerPlan(StructuredPlan):
         return max(within, key=lambda plan: (plan.rank, plan.size().values), default=smallest_first[0])
 
     @classmethod
-    def _single_terms(cls, shape: Shape, left: Shape | None) -> list[Self]:
-        """Every shape of factors with one term, trivial ones (a factor of one entry) left out."""
+    @lru_cache(maxsize=256)  # A search for a size asks hundreds of times for those of the same matrix.
+    def _single_terms(cls, shape: Shape, left: Shape | None) -> tuple[tuple[Self, Size], ...]:
+        """Every shape of factors with one term, trivial ones (a factor of one entry) left out; each with its size."""
         m, n = shape
         if left:
             if m % left[0] or n % left[1]:
@@ -122,12 +124,12 @@ class KroneckerPlan(StructuredPlan):
                     f"left_shape {left[0]} x {left[1]} does not divide a {m} x {n} matrix: take divisors of {m} and of {n}, "
                     f"the nearest are {rows} x {columns}"
                 )
-            return [cls(shape, left)]
+            return ((plan := cls(shape, left), plan.size()),)
         shapes = [(m1, n1) for m1 in _divisors(m) for n1 in _divisors(n)]
         plans = [cls(shape, pair) for pair in shapes if 1 < pair[0] * pair[1] < m * n]
         if not plans:
             raise BudgetError(f"a {m} x {n} matrix is no Kronecker product of smaller ones; choose other dimensions")
-        return plans
+        return tuple((plan, plan.size()) for plan in plans)
 
     @property
     def right(self) -> Shape:

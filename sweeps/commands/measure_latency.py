@@ -85,6 +85,8 @@ def measure(path: Path, again: bool = False) -> None:
     if not with_model:
         raise InferenceError(f"no finished trial of {shown(path)} has its trained model ({MODEL}); run the study again")
     known = [] if again else [row for row in with_model if row.latency_hardware == here]
+    if len(known) < len(with_model):
+        folder.keep_release_0_3_out()
     for row in with_model:
         if row not in known:
             print(_measured(folder, row, here), flush=True)

@@ -18,7 +18,7 @@ from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.results.rows import Row
 from sweeps.running.standing import best_per_method
-from sweeps.running.time_left import Took, outlook, time_left
+from sweeps.running.time_left import Left, Took, outlook, time_left, work
 from sweeps.trials.job import satisfies
 from sweeps.trials.trial import Trial, label_of
 from sweeps.worker.execute import Kept, read_clock
@@ -149,13 +149,19 @@ def _outlook(trials: tuple[SavedTrial, ...], rows: dict[str, Row], begun: list[_
     if not running:
         return "not running"
     ended = sorted((row for row in rows.values() if row.status in ("finished", "stopped")), key=lambda row: row.started)
-    known = [Took(row.method, row.seconds) for row in ended]
-    for trial in running:
-        if trial.trial and trial.kept and trial.share > 0.02:
-            known.append(Took(trial.trial.method.name, trial.kept.seconds / trial.share, trial.share))
-    # Of trials that nobody has begun, the files do not say which method they are of.
-    left = [(trial.trial.method.name if trial.trial else "", trial.share) for trial in begun]
-    left += [("", 0.0)] * (len(trials) - len(rows) - len(begun))
+    known = [Took(row.method, row.seconds, work=work(row.settings)) for row in ended]
+    # Of trials that nobody has begun, the files do not say which method they are of: those of the same cell tell.
+    cells = {
+        saved.cell: Left(rows[saved.id].method, 0.0, work(rows[saved.id].settings)) for saved in trials if saved.id in rows
+    }
+    left = []
+    for trial in begun:
+        of = trial.trial
+        left.append(Left(of.method.name, trial.share, work(of.settings)) if of else Left("", trial.share))
+        if of and trial.runs and trial.kept and trial.share > 0.02:
+            known.append(Took(of.method.name, trial.kept.seconds / trial.share, trial.share, work(of.settings)))
+    waiting = {saved.id for saved in trials} - rows.keys() - {trial.saved.id for trial in begun}
+    left += [cells.get(saved.cell, Left("")) for saved in trials if saved.id in waiting]
     return f"{len(running)} running, {outlook(time_left(known, left, len(running)))}"
 
 

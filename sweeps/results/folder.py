@@ -42,12 +42,23 @@ class ResultsFolder:
         try:
             for folder in (self.trials, self.studies):
                 make_folder(folder)
-                write_whole(folder / ".probe", "")
-                (folder / ".probe").unlink()
+                write_whole(folder / ".writable", "")
+                (folder / ".writable").unlink()
+            self.keep_release_0_3_out()
         except OSError as error:
             raise trouble(error, self.path) or FolderError(
                 f"cannot make the folder {shown(self.path)}: {error.strerror}; give another with --out"
             ) from error
+
+    def keep_release_0_3_out(self) -> None:
+        """Release 0.3 takes rows of today for torn ones, and would train their trials again.
+
+        It first writes a file ``studies/.probe``; where a folder of that name is, it says so in one line and ends.
+        """
+        place = self.studies / ".probe"
+        if not (place / "README").exists():
+            place.mkdir(parents=True, exist_ok=True)
+            write_whole(place / "README", "Keeps release 0.3 out, which would train again what it cannot read.\n")
 
     @property
     def trials(self) -> Path:

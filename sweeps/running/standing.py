@@ -9,7 +9,7 @@ from statistics import fmean
 
 from sweeps.planning.due_trials import DueTrials
 from sweeps.results.rows import Row
-from sweeps.running.time_left import Took, time_left
+from sweeps.running.time_left import Left, Took, time_left, work
 from sweeps.trials.outcome import Progress
 from sweeps.trials.trial import Trial
 
@@ -91,19 +91,23 @@ class Standing:
         """Estimate of the time that the rest takes; None without any hint."""
         start, end = min(self._starts, default=0.0), fmean(self._ends or [0.0])
         known = [
-            Took(row.method, self._seen[trial_id] + start if trial_id in self._seen else row.seconds)
+            Took(
+                row.method, self._seen[trial_id] + start if trial_id in self._seen else row.seconds, work=work(row.settings)
+            )
             for trial_id, row in self.rows.items()
             if row.status in ("finished", "stopped")
         ]
         for run in self.running.values():
             if training := run.training():
-                known.append(Took(run.trial.method.name, start + training + end, run.latest.share))
-        left: list[tuple[str, float]] = []
+                trial = run.trial
+                known.append(Took(trial.method.name, start + training + end, run.latest.share, work(trial.settings)))
+        left: list[Left] = []
         for trial_id, job in self.due.jobs.items():
             if trial_id not in self.rows:
                 other = self.running.get(trial_id)
-                left.append((job.trial.method.name, other.latest.share if other else 0.0))
-        left += [("", 0.0)] * (self.due.expected - len(self.due.jobs))
+                share = other.latest.share if other else 0.0
+                left.append(Left(job.trial.method.name, share, work(job.trial.settings)))
+        left += [Left("")] * (self.due.expected - len(self.due.jobs))
         return time_left(known, left, max(self.workers, len(self.running)))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import small_text
+from forked.python import PYTHON
 
 from sweeps.commands.main import main
 
@@ -17,7 +18,7 @@ description: two small models
 presets:
   quick:
     task:
-      data: {limit: 4000}
+      data: DATA
       model: {hidden: 20}
       training: {epochs: 1, batch_size: 8, sequence_length: 20, validations: 2}
     seeds: [1]
@@ -29,10 +30,10 @@ presets:
 
 @pytest.mark.filterwarnings("ignore")
 def test_every_model_that_was_kept_is_measured_with_wide_and_with_narrow_values(tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "study.yaml").write_text(STUDY.replace("DATA", small_text.YAML))
     arguments = ["--study", str(tmp_path / "study.yaml"), "--out", str(tmp_path / "runs"), "--wandb", "off", "--quiet"]
     assert main([*arguments, "--workers", "1"]) == 0
-    command = [sys.executable, "-m", "benchmarks.narrow_values", "--results", str(tmp_path / "runs")]
+    command = [*PYTHON, "-m", "benchmarks.narrow_values", "--results", str(tmp_path / "runs")]
     subprocess.run([*command, "--out", str(tmp_path / "table.csv")], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     with (tmp_path / "table.csv").open(newline="") as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
@@ -50,7 +51,7 @@ def test_every_model_that_was_kept_is_measured_with_wide_and_with_narrow_values(
 
 
 def test_a_folder_without_models_is_said(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.narrow_values", "--results", str(tmp_path)]
+    command = [*PYTHON, "-m", "benchmarks.narrow_values", "--results", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == f"no trained model in {tmp_path}: run the study first\n"

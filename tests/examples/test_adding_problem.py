@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import torch
+from forked.python import PYTHON
 
 from doping.method import Method
 from doping.sizes import plan_sizes
@@ -22,7 +22,7 @@ def test_the_study_of_the_documentation_runs_and_every_method_learns(tmp_path: P
     command = re.search(r"^python (sweeps/run\.py --study examples/\S+)$", documented, re.MULTILINE)
     assert command
     arguments = [*command[1].split(), "--out", str(tmp_path), "--wandb", "off"]
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True, timeout=300)
+    subprocess.run([*PYTHON, *arguments], cwd=ROOT, check=True, capture_output=True, timeout=300)
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
     assert {row["task"] for row in rows.values()} == {"adding"}

@@ -1,5 +1,6 @@
 """Sparse matrices are pruned on schedule while a model trains, and an interrupted training goes on bit for bit."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -26,7 +27,7 @@ METHODS = {
     "doped_kp, saliency": Method(name="doped_kp", factor=5, annealing={"interval": 3, "criterion": "saliency"}),
     "doped_kp + cmr, rows": Method(name="doped_kp", factor=5, pattern="rows", cmr={"probability": 0.4}),
 }
-every_sparse_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+every_sparse_method = pytest.mark.parametrize("name", METHODS)
 
 
 class Watch(pl.Callback):
@@ -44,11 +45,24 @@ class Watch(pl.Callback):
         self.probabilities += [m.cmr_probability for m in pl_module.modules() if isinstance(m, Doped)][:1]
 
 
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """Trains a method with an optimizer, once for all tests; gives the method, what was true at each step, and the model."""
+
+    @functools.cache
+    def trained(name, optimizer):
+        method, watch = METHODS[name], Watch()
+        net = model(method, settings(optimizer=optimizer))
+        trainer(method, tmp_path_factory.mktemp("watched"), callbacks=(watch,)).fit(net, TinyText())
+        return method, watch, net
+
+    return trained
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @every_sparse_method
-def test_every_step_has_the_sparsity_of_the_schedule(method, optimizer, tmp_path):
-    watch, net = Watch(), model(method, settings(optimizer=optimizer))
-    trainer(method, tmp_path, callbacks=(watch,)).fit(net, TinyText())
+def test_every_step_has_the_sparsity_of_the_schedule(name, optimizer, watched):
+    method, watch, net = watched(name, optimizer)
     assert len(watch.nonzeros) == STEPS
     sparse = [m for m in net.modules() if isinstance(m, Sparse)]
     start, length = round(method.annealing.start * STEPS), round(method.annealing.length * STEPS)
@@ -64,9 +78,8 @@ def test_every_step_has_the_sparsity_of_the_schedule(method, optimizer, tmp_path
 
 
 @every_sparse_method
-def test_masks_only_shrink_and_are_frozen_at_the_end(method, tmp_path):
-    watch = Watch()
-    trainer(method, tmp_path, callbacks=(watch,)).fit(model(method), TinyText())
+def test_masks_only_shrink_and_are_frozen_at_the_end(name, watched):
+    method, watch, _ = watched(name, "adamw")
     for before, after in itertools.pairwise(watch.masks):
         assert not (after & ~before).any()
     frozen = round((method.annealing.start + method.annealing.length) * STEPS)
@@ -153,24 +166,39 @@ class Kill(pl.Callback):
             raise Killed
 
 
+VALIDATED = {"val_check_interval": 5, "check_val_every_n_epoch": None}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """Trains a method to the end, once for all tests; gives the model's values and the curve."""
+
+    @functools.cache
+    def trained(name):
+        net, curve = model(METHODS[name]), Curve(lambda points: None)
+        training = trainer(METHODS[name], tmp_path_factory.mktemp("uninterrupted"), callbacks=(curve,), **VALIDATED)
+        training.fit(net, TinyText())
+        return net.state_dict(), curve.points
+
+    return trained
+
+
 @pytest.mark.parametrize("stop_at", [7, 15, 22, 30])
 @every_sparse_method
-def test_an_interrupted_training_goes_on_bit_for_bit(method, stop_at, tmp_path):
+def test_an_interrupted_training_goes_on_bit_for_bit(name, stop_at, uninterrupted, tmp_path):
     """Interrupted in mid-epoch, in mid-anneal and at the end of an epoch: weights, masks and curve are the same."""
-    options = {"val_check_interval": 5, "check_val_every_n_epoch": None}
-    undisturbed, curve = model(method), Curve(lambda points: None)
-    trainer(method, tmp_path, callbacks=(curve,), **options).fit(undisturbed, TinyText())
-
+    method = METHODS[name]
+    values, points = uninterrupted(name)
     checkpoint = tmp_path / "checkpoint.ckpt"
     callbacks = (Curve(lambda points: None), Kill(stop_at), TimedCheckpoint(checkpoint, seconds=0))
-    killed = trainer(method, tmp_path, callbacks=callbacks, **options)
+    killed = trainer(method, tmp_path, callbacks=callbacks, **VALIDATED)
     with pytest.raises(Killed):
         killed.fit(model(method), TinyText())
 
-    resumed, second_curve = model(method, seed=99), Curve(lambda points: None)
+    resumed, curve = model(method, seed=99), Curve(lambda points: None)
     torch.manual_seed(99)
-    trainer(method, tmp_path, callbacks=(second_curve,), **options).fit(resumed, TinyText(), ckpt_path=checkpoint)
-    for (name, expected), actual in zip(undisturbed.state_dict().items(), resumed.state_dict().values(), strict=True):
-        assert torch.equal(expected, actual), name
-    assert second_curve.points == curve.points
+    trainer(method, tmp_path, callbacks=(curve,), **VALIDATED).fit(resumed, TinyText(), ckpt_path=checkpoint)
+    for (parameter, expected), actual in zip(values.items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(expected, actual), parameter
+    assert curve.points == points
     assert sparsity(resumed) > 0.5

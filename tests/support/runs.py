@@ -4,10 +4,11 @@ import csv
 import json
 import os
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
+
+from forked.python import PYTHON
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = Path(__file__).parent
@@ -45,8 +46,8 @@ presets:
 """A tuned study of four cells."""
 
 
-def start(train, study, out, *flags, **environment):
-    command = [sys.executable, "-m", "fake_training", train, "--study", study, "--out", out, "--wandb", "off", *flags]
+def start(train, study, out, *flags, python=PYTHON, **environment):
+    command = [*python, "-m", "fake_training", train, "--study", study, "--out", out, "--wandb", "off", *flags]
     return subprocess.Popen(
         [str(part) for part in command],
         env=ENVIRONMENT | environment,

@@ -2,14 +2,15 @@
 
 import json
 import subprocess
-import sys
 import time
+
+from forked.python import PYTHON
 
 
 def inspect(folder, *flags):
     """What `wandb leet inspect` prints of the only run in a folder."""
     (log,) = folder.glob("wandb/*run-*/*.wandb")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *flags, str(log)]
+    command = [*PYTHON, "-m", "wandb", "leet", "inspect", "--json", *flags, str(log)]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import small_text
 import torch
 
 from doping.method import Method
@@ -13,7 +14,7 @@ from sweeps.worker.train import train
 from tasks.language_model import LanguageModelTask
 
 TASK = LanguageModelTask(
-    data={"corpus": "embedded", "limit": 600},
+    data=small_text.DATA | {"limit": 600},
     model={"hidden": 20},
     training={"epochs": 3, "batch_size": 4, "sequence_length": 10, "validations": 2},
 )

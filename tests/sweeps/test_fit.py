@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import small_text
 from fake_training import outcome
 
 from doping.method import Method
@@ -173,7 +174,9 @@ def test_mistakes_are_one_line(arguments, words, tmp_path, capsys):
 
 
 def test_it_ends_with_the_exported_file_and_one_line(tmp_path, capsys):
-    content = STUDY.replace("{model: {hidden: 50}}", "{data: {limit: 4000}, model: {hidden: 50}, training: {epochs: 1}}")
+    content = STUDY.replace(
+        "{model: {hidden: 50}}", f"{{data: {small_text.YAML}, model: {{hidden: 50}}, training: {{epochs: 1}}}}"
+    )
     path = study(tmp_path, content.replace("trials: 6", "trials: 2").replace("seeds: [1, 2]", "seeds: [1]"))
     assert main(["--study", str(path), "--out", str(tmp_path / "out"), "--wandb", "off", "--workers", "1"]) == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]

@@ -7,11 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-import forked_workers
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from forked import workers
 from wandb_files import history
 
 from doping.method import Method
@@ -325,7 +325,7 @@ def test_workers_find_a_file_in_a_relative_folder_too(folder, monkeypatch):
 
 def test_a_file_that_only_this_process_finds_is_one_line(folder, monkeypatch, capsys):
     monkeypatch.delenv("PYTHONPATH")
-    monkeypatch.setattr("sweeps.engines.local.worker_process", forked_workers.REAL)
+    monkeypatch.setattr("sweeps.engines.local.worker_process", workers.REAL)
     assert study(folder, "out") == 2
     said = capsys.readouterr().err
     assert said.splitlines()[-1].startswith("error: a worker cannot start: no task 'my_file:train': ModuleNotFoundError")

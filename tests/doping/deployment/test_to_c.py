@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from c_sources import NAME, STRICT, builder, differences
+from c_code.sources import NAME, STRICT, builder, differences
 from torch import nn
 
 import doping

@@ -6,9 +6,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from test_deploy import CELLS, LAYERS, METHODS, compressed
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch_layers.to_deploy import CELLS, LAYERS, METHODS, compressed
 
 import doping
 from doping import Method

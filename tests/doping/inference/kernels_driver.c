@@ -71,7 +71,7 @@ static doped_matrix made(int kind, int pattern, int left_rows, int right_rows, i
             offsets[g + 1] = offsets[g] + (narrow ? 4 * below(3) : below(8));
         size_t entries = offsets[groups], per = pattern == DOPED_UNSTRUCTURED ? 8 : 1;
         uint16_t *indices = malloc((entries * per + 1) * sizeof *indices), *order = malloc(rows * sizeof *order);
-        indices = realloc(indices, entries * per ? entries * per * sizeof *indices : 1);
+        indices = realloc(indices, entries && per ? entries * per * sizeof *indices : 1);
         for (size_t k = 0; k < entries * per; k++)
             indices[k] = (uint16_t)below(columns);
         for (int r = 0; r < rows; r++)

@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from c_sources import ARM, NAME, SANITIZED, builder, differences
+from c_code.sources import ARM, NAME, SANITIZED, SMALL, builder, differences
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
 from doping.families import is_doped
@@ -104,7 +104,7 @@ def test_a_changed_weight_fails_the_check(language_model_bundle, make, tmp_path)
     weights = tmp_path / "weights.h"
     weights.write_text(weights.read_text().replace("softmax_bias[22] = {\n    ", "softmax_bias[22] = {\n    1 + "))
     with pytest.raises(AssertionError, match=r"(?s)largest difference to Python 1\b.*Error 1"):
-        make(tmp_path)
+        make(tmp_path, "CFLAGS=-O3 -Werror")
 
 
 @needs_arm
@@ -143,13 +143,13 @@ def test_the_same_model_gives_the_same_sources(tmp_path):
 @pytest.mark.parametrize("method", ["dense", "kp", "doped_kp/unstructured", "doped_hmd/rows", "doped_lmf/gates"])
 def test_one_vector_at_a_time_computes_the_same_in_the_workspace_that_the_header_states(method, make, tmp_path):
     written(narrow(to_bundle(*language_model(method))), tmp_path)
-    assert max(differences(make(tmp_path, f"CFLAGS={SANITIZED} -DDOPED_SMALL", "ARCH="))) < 1e-4
+    assert max(differences(make(tmp_path, f"CFLAGS={SMALL}", "ARCH="))) < 1e-4
 
 
 @needs_gcc
 def test_a_model_and_a_program_of_different_workspaces_do_not_link(language_model_bundle, make, tmp_path):
     written(language_model_bundle, tmp_path)
-    make(tmp_path, f"CFLAGS={SANITIZED} -DDOPED_SMALL", "ARCH=")
+    make(tmp_path, f"CFLAGS={SMALL}", "ARCH=")
     (tmp_path / "main.o").unlink()
     command = ["make", "-C", tmp_path, "main.o", "demo", f"CFLAGS={SANITIZED}", "ARCH="]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -5,7 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from c_sources import ARM, NAME, SANITIZED, builder, differences
+from c_code.sources import ARM, NAME, SANITIZED, builder, differences
 from models import INTENT_WORDS, INTENTS, LABELS, classifier, compressed, language_model, lstms
 
 from benchmarks.firmware import image

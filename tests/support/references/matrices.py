@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from doping.matrices import Matrix, Plan, Sparse, plan_matrix
@@ -30,6 +32,8 @@ ENTRIES = {"unstructured": 1, "gates": 4, "rows": 8, "tiles": 64, "n_of_16": 1, 
 # Many of them have the rows of four gates.
 shapes = st.tuples(st.integers(2, 48) | st.integers(1, 12).map(lambda hidden: 4 * hidden), st.integers(2, 24))
 factors = st.floats(1.5, 12)
+some = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+every_method = pytest.mark.parametrize("name", [*METHODS, *COARSE])
 
 
 def reference(matrix: Matrix) -> np.ndarray:

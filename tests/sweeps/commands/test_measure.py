@@ -5,6 +5,7 @@ import shutil
 import time
 
 import pytest
+import small_text
 from models import compressed, lstms
 
 from doping.inference import latency
@@ -24,7 +25,7 @@ description: tiny
 presets:
   quick:
     task:
-      data: {limit: 3000}
+      data: DATA
       model: {hidden: 20}
       training: {epochs: 1, batch_size: 8, sequence_length: 20, validations: 1}
     seeds: [1]
@@ -38,7 +39,7 @@ presets:
 def trained(tmp_path_factory):
     """Results of two trainings."""
     folder = tmp_path_factory.mktemp("measure")
-    (folder / "tiny.yaml").write_text(STUDY)
+    (folder / "tiny.yaml").write_text(STUDY.replace("DATA", small_text.YAML))
     out = folder / "results"
     assert sweep(["--study", str(folder / "tiny.yaml"), "--out", str(out), "--wandb", "off", "--workers", "1"]) == 0
     return out

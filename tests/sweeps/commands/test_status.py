@@ -2,15 +2,16 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from fake_training import STUDY
+from forked.python import PYTHON
 
 from sweeps.commands.main import main
 from sweeps.trials.dotted_names import Functions
@@ -33,7 +34,7 @@ def out(tmp_path):
 
 
 def start(train, study, out, **environment):
-    command = [sys.executable, "-m", "fake_training", train, "--study", study, "--out", str(out), "--wandb", "off"]
+    command = [*PYTHON, "-m", "fake_training", train, "--study", study, "--out", str(out), "--wandb", "off"]
     variables = os.environ | {"PYTHONPATH": f"{SUPPORT}{os.pathsep}{ROOT}"} | environment
     return subprocess.Popen(
         [*command, "--workers", "2", "--retries", "0"], env=variables, cwd=ROOT, stdout=subprocess.DEVNULL
@@ -51,7 +52,7 @@ def test_watching_tells_every_change_until_nothing_runs_any_more(study, out, cap
     monkeypatch.setattr("sweeps.commands.status.WATCH_SECONDS", 0.5)
     process = start("slow", study, out, FAKE_TICK_SECONDS="0.1")
     try:
-        _until(lambda: "running" in status(capsys, "--out", out)[1])
+        _until(lambda: re.search(r"[0-9] running", status(capsys, "--out", out)[1]))
         code, said = status(capsys, "--watch", "--study", study, "--out", out)
         assert process.wait(60) == 0
     finally:
@@ -86,7 +87,7 @@ def test_the_folder_has_a_readme_with_commands_that_work_and_nothing_of_the_mach
             flags = [flag.replace("results/", f"{out}-") for flag in flags]
             assert main(flags[2:], FUNCTIONS) == 0, command
         else:
-            entry = [sys.executable, *flags[1 : 3 if flags[1] == "-m" else 2], "--help"]
+            entry = [*PYTHON, *flags[1 : 3 if flags[1] == "-m" else 2], "--help"]
             said = subprocess.run(entry, cwd=ROOT, capture_output=True, text=True, timeout=120).stdout
             assert [flag for flag in flags if flag.startswith("--") and flag not in said] == []
 

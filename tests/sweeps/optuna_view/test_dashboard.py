@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from fake_training import STUDY
 from filelock import FileLock
+from forked.python import PYTHON
 
 from sweeps.commands.main import main
 from sweeps.optuna_view.dashboard import ReadOnlyError, open_read_only, reading_only
@@ -30,7 +30,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": f"{SUPPORT}{os.pathsep}{ROOT}"}
 def running(*arguments, **environment):
     """A command in a process of its own, which is ended in the end."""
     process = subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
+        [*PYTHON, *map(str, arguments)],
         env=ENVIRONMENT | environment,
         cwd=ROOT,
         stdout=subprocess.PIPE,

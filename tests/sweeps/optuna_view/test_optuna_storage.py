@@ -8,6 +8,7 @@ import time
 
 import pytest
 from cluster import PASSWORD, ROOT, postgresql
+from forked.python import PYTHON
 
 from doping.errors import UserError, hide_passwords
 from runs import ENVIRONMENT, STUDY, assert_complete, run, start, until
@@ -129,7 +130,7 @@ def test_several_processes_that_open_a_fresh_database_at_once(database):
     url = database.url.replace("/postgres", "/fresh")
     code = "import sys; from pathlib import Path; from sweeps.optuna_view.backends import open_storage\n"
     code += "sys.stdin.read(); open_storage(sys.argv[1], Path('.'), print)"
-    command = [sys.executable, "-c", code, url]
+    command = [*PYTHON, "-c", code, url]
     pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, env=ENVIRONMENT, cwd=ROOT, **pipes) for _ in range(4)]
     time.sleep(1)

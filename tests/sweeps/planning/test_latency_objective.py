@@ -7,14 +7,15 @@ import json
 import multiprocessing
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import small_text
 from fake_training import outcome
+from forked.python import PYTHON
 
 from sweeps.optuna_view.entries import OptunaEntries
 from sweeps.optuna_view.journal import open_journal
@@ -172,7 +173,8 @@ def _until(condition: Any) -> None:
 
 @pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler")
 def test_the_shipped_study_measures_and_chooses(tmp_path: Path) -> None:
-    command = [sys.executable, "sweeps/run.py", "--study", "fast_kp", "--preset", "smoke", "--wandb", "off"]
+    command = [*PYTHON, "sweeps/run.py", "--study", "fast_kp", "--preset", "smoke", "--wandb", "off"]
+    command += ["--set", "task.data.corpus=text", "--set", f"task.data.path={small_text.PATH}"]
     subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, check=True, capture_output=True, timeout=240)
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections import Counter
 
@@ -11,6 +12,7 @@ import pytest
 
 from runs import TUNED, rows, run, start, until, workers_of
 
+REAL = (sys.executable,)
 CELLS = ["dense", "pruned 5x", "doped_kp 5x", "doped_kp + cmr 5x"]
 
 
@@ -78,14 +80,14 @@ def test_kills_change_nothing(study, calm, tmp_path):
     """Three workers, killed at random moments, the parent too: the same settings are proposed, stopped and replicated."""
     out, flags = tmp_path / "out", ("--workers", "3", "--retries", "50")
     draw = random.Random(1)
-    process = start("bowl", study, out, *flags, FAKE_TICK_SECONDS="0.06")
+    process = start("bowl", study, out, *flags, python=REAL, FAKE_TICK_SECONDS="0.06")
     for kill in range(5):
         until(lambda parent=process.pid: workers_of(parent), "workers are running")
         time.sleep(draw.uniform(0.3, 0.7))
         if kill == 2:
             process.kill()
             process.wait()
-            process = start("bowl", study, out, *flags, FAKE_TICK_SECONDS="0.06")
+            process = start("bowl", study, out, *flags, python=REAL, FAKE_TICK_SECONDS="0.06")
         elif workers := workers_of(process.pid):
             os.kill(draw.choice(workers), signal.SIGKILL)
     _, err = process.communicate(timeout=120)

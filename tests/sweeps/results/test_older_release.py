@@ -14,6 +14,7 @@ from data.text.corpus import load as load_corpus
 from doping.inference.runtime import load
 from sweeps.commands.export_model import main as export
 from sweeps.commands.main import main
+from sweeps.results.files import write_whole
 from sweeps.results.folder import ResultsFolder
 from sweeps.trials.dotted_names import Functions
 from sweeps.trials.trial import Trial
@@ -81,3 +82,11 @@ def test_a_row_that_cannot_be_read_is_one_line(folder, capsys):
     (line,) = [line for line in said.out.splitlines() if KP in line and "row.json" in line]
     assert "is not a whole row" in line
     assert "8 of 9 trials" in said.out
+
+
+def test_the_older_release_is_kept_out_of_what_today_s_program_has_written(folder):
+    assert study(folder) == 0
+    # What it does first in a folder; it then says "Is a directory" in one line, and ends with exit code 2.
+    with pytest.raises(IsADirectoryError):
+        write_whole(folder / "studies" / ".probe", "")
+    assert study(folder) == 0

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import small_text
 import torch
 import toy_translation
 from labelled_texts import write_folder
@@ -31,7 +32,7 @@ description: a start
 presets:
   quick:
     task:
-      data: {limit: 4000}
+      data: DATA
       model: {hidden: 20, dropout: 0.1}
       training: {epochs: 2, batch_size: 8, sequence_length: 20, validations: 4}
     seeds: [1, 2]
@@ -50,7 +51,7 @@ def _wandb_off(monkeypatch):
 def results(tmp_path_factory) -> Path:
     """Folder of a study with two dense models and a compressed one."""
     folder = tmp_path_factory.mktemp("start")
-    (folder / "study.yaml").write_text(STUDY)
+    (folder / "study.yaml").write_text(STUDY.replace("DATA", small_text.YAML))
     assert run(folder, folder / "dense") == 0
     return folder
 
@@ -67,7 +68,7 @@ def rows(folder: Path) -> list[dict]:
 
 def trial_from(start: Path, method: Method, distillation: float = 0.5) -> Trial:
     task = LanguageModelTask(
-        data={"limit": 4000},
+        data=small_text.DATA,
         model={"hidden": 20, "dropout": 0.1},
         training={
             "epochs": 2, "batch_size": 8, "sequence_length": 20, "validations": 4,
@@ -147,7 +148,7 @@ def test_mistakes_are_one_line(results, tmp_path, capsys):
         ([f"task.training.start_from.path={tmp_path / 'empty'}"], "has no finished trial of dense; it has none at all"),
         ([f"task.training.start_from.path={results / 'dense' / 'trials' / compressed}"], "is doped_kp; a training starts"),
         ([dense, "task.model.hidden=24"], "has hidden 20, this study 24; they must be equal"),
-        ([dense, "task.data.limit=3000"], "was trained on other data (embedded-character, hash"),
+        ([dense, "task.data.limit=3000"], "was trained on other data (text-character, hash"),
         ([dense, "task.training.start_from.distillation=2"], "distillation: 2 was given, expected less than or equal to 1"),
         (["task.training.start_from.distillation=0.5"], "start_from.path: this key is missing"),
     ]:

@@ -4,12 +4,15 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 
 import pytest
 
 from runs import STUDY, alive, assert_complete, quality, rows, run, start, until, workers_of
+
+REAL = (sys.executable,)
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def test_workers_and_parent_are_killed_and_nothing_is_lost_or_run_twice(study, t
     out, calm = tmp_path / "out", tmp_path / "calm"
     flags = ("--workers", "3", "--retries", "50")
     draw = random.Random(0)
-    process = start("slow", study(), out, *flags)
+    process = start("slow", study(), out, *flags, python=REAL)
     for kill in range(6):
         until(lambda parent=process.pid: workers_of(parent), "workers are running")
         time.sleep(draw.uniform(0.3, 0.8))
@@ -37,7 +40,7 @@ def test_workers_and_parent_are_killed_and_nothing_is_lost_or_run_twice(study, t
             process.kill()
             process.wait()
             until(lambda pids=workers: not any(map(alive, pids)), "the workers of a killed run end by themselves")
-            process = start("slow", study(), out, *flags)
+            process = start("slow", study(), out, *flags, python=REAL)
         elif workers:
             os.kill(draw.choice(workers), signal.SIGKILL)
     _, err = process.communicate(timeout=120)
@@ -59,7 +62,7 @@ def test_two_runs_share_the_work(study, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_takes_seconds_says_how_to_resume_and_loses_nothing(study, tmp_path, number):
     out = tmp_path / "out"
-    process = start("slow", study(4), out, "--workers", "2", FAKE_TICK_SECONDS="0.1")
+    process = start("slow", study(4), out, "--workers", "2", python=REAL, FAKE_TICK_SECONDS="0.1")
     until(lambda: list(out.glob("trials/*/checkpoint.ckpt")), "a trial is under way")
     begun = time.monotonic()
     process.send_signal(number)

@@ -6,13 +6,13 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from fake_training import STUDY
+from forked.python import PYTHON
 
 from doping.method import Method
 from sweeps.results.rows import row_of
@@ -32,7 +32,7 @@ def command(tmp_path):
     flags = ["--study", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "out"), "--wandb", "off"]
 
     def of(train, *more):
-        return [sys.executable, "-m", "fake_training", train, *flags, "--workers", "2", *more]
+        return [*PYTHON, "-m", "fake_training", train, *flags, "--workers", "2", *more]
 
     return of
 

@@ -1,6 +1,7 @@
 """How long the rest of a study takes: by what its trials took, as soon as three have ended."""
 
 import csv
+import json
 from itertools import count
 from pathlib import Path
 from statistics import fmean
@@ -10,7 +11,7 @@ import pytest
 
 from doping.method import Method
 from sweeps.running.standing import Standing
-from sweeps.running.time_left import Took, outlook, time_left
+from sweeps.running.time_left import Left, Took, outlook, time_left, work
 from sweeps.trials.outcome import Progress
 
 RESULTS = Path(__file__).parents[3] / "results"
@@ -18,11 +19,18 @@ RESULTS = Path(__file__).parents[3] / "results"
 
 def study(*methods):
     """Trials of a study, which a standing knows by their ids and methods."""
-    return [SimpleNamespace(id=str(number), method=Method(name=name)) for number, name in enumerate(methods)]
+    return [trial(number, name) for number, name in enumerate(methods)]
+
+
+def trial(number, name, units=None):
+    settings = json.dumps({"method": {"units": units}, "task": {"model": {"hidden": 200}}})
+    return SimpleNamespace(id=str(number), method=Method(name=name), settings=settings)
 
 
 def row(trial, seconds):
-    return SimpleNamespace(trial_id=trial.id, method=trial.method.name, seconds=seconds, status="finished")
+    return SimpleNamespace(
+        trial_id=trial.id, method=trial.method.name, seconds=seconds, status="finished", settings=trial.settings
+    )
 
 
 def replay(trials, seconds, workers, ended, cold=0.0):
@@ -82,6 +90,17 @@ def test_the_slow_first_start_of_each_worker_is_not_counted_for_the_others(worke
     assert said == pytest.approx(took, rel=0.2)
 
 
+def test_wider_models_are_expected_to_take_longer():
+    widths = [None, None, None, 89, 300, 300, 400, 89, 300, 400]
+    trials = [trial(number, "kp", units) for number, units in enumerate(widths)]
+    relative = {None: 1.0, 89: 0.44, 300: 2.62, 400: 4.31}
+    """As steps of the task of ``deployed`` took."""
+    said, took = replay(trials, [100 * relative[units] for units in widths], workers=2, ended=3)
+    assert said == pytest.approx(took, rel=0.3)
+    assert [work(trial(0, "kp", units).settings) for units in (None, 200, 400)] == [1, 1, 3.25]
+    assert work(json.dumps({"method": {"units": 64}, "task": {}})) == 1, "a task of one's own has no width to compare with"
+
+
 def test_where_a_machine_becomes_slower_the_estimate_follows():
     trials = study(*["kp"] * 40)
     seconds = [10.0] * 20 + [30.0] * 20
@@ -103,11 +122,11 @@ def test_a_trial_that_runs_tells_of_a_method_that_has_finished_nothing():
 
 def test_the_time_left_goes_by_the_method_and_by_what_is_done():
     known = [Took("kp", 15.0)] * 40 + [Took("dense", 45.0)] * 40
-    assert time_left([Took("kp", 15.0)], [("kp", 0.0), ("kp", 0.5)], workers=1) == pytest.approx(15 + 7.5)
-    assert time_left(known, [("dense", 0.0)], workers=40) == pytest.approx(45, rel=0.05), "of its own method"
-    assert 30 < time_left(known, [("lmf", 0.0)], workers=40) < 40, "of all methods, the latest most"
-    assert time_left([Took("kp", 15.0)], [("kp", 0.0), ("kp", 0.5)], workers=2) == 15, "the longest decides"
-    assert time_left([Took("kp", 15.0)], [("kp", 0.0)] * 8, workers=2) == pytest.approx(4 * 15)
-    assert time_left([], [("kp", 0.0)], workers=1) is None
+    assert time_left([Took("kp", 15.0)], [Left("kp", 0.0), Left("kp", 0.5)], workers=1) == pytest.approx(15 + 7.5)
+    assert time_left(known, [Left("dense", 0.0)], workers=40) == pytest.approx(45, rel=0.05), "of its own method"
+    assert 30 < time_left(known, [Left("lmf", 0.0)], workers=40) < 40, "of all methods, the latest most"
+    assert time_left([Took("kp", 15.0)], [Left("kp", 0.0), Left("kp", 0.5)], workers=2) == 15, "the longest decides"
+    assert time_left([Took("kp", 15.0)], [Left("kp", 0.0)] * 8, workers=2) == pytest.approx(4 * 15)
+    assert time_left([], [Left("kp", 0.0)], workers=1) is None
     assert time_left([], [], workers=1) == 0
     assert (outlook(None), outlook(90)) == ("time left unknown", "about 1 min 30 s left")

@@ -4,6 +4,7 @@ import csv
 import math
 
 import pytest
+import small_text
 import torch
 
 from data import DataError, data_hash
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def tiny(method=None, **training):
     task = LanguageModelTask(
-        data={"limit": 4000},
+        data=small_text.DATA,
         model={"hidden": 20},
         training={"epochs": 2, "batch_size": 8, "sequence_length": 20, "validations": 4, **training},
     )

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked.python import PYTHON
 from wandb_files import history, inspect, until_whole
+from wandb_trials import DOPED, run, tiny
 
 from data import data_hash
 from doping import machine
@@ -22,7 +24,6 @@ from lightning_modules.callbacks.curve import CurvePoint
 from sweeps.results.views import CURVE_COLUMNS
 from sweeps.trials.outcome import Interrupted
 from sweeps.trials.trial import WHERE, Trial
-from sweeps.worker.train import train
 from sweeps.worker.wandb_folder import run_name
 from tasks.language_model import LanguageModelTask
 
@@ -40,28 +41,14 @@ COLUMN_OF = {
     **{f"size/{name}": name for name in ("values", "bytes")},
 }
 """Column of curves.csv that a drawn key has its values from."""
-DOPED = Method(name="doped_kp", factor=5, cmr={"probability": 0.3})
+
+ENVIRONMENT = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_RUN_GROUP": "tiny-quick"}
 
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.setenv("WANDB_RUN_GROUP", "tiny-quick")
-
-
-def tiny(method=DOPED, epochs=2):
-    task = LanguageModelTask(
-        data={"limit": 4000},
-        model={"hidden": 20},
-        training={"epochs": epochs, "batch_size": 8, "sequence_length": 20, "validations": 4},
-    )
-    return Trial(task=task, method=method, seed=1, data_hash=data_hash(task.data))
-
-
-def run(trial, folder, report=lambda progress: None):
-    folder.mkdir(exist_ok=True)
-    return train(trial, folder, report, threads=1)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
 
 
 def table(path):
@@ -69,10 +56,19 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-def test_the_offline_file_holds_what_was_measured(tmp_path):
-    trial = tiny()
-    outcome = run(trial, tmp_path)
-    lines, points = history(tmp_path), table(tmp_path / "curve.csv")
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    """A trial that was trained and logged, what came of it, and its folder, which stays as it is."""
+    folder = tmp_path_factory.mktemp("logged")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        return tiny(), run(tiny(), folder), folder
+
+
+def test_the_offline_file_holds_what_was_measured(logged):
+    _, outcome, folder = logged
+    lines, points = history(folder), table(folder / "curve.csv")
     assert [line["_step"] for line in lines] == [int(point["step"]) for point in points]
     assert len(lines) == 4
     for line, point in zip(lines, points, strict=True):
@@ -81,7 +77,7 @@ def test_the_offline_file_holds_what_was_measured(tmp_path):
         expected["size/cf_bytes"] = outcome.dense_bytes / int(point["bytes"])
         drawn = {key: value for key, value in line.items() if not key.startswith(("_", "per_matrix/"))}
         assert drawn == pytest.approx(expected)
-    matrices = table(tmp_path / "matrices.csv")
+    matrices = table(folder / "matrices.csv")
     assert len(matrices) == 4 * 2
     for row in matrices:
         line = next(line for line in lines if line["_step"] == int(row["step"]))
@@ -176,7 +172,7 @@ def test_a_study_has_all_its_runs_in_one_folder_while_they_run(links, tmp_path):
     for entry in links.glob("run-*"):
         (log,) = entry.glob("run-*.wandb")
         assert log.name == f"run-{entry.name.split('-', 2)[2]}.wandb", "as the dashboard looks for it"
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", "--summary", str(log)]
+        command = [*PYTHON, "-m", "wandb", "leet", "inspect", "--json", "--summary", str(log)]
         said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
         assert said["state"] == "finished"
         (original,) = (tmp_path / "trials" / said["run_id"]).glob("wandb/*run-*/*.wandb")
@@ -188,10 +184,9 @@ def test_all_columns_of_a_curve_are_in_the_table_of_all_curves():
     assert list(CURVE_COLUMNS) == ["trial_id", *fields]
 
 
-def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
-    trial = tiny()
-    outcome = run(trial, tmp_path)
-    said = json.loads(inspect(tmp_path, "--summary"))
+def test_a_run_says_what_defines_the_trial_and_how_it_ended(logged):
+    trial, outcome, folder = logged
+    said = json.loads(inspect(folder, "--summary"))
     assert (said["run_id"], said["name"], said["state"]) == (trial.id, "doped_kp 5x cmr 0.3 s1", "finished")
     assert said["config"] == trial.model_dump(mode="json", exclude=WHERE) | {
         "commit": machine.commit(),
@@ -202,7 +197,7 @@ def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
     }
     for name in ("validation", "test", "best_validation", "values", "bytes", "multiply_adds", "dense_values"):
         assert said["summary"][name] == pytest.approx(getattr(outcome, name)), name
-    records = [json.loads(line) for line in inspect(tmp_path).splitlines()]
+    records = [json.loads(line) for line in inspect(folder).splitlines()]
     (started,) = [record["run"] for record in records if record["type"] == "run"]
     assert (started["run_group"], started["job_type"], started["project"]) == ("tiny-quick", "doped_kp", "lstm-doping")
     (axis,) = [record["metric"] for record in records if record["type"] == "metric"]
@@ -210,11 +205,10 @@ def test_a_run_says_what_defines_the_trial_and_how_it_ended(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_trial_that_was_interrupted_twice_is_one_run_with_every_point_once(tmp_path, monkeypatch):
+def test_a_trial_that_was_interrupted_twice_is_one_run_with_every_point_once(logged, tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
-    trial, calm, interrupted = tiny(), tmp_path / "calm", tmp_path / "interrupted"
-    run(trial, calm)
+    (trial, _, calm), interrupted = logged, tmp_path / "interrupted"
     for share in (0.4, 0.7):
 
         def stop(progress, share=share):
@@ -243,9 +237,8 @@ def test_a_step_is_taken_once(tmp_path):
 
 
 @pytest.mark.parametrize("every", ["0", "2"])
-def test_logging_and_monitoring_change_neither_the_trial_nor_its_result(every, tmp_path, monkeypatch):
-    trial, watched, plain = tiny(), tmp_path / "watched", tmp_path / "plain"
-    expected = run(trial, watched)
+def test_logging_and_monitoring_change_neither_the_trial_nor_its_result(every, logged, tmp_path, monkeypatch):
+    (trial, expected, watched), plain = logged, tmp_path / "plain"
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setenv("LSTM_MONITOR_EVERY", every)
     assert run(trial, plain) == expected
@@ -265,8 +258,8 @@ OFFLINE = """
     calls = []
     sys.addaudithook(lambda event, arguments: calls.append((event, str(arguments)))
         if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") else None)
-    import test_wandb
-    test_wandb.run(test_wandb.tiny(epochs=1), Path(sys.argv[1]))
+    from wandb_trials import run, tiny
+    run(tiny(epochs=1), Path(sys.argv[1]))
     away = [call for call in calls if "/" not in call[1]]  # sockets of this machine are files
     assert not away, away
 """
@@ -287,7 +280,7 @@ def packets_of(code, *arguments):
     """
     count = "; awk '/^Ip:/ && n++ {print $11 + $13}' /proc/self/net/snmp"
     command = ["unshare", "-rn", "sh", "-c", f'"$0" "$@" >&2 || exit 1{count}', sys.executable, "-c", textwrap.dedent(code)]
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support"), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
     done = subprocess.run(
         [*command, *map(str, arguments)],
@@ -311,14 +304,13 @@ def test_offline_nothing_is_sent(tmp_path):
     assert len(history(tmp_path / "trial")) == 4
 
 
-def test_every_panel_of_the_workspace_shows_something_that_is_logged(tmp_path):
+def test_every_panel_of_the_workspace_shows_something_that_is_logged(logged):
     from analysis.wandb_pages import pages as wandb_pages
 
-    trial = tiny(epochs=1)
-    run(trial, tmp_path)
-    said = json.loads(inspect(tmp_path, "--summary"))
+    _, _, folder = logged
+    said = json.loads(inspect(folder, "--summary"))
     known = {f"summary:{key}" for key in said["summary"]} | {f"config:{key}.value" for key in said["config"]}
-    known |= {key for line in history(tmp_path) for key in line} | set(said["summary"])
+    known |= {key for line in history(folder) for key in line} | set(said["summary"])
     asked = set()
     for panels in wandb_pages.sections().values():
         for panel in panels:

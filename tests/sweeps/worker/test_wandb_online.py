@@ -3,28 +3,30 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import small_text
 import yaml
+from forked.python import PYTHON
 from wandb_server import KEY, wandb_server
 
 from sweeps.commands.main import main
 
 ROOT = Path(__file__).parents[3]
-WANDB = [sys.executable, "-m", "wandb"]
+WANDB = [*PYTHON, "-m", "wandb"]
 
 STUDY = """
 description: two short trainings
 presets:
   quick:
     task:
-      data: {limit: 4000}
+      data: DATA
       model: {hidden: 20}
       training: {epochs: 2, batch_size: 8, sequence_length: 20, validations: 4}
     seeds: [1]
@@ -37,17 +39,15 @@ TRIAL = """
 import sys, time
 from pathlib import Path
 import sweeps.worker.train as training
-sys.path.insert(0, sys.argv[3])
-from test_wandb import tiny, run
+from wandb_trials import tiny, run
 training.REPORT_SECONDS = training.CHECKPOINT_SECONDS = 0
-pause = float(sys.argv[2])
-validations = []
+pause, first_pause = float(sys.argv[2]), int(sys.argv[3])
 def report(progress):
     if progress.notice:
         print("notice:", progress.notice, flush=True)
     if progress.validation:
         print("validation", progress.validation, flush=True)
-        time.sleep(pause)
+        time.sleep(pause if progress.validation >= first_pause else 0)
 run(tiny(), Path(sys.argv[1]), report)
 print("done", flush=True)
 """
@@ -63,7 +63,7 @@ def server():
 @pytest.fixture
 def study(tmp_path):
     path = tmp_path / "short.yaml"
-    path.write_text(STUDY)
+    path.write_text(STUDY.replace("DATA", small_text.YAML))
     return path
 
 
@@ -74,17 +74,17 @@ def clean_environment(server, **more):
 
 def sweep(study, out, mode, environment):
     """The command as a user gives it; returns its exit code and what it printed."""
-    command = [sys.executable, "sweeps/run.py", "--study", study, "--out", out, "--workers", "1", "--wandb", mode]
+    command = [*PYTHON, "sweeps/run.py", "--study", study, "--out", out, "--workers", "1", "--wandb", mode]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 
 @contextmanager
-def trial_process(folder, server, pause=0.0, mode="online"):
-    """A training in a process of its own, which says how far it is, a line a validation."""
+def trial_process(folder, server, pause=0.0, first_pause=1, mode="online"):
+    """A training in a process of its own, which says how far it is, a line a validation, and pauses after each."""
     environment = clean_environment(server, WANDB_MODE=mode, WANDB_SILENT="true", WANDB_RUN_GROUP="g")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
-    command = [sys.executable, "-c", TRIAL, str(folder), str(pause), str(Path(__file__).parent)]
+    command = [*PYTHON, "-c", TRIAL, str(folder), str(pause), str(first_pause)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         yield process
@@ -159,7 +159,7 @@ def test_a_study_online_and_the_same_study_offline_and_synced_say_the_same(serve
 @pytest.mark.slow
 def test_a_trial_that_is_killed_and_resumed_is_one_run_with_each_step_once(server, tmp_path):
     folder = tmp_path / "trial"
-    with trial_process(folder, server, pause=30) as process:
+    with trial_process(folder, server, pause=30, first_pause=2) as process:
         said(process, "validation 2")
         until(lambda: server.runs and steps(next(iter(server.runs.values()))))
         os.killpg(process.pid, signal.SIGKILL)
@@ -174,7 +174,7 @@ def test_a_trial_that_is_killed_and_resumed_is_one_run_with_each_step_once(serve
 @pytest.mark.parametrize(("first", "then"), [("online", "offline"), ("offline", "online")])
 def test_a_trial_that_changes_between_online_and_offline_is_one_run_with_each_step_once(first, then, server, tmp_path):
     folder = tmp_path / "trial"
-    with trial_process(folder, server, pause=30, mode=first) as process:
+    with trial_process(folder, server, pause=30, first_pause=2, mode=first) as process:
         said(process, "validation 2")
         if first == "online":
             until(lambda: server.runs and steps(next(iter(server.runs.values()))))
@@ -248,7 +248,9 @@ def test_a_study_inside_a_sweep_has_runs_of_its_own_and_tells_the_sweep_its_best
     server.sweep_config = yaml.safe_dump(config)
     arguments = {"runs.1.factor": {"value": 10}, "task.training.learning_rate": {"value": 0.003}}
     server.sweep_commands = [[{"type": "run", "run_id": "proposed1", "program": "", "args": arguments}]]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {shlex.join(PYTHON)} "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
     environment = clean_environment(server, PATH=path, WANDB_SILENT="true", WANDB_DIR=str(tmp_path))
     agent = [*WANDB, "agent", "--count", "1", "tester/lstm-doping/sweep1"]
     done = subprocess.run(agent, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
@@ -270,7 +272,7 @@ def test_a_study_inside_a_sweep_has_runs_of_its_own_and_tells_the_sweep_its_best
 
 
 def test_the_workspace_and_the_report_are_published(server, tmp_path):
-    command = [sys.executable, "-m", "analysis.wandb_pages", "--study", "short-quick", "--publish", "tester/lstm-doping"]
+    command = [*PYTHON, "-m", "analysis.wandb_pages", "--study", "short-quick", "--publish", "tester/lstm-doping"]
     done = subprocess.run(
         command, cwd=ROOT, env=clean_environment(server, WANDB_SILENT="true"), capture_output=True, text=True, timeout=120
     )

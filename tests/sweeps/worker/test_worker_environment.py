@@ -95,10 +95,12 @@ def test_workers_of_a_study_in_a_sweep_do_not_see_it(tmp_path):
     }
     kept = {name: outer[name] for name in ("WANDB_PROJECT", "MALLOC_TRIM_THRESHOLD_")}
     command = [sys.executable, "-m", "fake_training", "notes_environment", "--study", str(tmp_path / "tiny.yaml")]
+    environment = os.environ | outer | {"PYTHONPATH": f"{SUPPORT}{os.pathsep}{ROOT}"}
+    environment.pop("OMP_WAIT_POLICY", None)
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "out"), "--wandb", "offline", "--workers", "1"],
         cwd=ROOT,
-        env=os.environ | outer | {"PYTHONPATH": f"{SUPPORT}{os.pathsep}{ROOT}"},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,

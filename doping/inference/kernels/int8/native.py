@@ -19,7 +19,7 @@ from doping.inference.families.int8_layout import Fields, fields, fitting_bits, 
 from doping.inference.families.matrix import Matrix, Sum, narrowed
 from doping.inference.families.narrow import Bits
 from doping.inference.families.sparse import Array
-from doping.inference.kernels.build import KernelError, Library, library
+from doping.inference.kernels.build import NAMES, KernelError, Library, library
 from doping.inference.kernels.native import aligned
 
 FOLDER = Path(__file__).parent
@@ -27,7 +27,7 @@ HEADER = FOLDER / "int8.h"
 INT8 = Library(
     "int8",
     tuple(sorted(FOLDER.glob("*.c"))),
-    tuple(sorted(FOLDER.glob("*.h"))),
+    (NAMES, *sorted(FOLDER.glob("*.h"))),
     ("-std=c99", "-O3", "-ffp-contract=off", "-fPIC", "-shared"),
     ((),),
 )

@@ -1,6 +1,7 @@
 /* Holds every instruction set of this processor to plain C, bit for bit: products with matrices of every kind, layers, texts and
  * scores, in many shapes, each array in memory of exactly its size, for a build that watches every access. Prints the sets that it
  * tried. Exit code 1 if a number differs. */
+#define _POSIX_C_SOURCE 200112L /* memory at multiples of 64 bytes */
 #include "int8.h"
 
 #include <stdio.h>

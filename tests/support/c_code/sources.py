@@ -15,7 +15,10 @@ from doping.inference.kernels.int8.native import INSTRUCTION_SETS, INT8
 NAME = "net"
 """Of the model in all tests, so that they share the kernels."""
 STRICT = "-O1 -Werror -Wpedantic"
-SANITIZED = f"{STRICT} -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+SANITIZED = "-O0 -Werror -Wpedantic -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+"""Without optimization: every access of the source is there to be watched."""
+SMALL = f"{SANITIZED} -O1 -DDOPED_SMALL"
+"""One vector at a time: what is never called then, the compiler must find and leave out."""
 ARM = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
 
 

@@ -1,0 +1,1 @@
+"""C sources as tests build and run them, each object compiled once."""

@@ -1,0 +1,1 @@
+"""Layers of PyTorch of every kind, as tests compress and deploy them."""
