@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from doping.deployment.deploy import deploy_
-from doping.deployment.layers import DeployedLinear, DeployedRecurrent
+from doping.deployment.layers import DeployedCell, DeployedLinear, DeployedRecurrent
 from doping.deployment.packing import Unpacked
 from doping.errors import CompressionError, InferenceError, as_path
 from doping.inference.exporters.c import EXPECTED_STEPS, TEMPLATE
@@ -27,6 +27,7 @@ from doping.method import Values
 ACTIVATIONS = {nn.ReLU: "RELU", nn.Tanh: "TANH", nn.Sigmoid: "SIGMOID"}
 SKIPPED = (nn.Dropout, nn.Identity)
 """Nothing in evaluation."""
+DEPLOYED = (DeployedLinear, DeployedRecurrent, DeployedCell)
 STACK = TEMPLATE / "stack"
 
 
@@ -41,11 +42,12 @@ def to_c(
     """Write compressed layers as C sources, each reading the outputs of the one before: kernels, weights, an interface, a
     demo that checks itself (``make check``), and no other library.
 
-    The sources read one sequence at a time, (steps, inputs) -> (steps, outputs), and keep the state between calls.
+    The sources read one sequence at a time, (steps, inputs) -> (steps, outputs), and keep the state between calls. A cell is
+    called with one step; its state is read and written in the structure that each call is given.
 
     Args:
-        layers: one layer or several, or an ``nn.Sequential`` of them: LSTM (with projections too), GRU, RNN, Linear that
-            :func:`doping.compress_` made, and ReLU, Tanh, Sigmoid between them. They stay as they are.
+        layers: one layer or several, or an ``nn.Sequential`` of them: LSTM (with projections too), GRU, RNN, their
+            cells, Linear that :func:`doping.compress_` made, and ReLU, Tanh, Sigmoid between them. They stay as they are.
         folder: where to; it is made if need be.
         name: begins the name of every function and constant; by default made of the folder's name.
         values: how weights are stored, as of :func:`doping.deploy_`; products are in float32.
@@ -83,20 +85,21 @@ def to_c(
 
 
 def _deployed(layer: nn.Module, values: Values | None) -> nn.Module:
-    if isinstance(layer, DeployedLinear | DeployedRecurrent) and values is not None:
+    if isinstance(layer, DEPLOYED) and values is not None:
         raise CompressionError(
             f"values={values!r} comes too late: the layers are deployed, and their values are rounded there"
         )
-    if type(layer) in ACTIVATIONS or isinstance(layer, DeployedLinear | DeployedRecurrent):
+    if type(layer) in ACTIVATIONS or isinstance(layer, DEPLOYED):
         return layer
-    if isinstance(layer, CompressedLayer) and not isinstance(layer, nn.RNNCellBase):
+    if isinstance(layer, CompressedLayer):
         return deploy_(copy.deepcopy(layer).eval().cpu(), values=values)
     kind = type(layer).__name__
     raise CompressionError(
-        f"{kind} cannot be written as C; supported are compressed LSTM, GRU, RNN and Linear layers, ReLU, Tanh and Sigmoid"
+        f"{kind} cannot be written as C; supported are compressed LSTM, GRU, RNN and Linear layers and cells, "
+        "ReLU, Tanh and Sigmoid"
         + (
             "; doping.compress_ makes them (Method() keeps a layer dense)"
-            if isinstance(layer, nn.RNNBase | nn.Linear)
+            if isinstance(layer, nn.RNNBase | nn.RNNCellBase | nn.Linear)
             else ""
         )
     )
@@ -106,9 +109,7 @@ class _Stack:
     """The layers as arrays and structures of C."""
 
     def __init__(self, stack: list[nn.Module]) -> None:
-        widths = [(layer.in_features, layer.out_features) if isinstance(layer, DeployedLinear) else
-                  (layer.input_size, layer.output_size * (1 + layer.bidirectional))
-                  for layer in stack if isinstance(layer, DeployedLinear | DeployedRecurrent)]  # fmt: skip
+        widths = [_widths(layer) for layer in stack if isinstance(layer, DEPLOYED)]
         if not widths:
             raise CompressionError("there is no compressed layer to write as C; compress_ makes them")
         for (_, given), (taken, _) in pairwise(widths):
@@ -126,9 +127,9 @@ class _Stack:
             if isinstance(layer, DeployedLinear):
                 self._add_linear(layer)
                 width = layer.out_features
-            elif isinstance(layer, DeployedRecurrent):
+            elif isinstance(layer, DeployedRecurrent | DeployedCell):
                 self._add_recurrent(layer)
-                width = layer.output_size * (1 + layer.bidirectional)
+                width = _widths(layer)[1]
             else:
                 self._stages.append(f"{{{ACTIVATIONS[type(layer)]}, 0, 1, {width}, 0}}")
 
@@ -139,15 +140,16 @@ class _Stack:
         self._linear.append(self._arrays.matrix(unpacked.matrices["weight"], f"linear_{number}"))
         self._biases.append(self._bias(unpacked, "bias", f"linear_{number}_bias"))
 
-    def _add_recurrent(self, layer: DeployedRecurrent) -> None:
-        directions = 2 if layer.bidirectional else 1
-        self._whole = self._whole or layer.bidirectional
+    def _add_recurrent(self, layer: DeployedRecurrent | DeployedCell) -> None:
+        both = isinstance(layer, DeployedRecurrent) and layer.bidirectional
+        directions, outputs = 1 + both, _widths(layer)[1] // (1 + both)
+        self._whole = self._whole or both
         cells = layer.hidden_size if layer.cell == "lstm" else 0
         for place, packed in enumerate(layer.buffers()):
             unpacked, number = Unpacked(packed), len(self._recurrent)
             if place % directions == 0:
-                self._stages.append(f"{{RECURRENT, {number}, {directions}, {layer.output_size}, {cells}}}")
-                self._widest = max(self._widest, directions * layer.output_size)
+                self._stages.append(f"{{RECURRENT, {number}, {directions}, {outputs}, {cells}}}")
+                self._widest = max(self._widest, directions * outputs)
             parts = [
                 self._arrays.matrix(unpacked.matrices[kind], f"{kind}_{number}") if kind in unpacked.matrices else "{0}"
                 for kind in ("input", "recurrent", "projection")
@@ -155,7 +157,7 @@ class _Stack:
             biases = [self._bias(unpacked, f"{kind}_bias", f"{kind}_bias_{number}") for kind in ("input", "recurrent")]
             reverse = int(unpacked.described["reverse"])
             self._recurrent.append(f"{{{', '.join([*parts, *biases])}, {CELLS.index(layer.cell)}, {reverse}}}")
-            self._state += layer.output_size + cells
+            self._state += outputs + cells
 
     def _bias(self, unpacked: Unpacked, kind: str, name: str) -> str:
         if kind not in unpacked.arrays:
@@ -187,13 +189,32 @@ class _Stack:
         return "\n".join(lines) + "\n"
 
 
+def _widths(layer: nn.Module) -> tuple[int, int]:
+    """What a layer reads and gives in a step."""
+    if isinstance(layer, DeployedLinear):
+        return layer.in_features, layer.out_features
+    if isinstance(layer, DeployedCell):
+        return layer.input_size, layer.hidden_size
+    assert isinstance(layer, DeployedRecurrent)
+    return layer.input_size, layer.output_size * (1 + layer.bidirectional)
+
+
+def _steps(cell: DeployedCell, x: Tensor) -> Tensor:
+    """The outputs of a cell that is called once a step, (T, H)."""
+    state, outputs = None, []
+    for step in x:
+        state = cell(step, state)
+        outputs.append(state[0] if isinstance(state, tuple) else state)
+    return torch.stack(outputs)
+
+
 def _expected(stack: list[nn.Module], inputs: int) -> str:
     """Inputs of the demo, and what the layers make of them."""
     random = torch.Generator().manual_seed(0)
     x: Tensor = torch.randn(EXPECTED_STEPS, inputs, generator=random)
     y = x
     for layer in stack:
-        found = layer(y)
+        found = _steps(layer, y) if isinstance(layer, DeployedCell) else layer(y)
         y = found[0] if isinstance(found, tuple) else found
     lines = [f"#define EXPECTED_STEPS {EXPECTED_STEPS}", *text_array("expected_inputs", x.numpy())]
     return "\n".join(["/* Written by the export. */", *lines, *text_array("expected_outputs", y.numpy())]) + "\n"

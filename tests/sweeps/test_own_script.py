@@ -156,6 +156,18 @@ def test_its_settings_are_searched(folder):
     assert len(set(tried)) == 3
 
 
+def test_it_is_searched_for_its_latency(folder):
+    """That of the whole deployed model for the example, measured where it was trained."""
+    search = "tuning={trials: 2, parallel: 1, objective: latency, search: {structured_share: [null, 0.3]}}"
+    assert study(folder, "out", "--set", search, runs="[{method: doped_lmf, factor: 2}]") == 0
+    tried = [row for row in table(folder / "out" / "results.csv") if row["stage"] == "tuning"]
+    assert len(tried) == 2
+    assert all(row["status"] == "finished" and float(row["latency_us"]) > 0 for row in tried)
+    chosen = rows(folder / "out")["doped_lmf 2x"]
+    assert chosen["stage"] == "final"
+    assert float(chosen["latency_us"]) > 0
+
+
 def test_it_starts_from_its_dense_model(folder):
     assert study(folder, "dense", runs="[{method: dense}]") == 0
     start = f"task.training.start_from.path={folder / 'dense'}"

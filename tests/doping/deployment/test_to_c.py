@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import subprocess
+
 import pytest
 import torch
 from c_code.sources import NAME, STRICT, builder, differences
@@ -11,6 +14,10 @@ import doping
 from doping import CompressionError, Method, UnfinishedError
 
 STACKS = {
+    "cells of every kind": (
+        lambda: [nn.LSTMCell(24, 32), nn.GRUCell(32, 32), nn.RNNCell(32, 32), nn.Linear(32, 24)],
+        Method(name="doped_lmf", factor=2),
+    ),
     "gru of two layers": (lambda: [nn.GRU(24, 32, 2)], Method(name="doped_kp", factor=4)),
     "lstm of two layers in both directions, and linear": (
         lambda: [nn.LSTM(24, 32, 2, bidirectional=True), nn.Linear(64, 32)],
@@ -38,6 +45,17 @@ def stack(kind: str) -> nn.Sequential:
     return model.eval()
 
 
+def over_steps(layer: nn.Module, x_TI: torch.Tensor) -> torch.Tensor:
+    if not isinstance(layer, nn.RNNCellBase):
+        given = layer(x_TI)
+        return given[0] if isinstance(given, tuple) else given
+    state, outputs = None, []
+    for x_I in x_TI:
+        state = layer(x_I, state)
+        outputs.append(state[0] if isinstance(state, tuple) else state)
+    return torch.stack(outputs)
+
+
 @pytest.mark.parametrize("kind", STACKS)
 def test_the_program_computes_what_the_layers_do(kind, build, tmp_path):
     model = stack(kind)
@@ -52,9 +70,50 @@ def test_the_program_computes_what_the_layers_do(kind, build, tmp_path):
     y = x.view(12, 24)
     with torch.no_grad():
         for layer in model:
-            given = layer(y)
-            y = given[0] if isinstance(given, tuple) else given
+            y = over_steps(layer, y)
     assert (y.flatten() - expected).abs().max() < (0.01 if "projection" in kind else 1e-5)
+
+
+STEP = """
+#include <stdio.h>
+#include <stdlib.h>
+#include "model.h"
+int main(void) {
+    static float x[MODEL_INPUTS], y[MODEL_OUTPUTS];
+    model_state state;
+    for (int k = 0; k < MODEL_STATE; k++)
+        if (scanf("%f", &state.numbers[k]) != 1) return 1;
+    for (int k = 0; k < MODEL_INPUTS; k++)
+        if (scanf("%f", &x[k]) != 1) return 1;
+    float *workspace = malloc(sizeof(float) * model_workspace(1));
+    model_run(&state, 1, x, y, workspace);
+    free(workspace);
+    for (int k = 0; k < MODEL_OUTPUTS; k++) printf("%.9g ", y[k]);
+    for (int k = 0; k < MODEL_STATE; k++) printf("%.9g ", state.numbers[k]);
+}
+"""
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_a_cell_takes_a_state_and_gives_the_next_one(kind, build, tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(kind(24, 32))
+    doping.compress_(model, {"*": Method(name="doped_kp", factor=4)})
+    doping.Annealer(model, total_steps=1).finish_(at_once=True)
+    folder = tmp_path / "c"
+    doping.to_c(model.eval(), folder, NAME)
+    assert max(differences(build(folder, f"CFLAGS={STRICT}"))) < 1e-5, "a step at a time, and all at once"
+    (folder / "main.c").write_text(STEP)
+    subprocess.run(["make", "-C", str(folder), "demo", f"CFLAGS={STRICT}"], check=True, capture_output=True)
+    state, x = torch.randn(2 if kind is nn.LSTMCell else 1, 32), torch.randn(24)
+    given = " ".join(str(number) for number in [*state.flatten().tolist(), *x.tolist()])
+    done = subprocess.run([folder / "demo"], input=given, capture_output=True, text=True, check=True)
+    found = torch.tensor([float(word) for word in done.stdout.split()], dtype=torch.float64).view(-1, 32)
+    with torch.no_grad():
+        exact = copy.deepcopy(model)[0].double()
+        expected = exact(x.double()[None], (state.double()[:1], state.double()[1:]) if len(state) == 2 else state.double())
+    expected = torch.cat(expected if isinstance(expected, tuple) else [expected])
+    assert (found - torch.cat([expected[:1], expected])).abs().max() < 1e-5
 
 
 def test_what_cannot_be_written_is_one_line(tmp_path):

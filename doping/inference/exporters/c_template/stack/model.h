@@ -18,7 +18,8 @@
 extern "C" {
 #endif
 
-/* What the recurrent layers remember between two calls. */
+/* What the recurrent layers and cells remember between two calls; to be read and set as well. Of each layer, and of each
+ * direction in it, the output of the last step, and of an LSTM its cell state behind that. */
 typedef struct {
     float numbers[MODEL_STATE];
 } model_state;
