@@ -53,7 +53,8 @@ def to_c(
         values: how weights are stored, as of :func:`doping.deploy_`; products are in float32.
 
     Raises:
-        CompressionError: a layer is not supported, or does not take what the one before gives.
+        CompressionError: a layer is not supported, is deployed in int8 arithmetic, or does not take what the one before
+            gives.
         UnfinishedError: the pruning of a layer is not over.
         InferenceError: the folder cannot be written, or the name is no C identifier.
 
@@ -133,8 +134,16 @@ class _Stack:
             else:
                 self._stages.append(f"{{{ACTIVATIONS[type(layer)]}, 0, 1, {width}, 0}}")
 
+    def _unpacked(self, packed: Tensor) -> Unpacked:
+        unpacked = Unpacked(packed)
+        if unpacked.described.get("arithmetic") == "int8":
+            raise CompressionError(
+                "a layer is deployed in int8 arithmetic; stacks as C multiply in float32: leave out arithmetic in deploy_"
+            )
+        return unpacked
+
     def _add_linear(self, layer: DeployedLinear) -> None:
-        unpacked = Unpacked(layer.packed)
+        unpacked = self._unpacked(layer.packed)
         number = len(self._linear)
         self._stages.append(f"{{LINEAR, {number}, 1, {layer.out_features}, 0}}")
         self._linear.append(self._arrays.matrix(unpacked.matrices["weight"], f"linear_{number}"))
@@ -146,7 +155,7 @@ class _Stack:
         self._whole = self._whole or both
         cells = layer.hidden_size if layer.cell == "lstm" else 0
         for place, packed in enumerate(layer.buffers()):
-            unpacked, number = Unpacked(packed), len(self._recurrent)
+            unpacked, number = self._unpacked(packed), len(self._recurrent)
             if place % directions == 0:
                 self._stages.append(f"{{RECURRENT, {number}, {directions}, {outputs}, {cells}}}")
                 self._widest = max(self._widest, directions * outputs)

@@ -126,6 +126,9 @@ def test_what_cannot_be_written_is_one_line(tmp_path):
         doping.to_c([gru, gru], tmp_path / "c")
     with pytest.raises(CompressionError, match="there is no compressed layer to write as C"):
         doping.to_c(nn.Sequential(nn.ReLU()), tmp_path / "c")
+    in_int8 = doping.deploy_(stack("gru of two layers"), arithmetic="int8")
+    with pytest.raises(CompressionError, match="a layer is deployed in int8 arithmetic; stacks as C multiply in float32"):
+        doping.to_c(in_int8, tmp_path / "c")
     unfinished = nn.Sequential(nn.GRU(24, 32))
     doping.compress_(unfinished, {"0": Method(name="pruned", factor=4)})
     with pytest.raises(UnfinishedError, match="its pruning is not over"):
