@@ -85,7 +85,11 @@ def _serve(address, session):
         for key, _ in waiting.select(timeout=1):
             if key.fileobj is listener:
                 caller, _ = listener.accept()
-                order, streams = _received(caller)
+                received = _received(caller)
+                if received is None:
+                    caller.close()
+                    continue
+                order, streams = received
                 pid = os.fork()
                 if not pid:
                     signal.set_wakeup_fd(-1)
@@ -117,13 +121,25 @@ def _serve(address, session):
 
 
 def _received(caller):
-    size, control, _, _ = caller.recvmsg(4, socket.CMSG_SPACE(3 * array.array("i").itemsize))
-    ((_, _, content),) = control
-    streams = array.array("i", content)
-    order = b""
-    while len(order) < int.from_bytes(size, "big"):
-        order += caller.recv(1 << 20)
-    return json.loads(order), streams
+    """The order and the streams; None of a caller that was killed before it had said all."""
+    try:
+        size, control, _, _ = caller.recvmsg(4, socket.CMSG_SPACE(3 * array.array("i").itemsize))
+        if not control:
+            return None
+        ((_, _, content),) = control
+        streams = array.array("i", content)
+        order = b""
+        while len(order) < int.from_bytes(size, "big"):
+            if not (more := caller.recv(1 << 20)):
+                break
+            order += more
+        else:
+            return json.loads(order), streams
+    except ConnectionError:
+        return None
+    for stream in streams:
+        os.close(stream)
+    return None
 
 
 def _read(caller):

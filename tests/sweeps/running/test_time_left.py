@@ -93,10 +93,10 @@ def test_the_slow_first_start_of_each_worker_is_not_counted_for_the_others(worke
 def test_wider_models_are_expected_to_take_longer():
     widths = [None, None, None, 89, 300, 300, 400, 89, 300, 400]
     trials = [trial(number, "kp", units) for number, units in enumerate(widths)]
-    relative = {None: 1.0, 89: 0.44, 300: 2.62, 400: 4.31}
-    """As steps of the task of ``deployed`` took."""
+    relative = {None: 1.0, 89: 0.32, 300: 2.0, 400: 3.06}
+    """As ``--dry-run`` of ``deployed`` found on a quiet machine."""
     said, took = replay(trials, [100 * relative[units] for units in widths], workers=2, ended=3)
-    assert said == pytest.approx(took, rel=0.3)
+    assert said == pytest.approx(took, rel=0.2)
     assert [work(trial(0, "kp", units).settings) for units in (None, 200, 400)] == [1, 1, 3.25]
     assert work(json.dumps({"method": {"units": 64}, "task": {}})) == 1, "a task of one's own has no width to compare with"
 
