@@ -42,7 +42,8 @@ def to_onnx(
     it is exported by ``torch.export``, which sees control flow that tracing does not.
 
     Args:
-        model: with layers that :func:`doping.compress_` made, or that :func:`doping.deploy_` put onto the kernels.
+        model: with layers that :func:`doping.compress_` made, or that :func:`doping.deploy_` put onto the kernels; or a plain
+            one, to compare with, without ``values``.
         example: an input, or a tuple of all inputs.
         path: the file to write.
         values: as of :func:`doping.deploy_`. Those of 4 bits take a byte here.
@@ -73,7 +74,7 @@ def to_onnx(
         finished_layers(copied)
     elif next(compressed_layers(copied), None) is not None:
         deploy_(copied, values=values)
-    elif not any(getattr(module, "is_deployed", False) for module in copied.modules()):
+    elif values is not None and not any(getattr(module, "is_deployed", False) for module in copied.modules()):
         raise none_compressed(copied)
     elif values is not None:
         raise CompressionError(

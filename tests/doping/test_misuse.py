@@ -110,7 +110,7 @@ MISTAKES = {
         lambda _: doping.deploy_(net(), arithmetic="int4"),
         "arithmetic is 'int4'; expected 'float32'",
     ),
-    "to_onnx, a dense model": (onnx(model=Net()), COMPRESS_FIRST),
+    "to_onnx, values of a dense model": (onnx(model=Net(), values="int8"), COMPRESS_FIRST),
     "to_onnx, a path": (onnx(path=3), "the path is a int; expected a path"),
     "to_onnx, an example of another width": (onnx(torch.zeros(5, 2, 31)), "has 31 features; expected input_size=32"),
     "to_onnx, a list": (onnx([torch.zeros(5, 2, 32)]), NO_EXAMPLE),
