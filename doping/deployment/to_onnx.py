@@ -42,8 +42,8 @@ def to_onnx(
     it is exported by ``torch.export``, which sees control flow that tracing does not.
 
     Args:
-        model: with layers that :func:`doping.compress_` made, or that :func:`doping.deploy_` put onto the kernels; or a plain
-            one, to compare with, without ``values``.
+        model: with layers that :func:`doping.compress_` made, or that :func:`doping.deploy_` put onto the kernels; or
+            a plain one, to compare with, without ``values``.
         example: an input, or a tuple of all inputs.
         path: the file to write.
         values: as of :func:`doping.deploy_`. Those of 4 bits take a byte here.
