@@ -71,6 +71,30 @@ assert "torch" not in sys.modules
     assert float(python(installed, code, path, text, cwd=tmp_path)) == load(path).score(text).bits
 
 
+def test_a_model_is_compressed_in_a_folder_with_packages_that_have_the_names_of_ours(installed, tmp_path):
+    """The user's own ``data``, ``tasks`` and others are not imported."""
+    for name in ("data", "tasks", "sweeps", "analysis", "lightning_modules"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('{name} of the user was imported')")
+    code = """
+import torch
+import doping
+model = doping.compress_(torch.nn.Sequential(torch.nn.Linear(64, 64)), {"*": doping.Method(name="doped_kp", factor=4)})
+annealer, optimizer = doping.Annealer(model, total_steps=2), torch.optim.Adam(model.parameters())
+for _ in range(2):
+    model(torch.ones(1, 64)).sum().backward()
+    optimizer.step(), annealer.step()
+annealer.finish_()
+values = doping.report(model).rows[0].size.values
+y = model.eval()(torch.ones(1, 64))
+doping.to_c(model, "c")
+assert (doping.deploy_(model)(torch.ones(1, 64)) - y).abs().max() < 1e-4
+print(values)
+"""
+    assert int(python(installed, code, cwd=tmp_path)) == 64 * 64 // 4
+    assert (tmp_path / "c" / "Makefile").is_file()
+
+
 def test_the_commands_of_deployment_are_console_scripts(installed, tmp_path):
     assert "doping-run" in PROJECT["scripts"]
     for name, target in PROJECT["scripts"].items():
