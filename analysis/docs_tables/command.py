@@ -24,6 +24,7 @@ TABLES: dict[str, Callable[[Path], list[str]]] = {
     "deployed": studies.deployed,
     "narrow_values": measurements.narrow_values,
     "speed": measurements.speed,
+    "speed_int8": measurements.speed_int8,
     "step_time": measurements.step_time,
     "reliability": measurements.reliability,
 }

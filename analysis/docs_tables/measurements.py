@@ -23,6 +23,26 @@ def speed(results: Path) -> list[str]:
     return markdown(["hidden units", "single values", "blocks of 4 gates", "blocks of 8 rows"], lines)
 
 
+def speed_int8(results: Path) -> list[str]:
+    """Microseconds per step in int8 arithmetic, and how many times faster than the fastest dense engine of any precision."""
+    rows = read(results, "inference_benchmark_int8.csv")
+    lines = []
+    for hidden in (200, 650, 1500):
+        for mode, label in (("generating", "a step at a time"), ("scoring", "35 steps known")):
+            cell = rows[(rows["hidden"] == hidden) & (rows["mode"] == mode) & (rows["batch"] == 1) & (rows["threads"] == 1)]
+            line = [f"{hidden}, {label}"]
+            for engine, arithmetic in (("ONNX Runtime", "float32"), ("ONNX Runtime", "int8"), ("dense", "int8")):
+                (own,) = cell[(cell["engine"] == engine) & (cell["arithmetic"] == arithmetic)].to_dict("records")
+                line.append(f"{own['median_us']:.1f}")
+            for engine, factor in (("pruned", 4), ("pruned", 10), ("pruned", 20), ("kp", 20), ("doped_kp", 20)):
+                (own,) = cell[(cell["engine"] == engine) & (cell["factor"] == factor)].to_dict("records")
+                line.append(f"{own['median_us']:.1f} ({own['speedup_over_fastest']:.1f}x)")
+            lines.append(line)
+    dense = ["ONNX Runtime, float32", "ONNX Runtime, int8", "dense here, int8"]
+    compressed = ["pruned in tiles, 4x", "10x", "20x", "KP, 20x", "doped KP in tiles, 20x"]
+    return markdown(["hidden units", *dense, *compressed], lines)
+
+
 def step_time(results: Path) -> list[str]:
     """Time and memory of a training step against those of ``nn.LSTM``."""
     lines = [
