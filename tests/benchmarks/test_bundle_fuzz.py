@@ -72,7 +72,7 @@ def test_the_samples_cover_every_family_and_pattern():
                     (matrix.structured or matrix.sparse).values,
                 )
             )
-    families, patterns = (None, "dense", "low_rank", "hybrid", "kronecker"), (None, *PATTERNS)
+    families, patterns = (None, "dense", "low_rank", "hybrid", "kronecker", "monarch"), (None, *PATTERNS)
     assert kinds == {
         (family, pattern, values)
         for family in families

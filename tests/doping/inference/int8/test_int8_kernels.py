@@ -22,11 +22,13 @@ KINDS = [
     "dense",
     "low_rank",
     "hybrid",
+    "monarch",
     "kronecker",
     "tiles",
     "kronecker+tiles",
     "low_rank+tiles",
     "hybrid+tiles",
+    "monarch+tiles",
     "dense+tiles",
 ]
 EXTREMES = st.sampled_from([-127, 127, 0])
