@@ -46,10 +46,10 @@ class Monarch(Matrix):
     def matmul(self, x: Tensor) -> Tensor:
         """Both block-diagonal products, (..., n) → (..., m)."""
         (c, b), g = self.plan.blocks, gates_of(self.shape[0])
-        z_BZ = (self.v @ x.unflatten(-1, (b, -1))[..., None]).squeeze(-1)
-        z_CY = z_BZ.unflatten(-1, (c, -1)).transpose(-3, -2).flatten(-2)
-        y_CX = (self.u @ z_CY[..., None]).squeeze(-1)
-        return y_CX.unflatten(-1, (g, -1)).transpose(-3, -2).flatten(-3)
+        some, r, p = x.shape[:-1], self.plan.block_rank, self.u.shape[1] // g
+        z_BZ1 = self.v @ x.reshape(*some, b, -1, 1)
+        z_CY1 = z_BZ1.reshape(*some, b, c, r).transpose(-3, -2).reshape(*some, c, b * r, 1)
+        return (self.u @ z_CY1).reshape(*some, c, g, p).transpose(-3, -2).flatten(-3)
 
     def scale_gradients(self) -> None:
         """Every block is a product of its own."""
@@ -76,14 +76,14 @@ class Monarch(Matrix):
 
     def _by_block(self, u_CXY: Tensor, v_BZQ: Tensor) -> tuple[Tensor, Tensor]:
         """U (C, B, G·P, R) and V (C, B, R, Q)."""
-        c, b = self.plan.blocks
-        return u_CXY.unflatten(-1, (b, -1)).transpose(1, 2), v_BZQ.unflatten(1, (c, -1)).transpose(0, 1)
+        (c, b), r = self.plan.blocks, self.plan.block_rank
+        return u_CXY.reshape(c, -1, b, r).transpose(1, 2), v_BZQ.reshape(b, c, r, -1).transpose(0, 1)
 
 
 def _put_together(blocks_CBXQ: Tensor, gates: int) -> Tensor:
     """The matrix of these blocks, (m, n)."""
-    blocks_CBGPQ = blocks_CBXQ.unflatten(2, (gates, -1))
-    return blocks_CBGPQ.permute(2, 0, 3, 1, 4).flatten(3).flatten(0, 2)
+    c, b, x, q = blocks_CBXQ.shape
+    return blocks_CBXQ.reshape(c, b, gates, x // gates, q).permute(2, 0, 3, 1, 4).reshape(c * x, b * q)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ class MonarchPlan(StructuredPlan):
     def fitted(self, weight_MN: Tensor) -> Monarch:
         """The truncated singular value decomposition of each block, the singular values shared evenly by both factors."""
         (c, b), g, r = self.blocks, gates_of(self.shape[0]), self.block_rank
-        blocks_GCPBQ = weight_MN.detach().unflatten(1, (b, -1)).unflatten(0, (g, c, -1))
+        (m, n), weight_MN = self.shape, weight_MN.detach()
+        blocks_GCPBQ = weight_MN.reshape(g, c, m // (g * c), b, n // b)
         u, s, v = torch.linalg.svd(blocks_GCPBQ.permute(1, 3, 0, 2, 4).flatten(2, 3), full_matrices=False)
         root_CB1R = s[..., None, :r].sqrt()
         u_CBXR, v_CBRQ = u[..., :r] * root_CB1R, root_CB1R.mT * v[..., :r, :]

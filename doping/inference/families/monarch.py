@@ -73,7 +73,7 @@ class Monarch(StructuredMatrix):
     @property
     def rank(self) -> int:
         """Of a block."""
-        return self.u.shape[2] // self.v.shape[0]
+        return int(self.u.shape[2] // len(self.v))
 
     @property
     def gates(self) -> int:
