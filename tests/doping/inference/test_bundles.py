@@ -164,9 +164,9 @@ def test_foreign_files_are_refused():
 
 
 def test_a_newer_format_asks_for_an_update(small):
-    newer = with_metadata(bundle.to_bytes(small), b'"version":"1"', b'"version":"5"')
+    newer = with_metadata(bundle.to_bytes(small), b'"version":"1"', b'"version":"6"')
     assert refusal(newer) == (
-        "format version '5', but this runtime reads 1 to 4; it was written by a newer version of this project; update, or "
+        "format version '6', but this runtime reads 1 to 5; it was written by a newer version of this project; update, or "
         "export the model again"
     )
 
