@@ -128,7 +128,7 @@ def words(results: Path) -> list[str]:
         "doped KP + CMR": ("words-scaled", DROPPED, 20),
         "doped KP, plain SGD": ("words", DOPED, 20),
         "doped KP + CMR, plain SGD": ("words", DROPPED, 20),
-        **{label: ("words-scaled", kind, 20) for label, kind in STRUCTURED.items()},
+        **{label: ("words-scaled", STRUCTURED[label], 20) for label in ("KP alone", "LMF")},
         "doped KP, started from dense and distilled": ("words-distilled", DOPED, 20),
     }
     found = {label: kind.at(read(results, f"beyond_paper-{study}"), factor).iloc[0]
@@ -169,10 +169,10 @@ def atis(results: Path) -> list[str]:
     rows = read(results, "atis-paper")
     rows = rows[(rows["stage"] == "final") & (rows["status"] == "finished")]
     kinds = {"pruned": PRUNED, "KP alone": STRUCTURED["KP alone"]}
-    for family in ("KP", "LMF", "HMD"):
+    for family in ("KP", "LMF"):
         name = f"doped_{family.lower()}"
         kinds |= {f"doped {family}": Kind(name), f"doped {family} + CMR": Kind(name, cmr=True)}
-    kinds |= {"LMF": STRUCTURED["LMF"], "HMD": STRUCTURED["HMD"]}
+    kinds["LMF"] = STRUCTURED["LMF"]
     factors = (5, 10, 20, 40)
     return test_table(
         ["", *(f"{factor}x" for factor in factors)], kinds, [(rows, factor) for factor in factors], digits=2, counts=False
