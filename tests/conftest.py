@@ -1,6 +1,7 @@
-"""What all tests share: one thread each, float64, and which of them are slow."""
+"""What all tests share: one thread each, float64, and which of them are slow or exhaustive."""
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where a test asks for more, those that wait sleep: to spin would take the core from the very thread that is waited for.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import torch
 from c_code.compiled_objects import remembering_compilers
+from forked.python import PYTHON
 from forked.workers import forking
 
 TESTS = Path(__file__).parent
@@ -82,19 +83,72 @@ SLOW = (
 )
 """Files and folders whose tests train, compile, or start processes: more than some four seconds of processor time each."""
 
+LEFT_OUT = pytest.StashKey[int]()
+"""How many exhaustive tests a session has left out."""
 
-def pytest_collection_modifyitems(items):
-    """Mark the slow ones."""
+
+def pytest_addoption(parser):
+    parser.addoption("--exhaustive", action="store_true", help="also run the tests and variants that are marked exhaustive")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are cores: some tests wait, for what runs in other processes or for time to pass."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config, specs):
+    """What all processes of the session import is imported once."""
+    for spec in specs:
+        spec.python = shlex.join(PYTHON)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Mark the slow tests and begin with them, and leave out exhaustive ones unless they are asked for."""
     slow = [TESTS / name for name in SLOW]
     assert all(path.exists() for path in slow), "a test has moved: mend SLOW"
+    slow_files = {path for path in {item.path for item in items} if any(path.is_relative_to(each) for each in slow)}
     for item in items:
-        if any(item.path.is_relative_to(path) for path in slow):
+        if item.path in slow_files:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path not in slow_files)
+    if not config.getoption("exhaustive"):
+        left_out = [item for item in items if is_exhaustive(item)]
+        items[:] = [item for item in items if not is_exhaustive(item)]
+        config.hook.pytest_deselected(items=left_out)
+        config.stash[LEFT_OUT] = len(left_out)
+
+
+def is_exhaustive(item):
+    """Whether a test is one of many variants of what a quicker one shows."""
+    mark = item.get_closest_marker("exhaustive")
+    return mark is not None and not (hasattr(item, "callspec") and item.callspec.id in mark.kwargs.get("except_for", ()))
+
+
+def pytest_sessionfinish(session):
+    """A process beside others tells how many it left out; each of them leaves out the same."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out") or node.config.stash.get(LEFT_OUT, 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} exhaustive tests left out; --exhaustive runs them")
 
 
 @pytest.fixture
 def float64():
     """Compute in float64, from the same random numbers in every test."""
+    import torch  # not by the process that only hands out tests
+
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(0)
     yield
