@@ -83,6 +83,11 @@ SLOW = (
 )
 """Files and folders whose tests train, compile, or start processes: more than some four seconds of processor time each."""
 
+WHOLLY_EXHAUSTIVE = {
+    "benchmarks/test_compress_step.py": "benchmarks/test_step_time.py",
+    "benchmarks/test_sweep_scaling.py": "benchmarks/test_sweep_scale.py",
+}
+"""Files with exhaustive tests only, and where else what they use is tested."""
 LEFT_OUT = pytest.StashKey[int]()
 """How many exhaustive tests a session has left out."""
 
@@ -107,7 +112,7 @@ def pytest_xdist_setupnodes(config, specs):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Mark the slow tests and begin with them, and leave out exhaustive ones unless they are asked for."""
+    """Mark the slow tests and begin with them, and leave out the exhaustive ones unless they are asked for."""
     slow = [TESTS / name for name in SLOW]
     assert all(path.exists() for path in slow), "a test has moved: mend SLOW"
     slow_files = {path for path in {item.path for item in items} if any(path.is_relative_to(each) for each in slow)}
@@ -115,17 +120,35 @@ def pytest_collection_modifyitems(config, items):
         if item.path in slow_files:
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path not in slow_files)
+    quick = quick_tests(items)
+    if [Path(path).absolute() for path in config.args] == [TESTS]:
+        alone = {item.path for item in items} - {item.path for item in quick}
+        assert {str(path.relative_to(TESTS)) for path in alone} == WHOLLY_EXHAUSTIVE.keys(), "mend WHOLLY_EXHAUSTIVE"
     if not config.getoption("exhaustive"):
-        left_out = [item for item in items if is_exhaustive(item)]
-        items[:] = [item for item in items if not is_exhaustive(item)]
-        config.hook.pytest_deselected(items=left_out)
-        config.stash[LEFT_OUT] = len(left_out)
+        config.stash[LEFT_OUT] = len(items) - len(quick)
+        items[:] = quick
 
 
-def is_exhaustive(item):
-    """Whether a test is one of many variants of what a quicker one shows."""
-    mark = item.get_closest_marker("exhaustive")
-    return mark is not None and not (hasattr(item, "callspec") and item.callspec.id in mark.kwargs.get("except_for", ()))
+def quick_tests(items):
+    """Those that are not exhaustive, in order."""
+    functions = {}
+    for item in items:
+        functions.setdefault((item.path, getattr(item, "originalname", item.name)), []).append(item)
+    left_out = set()
+    for variants in functions.values():
+        if mark := variants[0].get_closest_marker("exhaustive"):
+            left_out |= {*variants} - {*kept(variants, **mark.kwargs)}
+    return [item for item in items if item not in left_out]
+
+
+def kept(variants, keep=(), keep_every=0):
+    """Of the variants of an exhaustive test, those that stay: by their names, or the first of so many each."""
+    if keep_every:
+        return variants[::keep_every]
+    found = [item for item in variants if keep and item.callspec.id in keep]
+    all_of_them = not any("::" in path for path in variants[0].config.args)
+    assert len(found) == len(keep) or not all_of_them, f"{variants[0].nodeid}: not all of {keep} are there"
+    return found
 
 
 def pytest_sessionfinish(session):

@@ -21,6 +21,7 @@ def test_altered_bundles_are_refused_or_computed_rightly():
     assert outcomes["loaded and run; outputs agree with the reference"] > 50
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("path", ["plain", available()[0]])
 def test_so_they_are_in_int8_arithmetic_with_every_instruction_set(path):
     outcomes = fuzz_command.fuzz(400, path=path)

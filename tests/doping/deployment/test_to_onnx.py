@@ -134,6 +134,7 @@ class Stack(nn.Module):
         return self.head(h)
 
 
+@pytest.mark.exhaustive
 def test_the_exporter_of_torch_export_writes_the_same_and_small(tmp_path):
     model = Stack()
     methods = {"lstm": METHODS[4], "gru": METHODS[0], "rnn": METHODS[1], "cell": METHODS[0], "head": METHODS[5]}

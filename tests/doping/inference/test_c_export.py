@@ -38,6 +38,7 @@ def language_model_bundle():
     return to_bundle(*language_model("doped_kp/gates"))
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @needs_gcc
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_computes_the_same_and_stays_within_its_memory(method, make, tmp_path):
@@ -69,6 +70,7 @@ def test_words_and_several_layers(make, tmp_path):
     assert max(differences(make(tmp_path, f"CFLAGS={SANITIZED}"))) < 1e-4
 
 
+@pytest.mark.exhaustive(keep=["float32-dense", "int8-doped_kp/gates"])
 @needs_gcc
 @pytest.mark.parametrize("method", ["dense", "doped_kp/gates", "doped_hmd/rows"])
 @pytest.mark.parametrize("values", ["float32", "int8"])
@@ -92,6 +94,7 @@ def test_narrow_weights_stay_narrow_and_compute_the_same(method, make, tmp_path)
     assert max(differences(make(tmp_path, f"CFLAGS={SANITIZED}", "ARCH="))) < 1e-4
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not shutil.which("clang"), reason="no clang")
 def test_clang_compiles_it_as_well(language_model_bundle, make, tmp_path):
     written(narrow(language_model_bundle), tmp_path)
@@ -107,6 +110,7 @@ def test_a_changed_weight_fails_the_check(language_model_bundle, make, tmp_path)
         make(tmp_path, "CFLAGS=-O3 -Werror")
 
 
+@pytest.mark.exhaustive
 @needs_arm
 @pytest.mark.parametrize("method", ["doped_kp/unstructured", "doped_kp/gates", "doped_hmd/rows", "lmf"])
 def test_a_64_bit_arm_computes_the_same(method, make, tmp_path):
@@ -139,6 +143,7 @@ def test_the_same_model_gives_the_same_sources(tmp_path):
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in files)
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @needs_gcc
 @pytest.mark.parametrize("method", ["dense", "kp", "doped_kp/unstructured", "doped_hmd/rows", "doped_lmf/gates"])
 def test_one_vector_at_a_time_computes_the_same_in_the_workspace_that_the_header_states(method, make, tmp_path):

@@ -21,6 +21,7 @@ needs_clang = pytest.mark.skipif(shutil.which("clang") is None, reason="there is
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 
 
+@pytest.mark.exhaustive(keep=["-O0", "-O2 -DDOPED_SMALL"])
 @needs_gcc
 @pytest.mark.parametrize("flags", [["-O0"], ["-O3"], OWN, ["-O2", "-DDOPED_SMALL"]], ids=" ".join)
 def test_the_source_compiles_without_a_warning(flags, tmp_path):
@@ -28,12 +29,14 @@ def test_the_source_compiles_without_a_warning(flags, tmp_path):
     subprocess.run(["gcc", *STRICT, "-fsyntax-only", "-x", "c", HEADER], check=True)
 
 
+@pytest.mark.exhaustive
 @needs_clang
 def test_clang_compiles_it_without_a_warning_and_it_computes_the_same(tmp_path):
     subprocess.run(["clang", *STRICT, "-O2", "-c", *SOURCES], cwd=tmp_path, check=True)
     _run(_driver("clang", ["-O2"], tmp_path))
 
 
+@pytest.mark.exhaustive(keep=["-O1 -DDOPED_SMALL"])
 @needs_gcc
 @pytest.mark.parametrize("flags", [["-O0"], ["-O1", "-DDOPED_SMALL"]], ids=" ".join)
 def test_no_access_out_of_bounds_and_no_undefined_behaviour(flags, tmp_path):
@@ -43,6 +46,7 @@ def test_no_access_out_of_bounds_and_no_undefined_behaviour(flags, tmp_path):
     _run(_driver("gcc", [*sanitizers, *flags], tmp_path))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(
     shutil.which("aarch64-linux-gnu-gcc") is None or shutil.which("qemu-aarch64") is None,
     reason="there is no compiler for AArch64, or no qemu to run it",

@@ -22,6 +22,7 @@ from doping.matrices.doped import Doped
 pytestmark = pytest.mark.usefixtures("float64")
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @every_method
 @some
 @given(shape=shapes, factor=factors)
@@ -37,6 +38,7 @@ def test_dense_and_matmul_agree_with_the_reference(name, shape, factor):
         np.testing.assert_allclose(matrix.matmul(x).detach().numpy(), x.numpy() @ expected.T, atol=1e-12)
 
 
+@pytest.mark.exhaustive(keep_every=5)
 @every_method
 @pytest.mark.parametrize("shape", [(12, 6), (8, 12), (8, 9)])
 def test_gradients_of_dense_and_matmul(name, shape):

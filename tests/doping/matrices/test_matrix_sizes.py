@@ -25,6 +25,7 @@ from doping.method import Method
 pytestmark = pytest.mark.usefixtures("float64")
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @every_method
 @some
 @given(shape=shapes, factor=factors)

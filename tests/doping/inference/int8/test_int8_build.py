@@ -19,6 +19,7 @@ needs_arm = pytest.mark.skipif(
 )
 
 
+@pytest.mark.exhaustive(keep=["gcc--O0"])
 @pytest.mark.parametrize(
     ("compiler", "flags"),
     [
@@ -33,6 +34,7 @@ def test_the_sources_compile_without_a_warning(compiler, flags, tmp_path):
     subprocess.run([compiler, *STRICT, "-fsyntax-only", "-x", "c", HEADER], check=True)
 
 
+@pytest.mark.exhaustive
 @needs_gcc
 def test_no_access_out_of_bounds_and_no_undefined_behaviour_with_any_instruction_set(tmp_path):
     # Without optimization, every access of the source is there to be watched.
