@@ -210,7 +210,7 @@ def test_impossible_lengths_are_refused(lengths, said):
         runnable(to_bundle(compressed(lstm, "kp").eval())).forward(np.zeros((7, 2, lstm.input_size)), lengths_B=lengths)
 
 
-def test_a_model_is_pickled_copied_and_sent_to_other_processes(small):
+def test_a_model_is_pickled_and_copied(small):
     lstm = next(lstms())
     alone = runnable(to_bundle(compressed(lstm, "doped_kp/rows").eval()))
     x_TBI = np.random.default_rng(0).standard_normal((5, 2, lstm.input_size)).astype(np.float32)
@@ -218,5 +218,13 @@ def test_a_model_is_pickled_copied_and_sent_to_other_processes(small):
     assert total(pickle.loads(pickle.dumps(alone)), x_TBI) == expected
     assert total(copy.deepcopy(alone), x_TBI) == expected
     assert pickle.loads(pickle.dumps(small)).score(TEXT) == small.score(TEXT)
+
+
+@pytest.mark.exhaustive
+def test_a_model_is_sent_to_other_processes():
+    lstm = next(lstms())
+    alone = runnable(to_bundle(compressed(lstm, "doped_kp/rows").eval()))
+    x_TBI = np.random.default_rng(0).standard_normal((5, 2, lstm.input_size)).astype(np.float32)
+    expected = total(alone, x_TBI)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(total, alone, x_TBI).result(timeout=300) == expected
