@@ -19,13 +19,19 @@ TESTS = Path(__file__).parent
 SLOW = (
     "analysis/figures/test_fewer_lines.py",
     "analysis/figures/test_figures.py",
+    "analysis/figures/test_parts_and_patterns.py",
     "analysis/report/test_report_browser.py",
     "analysis/report/test_report_page.py",
+    "analysis/stats/test_equal_quality.py",
     "analysis/tables/test_golden_tables.py",
     "analysis/test_compared_folders.py",
     "analysis/test_docs_tables.py",
     "analysis/test_make_tables_command.py",
+    "analysis/test_summary_statistics.py",
     "benchmarks",
+    "data/labelled/test_labelled_files.py",
+    "data/text/test_pieces.py",
+    "data/text/test_resume_in_mid_epoch.py",
     "doping/deployment/test_deploy.py",
     "doping/deployment/test_int8_arithmetic.py",
     "doping/deployment/test_to_c.py",
@@ -48,12 +54,15 @@ SLOW = (
     "doping/layers/test_compressed_layers.py",
     "doping/matrices/test_families.py",
     "doping/matrices/test_matrix_sizes.py",
+    "doping/test_annealer.py",
     "doping/test_package.py",
     "doping/test_sizes.py",
+    "doping/test_vocabulary.py",
     "examples",
     "lightning_modules/test_annealing.py",
     "lightning_modules/test_co_adaptation.py",
     "lightning_modules/test_devices.py",
+    "lightning_modules/test_language_model.py",
     "lightning_modules/test_scaled_gradients.py",
     "sweeps/commands/test_dry_run.py",
     "sweeps/commands/test_export_and_run.py",
@@ -65,6 +74,7 @@ SLOW = (
     "sweeps/engines",
     "sweeps/optuna_view",
     "sweeps/planning/test_latency_objective.py",
+    "sweeps/planning/test_search.py",
     "sweeps/planning/test_tuning.py",
     "sweeps/results",
     "sweeps/running",
@@ -81,7 +91,7 @@ SLOW = (
     "test_entry.py",
     "test_readers_that_leave.py",
 )
-"""Files and folders whose tests train, compile, or start processes: more than some four seconds of processor time each."""
+"""Files and folders whose tests train, compile, or start processes: more than some two seconds of processor time each."""
 
 WHOLLY_EXHAUSTIVE = {
     "benchmarks/test_compress_step.py": "benchmarks/test_step_time.py",
