@@ -184,6 +184,7 @@ def test_in_a_notebook_it_runs_and_leaves_the_process_as_it_was() -> None:
     assert (ended.stdout, ended.stderr) == ("0 True True\n", "")
 
 
+@pytest.mark.exhaustive(keep=["sweeps/run.py --study kp_vs_pruning --out", "analysis/make_tables.py --out"])
 @pytest.mark.parametrize(
     "command",
     [

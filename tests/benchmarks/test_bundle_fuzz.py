@@ -52,6 +52,7 @@ def test_an_unnoticed_alteration_is_found(monkeypatch):
         fuzz_command.fuzz(300)
 
 
+@pytest.mark.exhaustive
 def test_the_command_reports(capsys, tmp_path):
     assert fuzz_command.main(["--count", "40", "--seed", "7"]) == 0
     assert "altered bundles, seeds 7 to 46, none did harm:" in capsys.readouterr().out
