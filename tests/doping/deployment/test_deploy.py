@@ -51,6 +51,7 @@ def without_gradients():
         yield
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
 @pytest.mark.parametrize("layer", ["lstm", "lstm, projected", "gru", "rnn"])
 def test_every_method_and_layer_computes_what_it_did(layer, method):
@@ -116,6 +117,7 @@ def test_cells(cell):
         close(deployed(x, hx), reference(x.double(), double(hx)))
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("layer", ["lstm", "gru", "lstm, projected", "rnn"])
 @pytest.mark.parametrize("batch", [1, 2, 3, 8, 11])
 def test_any_batch_and_number_of_steps(layer, batch):

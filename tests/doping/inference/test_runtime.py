@@ -39,6 +39,7 @@ def small(tmp_path_factory):
     return loaded(*language_model("doped_kp/gates"), tmp_path_factory.mktemp("model"))
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS)
 def test_outputs_and_state_are_those_of_the_trained_lstm(method, tmp_path):
     for lstm in lstms():
@@ -58,6 +59,7 @@ def test_outputs_and_state_are_those_of_the_trained_lstm(method, tmp_path):
                     np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-4)
 
 
+@pytest.mark.exhaustive(keep_every=5)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("level", ["character", "word"])
 def test_perplexity_is_that_of_the_trained_model_to_four_digits(method, level, tmp_path):

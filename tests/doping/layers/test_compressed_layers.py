@@ -139,6 +139,7 @@ def test_weights_are_composed_once_a_pass_in_training_and_once_at_all_in_evaluat
     assert len(calls) == count
 
 
+@pytest.mark.exhaustive(keep_every=4)
 @every_layer
 @pytest.mark.parametrize("optimizer", ["sgd", "adam, fused", "adam, foreach"])
 def test_evaluation_sees_every_change_of_the_parameters(kind, optimizer):

@@ -73,6 +73,7 @@ def _prefixed(names, values):
     return {f"matrix.{name}": value for name, value in zip(names, values, strict=True)}
 
 
+@pytest.mark.exhaustive(keep_every=4)
 @every_method
 @some
 @given(shape=shapes, factor=factors)
@@ -85,6 +86,7 @@ def test_initial_entries_have_the_standard_deviation_of_the_dense_layer(name, sh
     assert float(matrix.dense().detach().square().mean().sqrt()) == pytest.approx(0.05, rel=tolerance)
 
 
+@pytest.mark.exhaustive(keep_every=7)
 @pytest.mark.parametrize("factor", [2, 5, 10, 20, 40])
 @pytest.mark.parametrize("name", METHODS[1:])
 def test_initial_standard_deviation_at_every_budget_of_a_real_layer(name, factor):

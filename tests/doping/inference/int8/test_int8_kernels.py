@@ -124,6 +124,7 @@ def test_vectors_of_zeros_and_of_what_is_not_finite(instruction_set):
             assert np.isnan(Int8Matrix(matrix, 8, instruction_set).multiply(np.stack([x, np.ones_like(x)]))[0]).all()
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("kind", ["dense", "tiles", "kronecker+tiles", "low_rank+tiles", "hybrid"])
 @pytest.mark.parametrize("hidden", [13, 16, 29])
