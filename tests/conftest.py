@@ -1,4 +1,4 @@
-"""What all tests share: one thread each, float64, and which of them are slow or exhaustive."""
+"""What all tests share: one thread each, float64, which of them are slow, and which are left out unless asked for."""
 
 import os
 import shlex
@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from c_code.compiled_objects import remembering_compilers
+from exhaustive import assert_each_file_has_quick_tests, quick_tests
 from forked.python import PYTHON
 from forked.workers import forking
 
@@ -93,11 +94,6 @@ SLOW = (
 )
 """Files and folders whose tests train, compile, or start processes: more than some two seconds of processor time each."""
 
-WHOLLY_EXHAUSTIVE = {
-    "benchmarks/test_compress_step.py": "benchmarks/test_step_time.py",
-    "benchmarks/test_sweep_scaling.py": "benchmarks/test_sweep_scale.py",
-}
-"""Files with exhaustive tests only, and where else what they use is tested."""
 LEFT_OUT = pytest.StashKey[int]()
 """How many exhaustive tests a session has left out."""
 
@@ -106,12 +102,12 @@ def pytest_addoption(parser):
     parser.addoption("--exhaustive", action="store_true", help="also run the tests and variants that are marked exhaustive")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """One more than there are cores: some tests wait, for what runs in other processes or for time to pass."""
+    """Two more than there are cores: some tests wait, for what runs in other processes or for time to pass."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    return len(os.sched_getaffinity(0)) + 1
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -129,36 +125,16 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.path in slow_files:
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: item.path not in slow_files)
+    # One process begins with those that wait for others; what is quick comes last, so that all end at the same time.
+    waiting = TESTS / "sweeps"
+    order = {path: (path not in slow_files, not path.is_relative_to(waiting)) for path in {item.path for item in items}}
+    items.sort(key=lambda item: order[item.path])
     quick = quick_tests(items)
     if [Path(path).absolute() for path in config.args] == [TESTS]:
-        alone = {item.path for item in items} - {item.path for item in quick}
-        assert {str(path.relative_to(TESTS)) for path in alone} == WHOLLY_EXHAUSTIVE.keys(), "mend WHOLLY_EXHAUSTIVE"
+        assert_each_file_has_quick_tests(TESTS, items, quick)
     if not config.getoption("exhaustive"):
         config.stash[LEFT_OUT] = len(items) - len(quick)
         items[:] = quick
-
-
-def quick_tests(items):
-    """Those that are not exhaustive, in order."""
-    functions = {}
-    for item in items:
-        functions.setdefault((item.path, getattr(item, "originalname", item.name)), []).append(item)
-    left_out = set()
-    for variants in functions.values():
-        if mark := variants[0].get_closest_marker("exhaustive"):
-            left_out |= {*variants} - {*kept(variants, **mark.kwargs)}
-    return [item for item in items if item not in left_out]
-
-
-def kept(variants, keep=(), keep_every=0):
-    """Of the variants of an exhaustive test, those that stay: by their names, or the first of so many each."""
-    if keep_every:
-        return variants[::keep_every]
-    found = [item for item in variants if keep and item.callspec.id in keep]
-    all_of_them = not any("::" in path for path in variants[0].config.args)
-    assert len(found) == len(keep) or not all_of_them, f"{variants[0].nodeid}: not all of {keep} are there"
-    return found
 
 
 def pytest_sessionfinish(session):
