@@ -83,7 +83,7 @@ def test_a_node_dies_another_joins_and_the_results_are_those_of_one_machine(stud
     with postgresql() as database:
         doomed = cluster.worker(ready=False)
         cluster.worker()
-        process = start("slow", study(5), out, *cluster.flags, "--storage", database.url)
+        process = start("slow", study(10), out, *cluster.flags, "--storage", database.url)
         until(lambda: done(out) >= 4 and begun_on(doomed.pid), "trials are under way on both nodes")
         processes = trials_of(doomed.pid)
         cluster.kill(doomed)
@@ -93,10 +93,10 @@ def test_a_node_dies_another_joins_and_the_results_are_those_of_one_machine(stud
         assert process.returncode == 0, err
         assert "is gone; attempt 2 of 3 follows" in said
         assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()], "a trial ends with its node"
-        assert_complete(out, 15, kills=1)
+        assert_complete(out, 30, kills=1)
         assert values_in(database.url) == sorted(float(row["validation"]) for row in rows(out))
         assert not (out / "optuna.journal").exists()
-    assert run("slow", study(5), calm, "--workers", "2", FAKE_TICK_SECONDS="0")[0] == 0
+    assert run("slow", study(10), calm, "--workers", "2", FAKE_TICK_SECONDS="0")[0] == 0
     assert quality(out) == quality(calm)
 
 
