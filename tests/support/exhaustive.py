@@ -7,6 +7,7 @@ names, ``exhaustive(keep_every=5)`` the first of each five. What they show is sh
 WHOLLY_EXHAUSTIVE = {
     "benchmarks/test_compress_step.py": "benchmarks/test_step_time.py",
     "benchmarks/test_sweep_scaling.py": "benchmarks/test_sweep_scale.py",
+    "sweeps/commands/test_recommended_lines.py": "analysis/test_make_tables_command.py",
 }
 """Files with exhaustive tests only, and where else what they use is tested."""
 

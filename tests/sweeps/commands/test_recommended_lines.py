@@ -26,7 +26,7 @@ def ran(line: str, python: Iterable[str] = PYTHON) -> str:
 
 
 # Otherwise no training in these tests has a command and a worker that import everything themselves.
-@pytest.mark.exhaustive(keep=["forked"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("python", [PYTHON, [sys.executable]], ids=["forked", "real"])
 def test_the_next_line_of_a_study_without_dense_and_the_commands_of_its_report(
     tmp_path: Path, python: Iterable[str]
