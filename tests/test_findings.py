@@ -23,10 +23,7 @@ ROWS = {
     "KP alone": ("kp", False, False),
     "doped LMF": ("doped_lmf", False, False),
     "doped LMF + CMR": ("doped_lmf", False, True),
-    "doped HMD": ("doped_hmd", False, False),
-    "doped HMD + CMR": ("doped_hmd", False, True),
     "LMF": ("lmf", False, False),
-    "HMD": ("hmd", False, False),
 }
 FACTORS = (10, 20, 25, 40)
 

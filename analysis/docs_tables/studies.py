@@ -33,10 +33,7 @@ def beyond_paper(results: Path) -> list[str]:
         "KP alone": STRUCTURED["KP alone"],
         "doped LMF": Kind("doped_lmf"),
         "doped LMF + CMR": Kind("doped_lmf", cmr=True),
-        "doped HMD": Kind("doped_hmd"),
-        "doped HMD + CMR": Kind("doped_hmd", cmr=True),
         "LMF": STRUCTURED["LMF"],
-        "HMD": STRUCTURED["HMD"],
     }
     factors = (10, 20, 25, 40)
     cells = [(rows, factor) for name in ("quick", "long") for rows in [read(results, f"beyond_paper-{name}")]
