@@ -177,6 +177,7 @@ print(code, after == before, "kp_vs_pruning" in sys.stdout.getvalue(), file=show
 """
 
 
+@pytest.mark.exhaustive
 def test_in_a_notebook_it_runs_and_leaves_the_process_as_it_was() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False

@@ -91,6 +91,7 @@ def test_the_table_of_the_page_is_made_of_the_committed_rows(rows, tmp_path):
     assert table(rows).count("\n") == len(rows) + 1
 
 
+@pytest.mark.exhaustive
 def test_the_code_of_the_page_runs(tmp_path):
     text = PAGE.read_text()
     (python,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

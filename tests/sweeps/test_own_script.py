@@ -290,6 +290,7 @@ def test_what_cannot_be_kept_is_said_at_the_first_step(folder):
         run(folder, "out")
 
 
+@pytest.mark.exhaustive
 def test_its_curve_is_a_run_of_wandb(folder, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     _, out = run(folder, "out")

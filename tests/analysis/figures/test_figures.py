@@ -98,6 +98,7 @@ def test_labels_of_the_sparsity_axis_do_not_touch(densest):
     assert all(left.x1 < right.x0 for left, right in pairwise(sorted(boxes, key=lambda box: box.x0)))
 
 
+@pytest.mark.exhaustive
 def test_figures_of_full_and_of_odd_studies_are_drawn(tmp_path: Path):
     name = r"a$b^$c $\frac"  # is no formula
     odd = [trial("dense", task=name), trial("kp", 20, task=name, validation=9.0, test=9.0)]

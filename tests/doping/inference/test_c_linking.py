@@ -71,7 +71,7 @@ def objects(folder, name):
     return sorted(path for path in (folder / name).rglob("*.o"))
 
 
-@pytest.mark.exhaustive(keep=["text-as archives"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("linked", ["as archives", "the other first", "as objects", "as shared libraries"])
 def test_two_models_in_one_program_compute_their_own_numbers(linked, two_models):
     folder, expected = two_models

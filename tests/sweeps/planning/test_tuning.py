@@ -96,6 +96,7 @@ def test_kills_change_nothing(study, calm, tmp_path):
     assert results(out) == results(calm)
 
 
+@pytest.mark.exhaustive
 def test_two_runs_at_once_tune_together(study, calm, tmp_path):
     out = tmp_path / "out"
     both = [start("bowl", study, out, "--workers", "1", FAKE_TICK_SECONDS="0.01") for _ in range(2)]

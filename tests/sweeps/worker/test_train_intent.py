@@ -102,6 +102,7 @@ def test_an_interrupted_trial_goes_on_to_the_same_result(tmp_path, trial, monkey
         assert torch.equal(tensor, weights[1][name]), name
 
 
+@pytest.mark.exhaustive
 def test_the_named_task_is_trained_on_the_real_utterances(tmp_path):
     if "LSTM_DATA" not in os.environ or not (Path(os.environ["LSTM_DATA"]) / "atis").is_dir():
         pytest.skip("the environment variable LSTM_DATA names no folder with atis/ in it")

@@ -248,6 +248,7 @@ def test_a_login_that_stops_working_is_said_once_and_the_trials_go_on_offline(se
     assert len(list((tmp_path / "out" / "wandb").glob("run-*/run-*.wandb"))) == 2
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_study_inside_a_sweep_has_runs_of_its_own_and_tells_the_sweep_its_best(server, study, tmp_path):
     config = yaml.safe_load((ROOT / "examples" / "wandb_sweep.yaml").read_text())
