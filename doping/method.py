@@ -192,7 +192,7 @@ class Method(Settings):
 
     @property
     def budget(self) -> str:
-        """What it may weigh, in words: ``20x``, ``64 kB``; width, precision and rank of the embedding if they are its own."""
+        """What it may weigh, in words: ``20x``, ``64 kB``, and what it has of its own: width, precision, rank."""
         size = f"{self.size / 1000:g} kB" if self.size else "" if self.name == "dense" else f"{self.factor:g}x"
         units = f"{self.units} units" if self.units else ""
         rank = f"embedding rank {self.embedding_rank}" if self.embedding_rank else ""

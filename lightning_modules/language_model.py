@@ -1,7 +1,8 @@
 """Language modelling with an LSTM, as Zaremba, Sutskever & Vinyals have it (arXiv 1409.2329).
 
-Embedding, LSTM layers and softmax are of one width unless the settings say otherwise, with dropout on the non-recurrent connections. Training is truncated
-back-propagation through time: the state is carried from batch to batch and its gradient cut.
+Embedding, LSTM layers and softmax are of one width unless the settings say otherwise, with dropout on the non-recurrent
+connections. Training is truncated back-propagation through time: the state is carried from batch to batch and its gradient
+cut.
 
 Legend: T steps, B batch, H hidden units, V vocabulary.
 """

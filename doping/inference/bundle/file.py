@@ -27,7 +27,7 @@ from doping.inference.families.narrow import from_pairs, in_pairs
 from doping.inference.families.stored import TensorKind, TensorShape
 
 FORMAT = "lstm-doping bundle"
-VERSION = 4
+VERSION = 5
 """The newest that this runtime reads. Raised when an older runtime could not read the file, or would compute something else
 from it; a file that an older one can read keeps the older version."""
 
@@ -83,8 +83,10 @@ def to_bytes(bundle: Bundle) -> bytes:
 
 def version_of(description: Description) -> int:
     """The first version that can hold such a model: 2 has narrow values, and classifiers; 3 has tiles; 4 has scales of 16
-    bits, values of 4, and N:M.
+    bits, values of 4, and N:M; 5 has embeddings of low rank.
     """
+    if description.model.kind != "lstm" and description.model.embedding_rank:
+        return 5
     kinds = {tensor.kind for tensor in description.model.tensors().values()}
     if kinds & {"BF16", "I4", "U8"}:
         return 4
