@@ -70,6 +70,8 @@ class RoundedTraining(Settings):
     """Share of that stretch in which the rounding grows from none to all of it."""
 
 
+Rank = Annotated[int, Field(ge=2)]
+"""Of the factors of a matrix; those of rank 1 would be vectors, which are not stored in narrow values."""
 ByteSize = Annotated[PositiveInt, BeforeValidator(byte_size)]
 """Bytes; may be written with a unit, like ``64kB``."""
 
@@ -108,7 +110,7 @@ class Method(Settings):
     embedding_values: Literal["int8", "int4"] | None = added_later(None)
     """How embedding and softmax, and all other matrices beside the LSTMs, are stored where ``values`` are narrow; int8
     unless given."""
-    embedding_rank: Annotated[int, Field(ge=2)] | None = added_later(None)
+    embedding_rank: Rank | None = added_later(None)
     """Rank of the matrices with a row for each token: of the embedding and of a language model's softmax, in whose place
     are factors (tokens, rank) and (rank, width); full unless given."""
     rounding: RoundedTraining = added_later(RoundedTraining())

@@ -36,8 +36,9 @@ Alteration = Callable[[bytes, list[bytes], Random], bytes]
 
 
 def samples(*, in_int8: bool = False) -> list[Bundle]:
-    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs, language models and
-    classifiers, with embeddings of full and of low rank, all of them with values in float32, int8 and int4; or only those that have products in int8 arithmetic.
+    """Small valid bundles: every family and pattern, one and several layers and directions; LSTMs, and language models and
+    classifiers with embeddings of full and of low rank; all of them with values in float32, int8 and int4; or only those
+    that have products in int8 arithmetic.
     """
     random = np.random.default_rng(1)
     families: list[StructuredParts | None] = [
@@ -195,9 +196,7 @@ def _lstm_bundle(
     return _bundle(random, LstmModel(lstm=_lstm(family, pattern, layers, bidirectional, inputs=4)), pattern)
 
 
-def _language_model_bundle(
-    random: Random, family: StructuredParts, pattern: str | None, rank: int | None = None
-) -> Bundle:
+def _language_model_bundle(random: Random, family: StructuredParts, pattern: str | None, rank: int | None = None) -> Bundle:
     lstm = _lstm(family, pattern, layers=2, bidirectional=False, inputs=6)
     tokens = ("\n", " ", "a", '"sha256":"', "é", "<unk>")
     model = LanguageModelDescription(lstm=lstm, level="character", tokens=tokens, embedding_rank=rank)

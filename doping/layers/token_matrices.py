@@ -15,11 +15,17 @@ from doping.matrices.budget import BudgetError, Shape
 from doping.matrices.low_rank import LowRank, LowRankPlan
 
 
+class RankError(BudgetError):
+    """A rank that makes a matrix no smaller, or that no matrix of the task can have."""
+
+    setting = "embedding_rank"
+
+
 class TokenMatrix(LowRank):
     """W = U V, (tokens, width): beside the LSTMs of a model, so that it is stored as other matrices there are.
 
     Raises:
-        BudgetError: U and V would have no fewer values than W.
+        RankError: U and V would have no fewer values than W.
 
     """
 
@@ -71,17 +77,17 @@ def check_rank(rank: int, shapes: Mapping[str, Shape]) -> None:
     """Look whether matrices of these shapes are smaller with a rank.
 
     Raises:
-        BudgetError: one is not, or there are none; the message names the ranks that are possible.
+        RankError: one is not, or there are none; the message names the ranks that are possible.
 
     """
     if not shapes:
-        raise BudgetError("this task has no embedding or softmax that can be of low rank: leave embedding_rank out")
+        raise RankError("this task has no embedding or softmax that can be of low rank: leave embedding_rank out")
     largest = {name: (rows * columns - 1) // (rows + columns) for name, (rows, columns) in shapes.items()}
     name = min(largest, key=lambda name: largest[name])
     if rank > largest[name]:
         (rows, columns), most = shapes[name], largest[name]
         possible = f"2 to {most}" if most >= 2 else "none, leave it out"
-        raise BudgetError(
+        raise RankError(
             f"embedding_rank {rank} makes the {name} of {rows:,} x {columns:,} no smaller: its factors would have "
             f"{rank * (rows + columns):,} values in place of {rows * columns:,}; possible: {possible}"
         )
