@@ -63,6 +63,7 @@ FAMILIES: dict[str, Family] = {
             f"{_STORED}.kronecker:Kronecker",
             options=(("left_shape", "left"), ("terms", "terms")),
         ),
+        Family("monarch", "Monarch", f"{_TRAINED}.monarch:MonarchPlan", f"{_STORED}.monarch:Monarch"),
     )
 }
 """All of them, in the order of tables."""

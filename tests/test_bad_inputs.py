@@ -46,6 +46,7 @@ def test_there_are_five_hundred():
     assert len({(case.command, case.given) for case in CASES}) >= 500
 
 
+@pytest.mark.exhaustive
 def test_so_it_is_for_processes(here):
     """Every twentieth of those commands that have a script of their own."""
     for case in [case for case in CASES if case.program in SCRIPTS][::20]:

@@ -117,6 +117,9 @@ def test_a_stop_is_130_whatever_a_library_makes_of_it(error: BaseException, caps
             signal.signal(number, handler)
 
 
+@pytest.mark.exhaustive(
+    keep=["sweeps/run.py --study kp_vs_pruning --preset smoke --dry-run", "-m sweeps.export --from {out} --out {out}.lstm"]
+)
 @pytest.mark.parametrize(
     "command", ["sweeps/run.py --study kp_vs_pruning --preset smoke --dry-run", *COMMANDS[1:3], *COMMANDS[4:]]
 )
@@ -181,6 +184,7 @@ def test_in_a_notebook_it_runs_and_leaves_the_process_as_it_was() -> None:
     assert (ended.stdout, ended.stderr) == ("0 True True\n", "")
 
 
+@pytest.mark.exhaustive(keep=["sweeps/run.py --study kp_vs_pruning --out", "analysis/make_tables.py --out"])
 @pytest.mark.parametrize(
     "command",
     [

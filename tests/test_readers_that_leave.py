@@ -11,6 +11,7 @@ from forked.python import PYTHON
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.exhaustive(keep=["sweeps/run.py --list"])
 @pytest.mark.parametrize(
     "command",
     [

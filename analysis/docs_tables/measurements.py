@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
-from analysis.docs_tables.rows import markdown, read, signed
+from analysis.docs_tables.rows import markdown, read
 
 
 def speed(results: Path) -> list[str]:
@@ -56,29 +54,6 @@ def step_time(results: Path) -> list[str]:
         for row in read(results, "step_time.csv").to_dict("records")
     ]
     return markdown(["", "median ms", "time", "peak MB", "memory"], lines)
-
-
-def narrow_values(results: Path) -> list[str]:
-    """What int8 costs and saves."""
-    rows = pd.read_csv(results / "narrow_values.csv", keep_default_na=False)
-    labels = {
-        "dense": ("dense", "", 1),
-        "pruned": ("pruned", "unstructured", 20),
-        "doped KP": ("doped_kp", "unstructured", 20),
-        "doped KP, blocks of gates": ("doped_kp", "gates", 20),
-        "LMF": ("lmf", "", 20),
-        "KP": ("kp", "", 20),
-        "HMD": ("hmd", "", 20),
-    }
-    lines = []
-    for label, (method, pattern, factor) in labels.items():
-        own = (rows["method"] == method) & (rows["pattern"] == pattern) & (rows["factor"] == factor) & (rows["cmr"] == 0)
-        (row,) = rows[own].to_dict("records")
-        line = [label, f"{row['validation_float32']:.4f}", f"{row['validation_int8']:.4f}"]
-        line.append(signed(row["validation_int8"] - row["validation_float32"], 4))
-        line += [f"{row[f'{part}_bytes_{values}']:,}" for part in ("lstm", "file") for values in ("float32", "int8")]
-        lines.append(line)
-    return markdown(["", "float32", "int8", "difference", "bytes of the LSTM", "int8", "whole file", "int8"], lines)
 
 
 def reliability(results: Path) -> list[str]:

@@ -33,10 +33,7 @@ def beyond_paper(results: Path) -> list[str]:
         "KP alone": STRUCTURED["KP alone"],
         "doped LMF": Kind("doped_lmf"),
         "doped LMF + CMR": Kind("doped_lmf", cmr=True),
-        "doped HMD": Kind("doped_hmd"),
-        "doped HMD + CMR": Kind("doped_hmd", cmr=True),
         "LMF": STRUCTURED["LMF"],
-        "HMD": STRUCTURED["HMD"],
     }
     factors = (10, 20, 25, 40)
     cells = [(rows, factor) for name in ("quick", "long") for rows in [read(results, f"beyond_paper-{name}")]
@@ -128,7 +125,7 @@ def words(results: Path) -> list[str]:
         "doped KP + CMR": ("words-scaled", DROPPED, 20),
         "doped KP, plain SGD": ("words", DOPED, 20),
         "doped KP + CMR, plain SGD": ("words", DROPPED, 20),
-        **{label: ("words-scaled", kind, 20) for label, kind in STRUCTURED.items()},
+        **{label: ("words-scaled", STRUCTURED[label], 20) for label in ("KP alone", "LMF")},
         "doped KP, started from dense and distilled": ("words-distilled", DOPED, 20),
     }
     found = {label: kind.at(read(results, f"beyond_paper-{study}"), factor).iloc[0]
@@ -164,15 +161,51 @@ def deployed(results: Path) -> list[str]:
     return markdown(["", "kB of the layer", "kB of the model", "µs per step", "validation", "test", "seeds"], lines)
 
 
+def deployed_sizes(results: Path) -> list[str]:
+    """Mean quality on test, and microseconds per step, of every method (lines) in so many bytes as deployed (columns).
+
+    Bold: the best on validation of its size.
+    """
+    trials = read(results, "deployed-quick")
+    trials = trials[(trials["status"] == "finished") & (trials["cf_unit"] == "size")].copy()
+    trials["setting"] = trials["cell"].str.replace(r" \d+ kB", "", regex=True)
+    means = trials.groupby(["setting", "cf_requested"], sort=False)[["validation", "test", "latency_us"]].mean()
+    best = set(means.groupby("cf_requested")["validation"].idxmin())
+    sizes = sorted(trials["cf_requested"].unique())
+
+    def shown(cell: tuple[str, float]) -> str:
+        if cell not in means.index:
+            return ""
+        mean = f"{means.loc[cell, 'test']:.3f}"
+        return f"{f'**{mean}**' if cell in best else mean} ({means.loc[cell, 'latency_us']:.1f})"
+
+    lines = [[name, *(shown((name, size)) for size in sizes)] for name in dict.fromkeys(trials["setting"])]
+    return markdown(["", *(f"{size / 1000:.0f} kB" for size in sizes)], lines)
+
+
+def rounding(results: Path) -> list[str]:
+    """Mean quality on validation of what was trained in float32, and of the same rounded as it is exported."""
+    trials = read(results, "deployed-quick")
+    trials = trials[(trials["status"] == "finished") & (trials["validation"] != trials["validation_int8"])]
+    trials = trials[~trials["cell"].str.contains("int")]
+    own = ["validation", "validation_int8", "validation_int4"]
+    sizes = ["deployed_bytes", "bytes_int8", "bytes_int4", "model_bytes", "model_bytes_int8", "model_bytes_int4"]
+    lines = []
+    for cell, mean in trials.groupby("cell", sort=False)[[*own, *sizes]].mean().iterrows():
+        lines.append([str(cell), *(f"{mean[name]:.4f}" for name in own), *(f"{mean[name]:,.0f}" for name in sizes)])
+    kinds = ["float32", "int8", "int4"]
+    return markdown(["", *kinds, "bytes of the LSTM", *kinds[1:], "of the model", *kinds[1:]], lines)
+
+
 def atis(results: Path) -> list[str]:
     """Error rate in per cent of every method at four factors, mean of five seeds."""
     rows = read(results, "atis-paper")
     rows = rows[(rows["stage"] == "final") & (rows["status"] == "finished")]
     kinds = {"pruned": PRUNED, "KP alone": STRUCTURED["KP alone"]}
-    for family in ("KP", "LMF", "HMD"):
+    for family in ("KP", "LMF"):
         name = f"doped_{family.lower()}"
         kinds |= {f"doped {family}": Kind(name), f"doped {family} + CMR": Kind(name, cmr=True)}
-    kinds |= {"LMF": STRUCTURED["LMF"], "HMD": STRUCTURED["HMD"]}
+    kinds["LMF"] = STRUCTURED["LMF"]
     factors = (5, 10, 20, 40)
     return test_table(
         ["", *(f"{factor}x" for factor in factors)], kinds, [(rows, factor) for factor in factors], digits=2, counts=False

@@ -32,9 +32,11 @@ _LOOKS = {
     "lmf": ("#E69F00", "v"),
     "hmd": ("#009E73", "s"),
     "kp": ("#56B4E9", "D"),
+    "monarch": ("#882255", "<"),
     "doped_lmf": ("#D55E00", "^"),
     "doped_hmd": ("#CC79A7", "p"),
     "doped_kp": ("#0072B2", "P"),
+    "doped_monarch": ("#999933", ">"),
 }
 _OTHER_LOOKS = ("#7F7F7F", "X")
 COLOURS = tuple(colour for colour, _ in _LOOKS.values())

@@ -26,6 +26,7 @@ from doping.inference.families.dense import DenseParts
 from doping.inference.families.hybrid import HybridParts
 from doping.inference.families.kronecker import KroneckerParts
 from doping.inference.families.low_rank import LowRankParts
+from doping.inference.families.monarch import MonarchParts
 from doping.inference.families.sparse import Sparse
 from doping.inference.families.stored import MatrixParts, SparseParts, StructuredParts
 from doping.inference.families.tiles import Tiles
@@ -43,7 +44,7 @@ def samples(*, in_int8: bool = False) -> list[Bundle]:
     random = np.random.default_rng(1)
     families: list[StructuredParts | None] = [
         None, DenseParts(), LowRankParts(rank=2), HybridParts(free_rows=3), KroneckerParts(left=(4, 2)),
-        KroneckerParts(left=(12, 2), terms=2),
+        KroneckerParts(left=(12, 2), terms=2), MonarchParts(blocks=(3, 2), rank=2),
     ]  # fmt: skip
     patterns: list[str | None] = [None, "tiles"] if in_int8 else [None, *PATTERNS]
     made: list[Bundle] = []

@@ -17,7 +17,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from doping.inference.families.kronecker_order import multiply_adds, right_first
+from doping.inference.families.kronecker import multiply_adds, right_first
 from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
 from doping.matrices.budget import BudgetError, Shape, Size, structured_size
 from doping.matrices.scaled_gradients import scale_gradients

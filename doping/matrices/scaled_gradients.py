@@ -4,7 +4,8 @@ A step of plain gradient descent on the factors of Lᵀ R moves the product by t
 factors are large, which has nothing to do with the learning rate that suits the other weights. Divided by these, the step is
 that of the product itself, along the directions its factors can give it, however the scale is shared between them.
 
-Legend: K terms of the product (a rank); A and B the other dimensions of its factors.
+Legend: K terms of the product (a rank); A and B the other dimensions of its factors. Dimensions
+before these are of several products.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def scale_gradients(left_KA: Tensor, left_gradient_KA: Tensor, right_KB: Tensor,
 
 def _divided(gradient_KA: Tensor, other_KB: Tensor) -> Tensor:
     gram_KK = other_KB @ other_KB.mT
-    ridge = RIDGE * gram_KK.trace() / len(gram_KK) + torch.finfo(gram_KK.dtype).tiny
+    trace = gram_KK.trace() if gram_KK.dim() == 2 else gram_KK.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    ridge = RIDGE * trace / gram_KK.shape[-1] + torch.finfo(gram_KK.dtype).tiny
     # Does not look at the result for errors, which would wait for the GPU; with the ridge there are none.
-    quotient_KA: Tensor = torch.linalg.solve_ex(gram_KK + ridge * torch.eye(len(gram_KK)).to(gram_KK), gradient_KA).result
+    unit_KK = torch.eye(gram_KK.shape[-1]).to(gram_KK)
+    quotient_KA: Tensor = torch.linalg.solve_ex(gram_KK + ridge * unit_KK, gradient_KA).result
     return quotient_KA

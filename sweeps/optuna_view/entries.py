@@ -24,12 +24,9 @@ from sweeps.results.rows import Row
 from sweeps.study.study_file import Objective
 from sweeps.trials.job import Job
 
-# In the order in which they came to be: Optuna refuses a study whose categories change.
-_OLDEST = ("dense", "pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf", "doped_hmd")
-_METHODS = (*_OLDEST, *(name for name in methods() if name not in _OLDEST))
-# One fixed space for all studies.
+_METHODS = CategoricalDistribution(methods())
+# One fixed space for all studies, beside the methods.
 _FINAL: dict[str, BaseDistribution] = {
-    "method": CategoricalDistribution(_METHODS),
     "factor": FloatDistribution(1, 1e9),
     "cmr": FloatDistribution(0, 1),
     "seed": IntDistribution(0, 2**63 - 1),
@@ -52,6 +49,7 @@ class OptunaEntries:
         self._spaces = {cell.name: cell.space.searched for cell in plan.cells}
         self._tuned_by: Objective = plan.tuning.objective if plan.tuning else "quality"
         self._studies: dict[str, optuna.Study] = {}
+        self._methods: dict[str, CategoricalDistribution] = {}
         # Keeps two processes from adding the same entries.
         self._lock = FileLock(folder.path / "plan.lock")
 
@@ -89,18 +87,30 @@ class OptunaEntries:
         else:
             method = trial.method
             values = {"method": method.name, "factor": method.factor, "cmr": method.cmr.probability, "seed": trial.seed}
+            known = self._known_methods(self._name(job))
+            space = _FINAL | {"method": known}
+            if method.name not in known.choices:
+                del values["method"], space["method"]
             state, values_of_row = optuna_result(row)
             added = create_trial(
                 state=state,
                 values=values_of_row,
                 params=values,
-                distributions=_FINAL,
+                distributions=space,
                 intermediate_values=curve,
                 user_attrs=attributes,
             )
         end = datetime.now(UTC).replace(tzinfo=None)
         added.datetime_start, added.datetime_complete = end - timedelta(seconds=row.seconds), end
         self._study(self._name(job), self._objective(job)).add_trial(added)
+
+    def _known_methods(self, name: str) -> CategoricalDistribution:
+        """Those that the study began with: Optuna refuses a study whose categories change."""
+        if name not in self._methods:
+            entries = self._study(name, "quality").get_trials(deepcopy=False)
+            known = (entry.distributions["method"] for entry in entries if "method" in entry.distributions)
+            self._methods[name] = next((k for k in known if isinstance(k, CategoricalDistribution)), _METHODS)
+        return self._methods[name]
 
     def _name(self, job: Job) -> str:
         if job.stage == "final":

@@ -39,7 +39,7 @@ class Row(BaseModel):
     task: str = ""
     """Short name of the task, e.g. ``embedded-character``."""
     method: str
-    """``dense``, ``pruned``, ``lmf``, ``hmd``, ``kp``, ``doped_kp``, ``doped_lmf`` or ``doped_hmd``."""
+    """``dense``, ``pruned``, the name of a family (``doping.families``), or ``doped_`` and such a name."""
     cmr: float = 0.0
     """Probability of co-matrix row dropout; 0 is off."""
     cf_requested: float

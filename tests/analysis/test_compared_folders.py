@@ -89,6 +89,7 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert ("told apart by their names" if same_name else "say with --out") in error
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @pytest.mark.parametrize(
     ("only", "expected"),
     [

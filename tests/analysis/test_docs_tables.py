@@ -27,6 +27,7 @@ def docs(tmp_path):
     return tmp_path
 
 
+@pytest.mark.exhaustive
 def test_a_number_changed_by_hand_is_found_and_mended(docs, capsys):
     page = docs / "findings.md"
     right = page.read_text(encoding="utf-8")

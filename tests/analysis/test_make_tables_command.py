@@ -138,6 +138,7 @@ def test_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "no folder" in one_line(capsys)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dense", [[], [trial("dense", status="diverged")], [trial("dense", status="failed")]])
 def test_without_dense_all_is_written_but_the_loss_against_it(tmp_path: Path, dense: list[dict[str, str]]):
     compressed = [("pruned", 0.0), *(("doped_kp", p) for p in (0.0, 0.1, 0.3))]

@@ -21,6 +21,7 @@ def test_altered_bundles_are_refused_or_computed_rightly():
     assert outcomes["loaded and run; outputs agree with the reference"] > 50
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("path", ["plain", available()[0]])
 def test_so_they_are_in_int8_arithmetic_with_every_instruction_set(path):
     outcomes = fuzz_command.fuzz(400, path=path)
@@ -51,6 +52,7 @@ def test_an_unnoticed_alteration_is_found(monkeypatch):
         fuzz_command.fuzz(300)
 
 
+@pytest.mark.exhaustive
 def test_the_command_reports(capsys, tmp_path):
     assert fuzz_command.main(["--count", "40", "--seed", "7"]) == 0
     assert "altered bundles, seeds 7 to 46, none did harm:" in capsys.readouterr().out
@@ -72,7 +74,7 @@ def test_the_samples_cover_every_family_and_pattern():
                     (matrix.structured or matrix.sparse).values,
                 )
             )
-    families, patterns = (None, "dense", "low_rank", "hybrid", "kronecker"), (None, *PATTERNS)
+    families, patterns = (None, "dense", "low_rank", "hybrid", "kronecker", "monarch"), (None, *PATTERNS)
     assert kinds == {
         (family, pattern, values)
         for family in families

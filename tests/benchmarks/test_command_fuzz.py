@@ -16,6 +16,7 @@ def test_studies_end_as_a_command_may(tmp_path):
     assert {ending for _, ending in endings} >= {"exit code 0", "exit code 2"}
 
 
+@pytest.mark.exhaustive
 def test_damaged_files_harm_nothing_else(tmp_path):
     run = command.Files(tmp_path / "files")
     endings = {run(seed) for seed in range(60)}

@@ -29,6 +29,7 @@ def small_image(tmp_path_factory):
     return image.build(sources)
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @needs_board
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.method}-{kind.pattern}-{kind.values}")
 def test_it_computes_what_python_does_in_the_memory_of_the_committed_row(kind, rows):

@@ -63,6 +63,7 @@ def test_a_layer_in_int8_that_computes_something_else_is_not_timed():
         int8_engines.compressed(tiles, np.ones(96, np.float32), np.ones((3, 1, 24), np.float32))
 
 
+@pytest.mark.exhaustive
 def test_the_command_writes_a_table_and_a_figure_and_goes_on_where_it_was_interrupted(tmp_path):
     command = [
         sys.executable,

@@ -1,8 +1,11 @@
 """A round of kills, and the table that goes on where it stopped."""
 
+import pytest
+
 from benchmarks.kill_storm import Round, main, read, write
 
 
+@pytest.mark.exhaustive
 def test_a_round_kills_and_finds_nothing_lost_twice_or_different(tmp_path, capsys):
     out = tmp_path / "kills.csv"
     arguments = ["--kills", "2", "--kills-a-round", "2", "--seeds", "2", "--out", str(out)]

@@ -18,6 +18,7 @@ def test_a_text_has_the_size_asked_for_and_new_words_to_its_end(tmp_path: Path) 
     assert any(word not in words[:-300] for word in words[-300:])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 def test_a_text_is_loaded_read_and_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_memory, "STEPS", 3)

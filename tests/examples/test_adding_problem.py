@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 import torch
 from forked.python import PYTHON
 
@@ -17,6 +18,7 @@ from examples.adding_problem import AddingProblem
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.exhaustive
 def test_the_study_of_the_documentation_runs_and_every_method_learns(tmp_path: Path) -> None:
     documented = (ROOT / "docs" / "own_task.md").read_text(encoding="utf-8")
     command = re.search(r"^python (sweeps/run\.py --study examples/\S+)$", documented, re.MULTILINE)

@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from examples.notebook import TEXT_TO_MODEL, run
 
 
+@pytest.mark.exhaustive
 def test_ten_cells_give_a_model_of_60_kilobytes_that_writes():
     notebook, names = run(TEXT_TO_MODEL)
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]

@@ -59,6 +59,7 @@ def watched(tmp_path_factory):
     return trained
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @every_sparse_method
 def test_every_step_has_the_sparsity_of_the_schedule(name, optimizer, watched):
@@ -121,6 +122,7 @@ class Gradients(pl.Callback):
                 self.of.setdefault(module, []).append(module.weight.grad.numpy().astype(float))
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("pattern", ["unstructured", "gates", "rows", "tiles"])
 def test_saliency_is_the_square_of_a_value_times_its_mean_squared_gradient(pattern, optimizer, tmp_path, monkeypatch):
@@ -183,6 +185,7 @@ def uninterrupted(tmp_path_factory):
     return trained
 
 
+@pytest.mark.exhaustive(keep_every=7)
 @pytest.mark.parametrize("stop_at", [7, 15, 22, 30])
 @every_sparse_method
 def test_an_interrupted_training_goes_on_bit_for_bit(name, stop_at, uninterrupted, tmp_path):

@@ -61,7 +61,7 @@ def test_two_processes_have_the_same_masks_sizes_and_weights_and_each_its_own_te
         max_epochs=2,
         accelerator="cpu",
         devices=PROCESSES,
-        strategy="ddp_spawn",
+        strategy="ddp_fork",
         gradient_clip_val=5.0,
         callbacks=[Annealing(DOPED), WhatEachProcessHas(tmp_path)],
         logger=False,

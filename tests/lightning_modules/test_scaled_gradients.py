@@ -14,11 +14,12 @@ from doping.families import is_doped
 from doping.matrices.hybrid import Hybrid
 from doping.matrices.kronecker import Kronecker
 from doping.matrices.low_rank import LowRank
+from doping.matrices.monarch import Monarch
 from doping.method import Method
 
 double = pytest.mark.usefixtures("float64")
 some = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
-PAIRS = {LowRank: ("u", "v"), Kronecker: ("b", "c"), Hybrid: ("u", "v")}
+PAIRS = {LowRank: ("u", "v"), Kronecker: ("b", "c"), Hybrid: ("u", "v"), Monarch: ("u", "v")}
 STEP = 1e-6
 
 
@@ -37,6 +38,15 @@ def motion(matrix, gradient):
         blocks = gradient.reshape(m1, m2, n1, n2).transpose(0, 2, 1, 3).reshape(m1 * n1, m2 * n2)
         moved = projected(blocks, values["b"].reshape(terms, -1).T, values["c"].reshape(terms, -1))
         return moved.reshape(m1, n1, m2, n2).transpose(0, 2, 1, 3).reshape(matrix.shape)
+    if isinstance(matrix, Monarch):
+        (c, _, y), (b, _, width) = values["u"].shape, values["v"].shape
+        rank, gates, expected = y // b, 4 if matrix.shape[0] % 4 == 0 else 1, np.zeros(matrix.shape)
+        for i, j in np.ndindex(c, b):
+            rows = np.arange(matrix.shape[0]).reshape(gates, c, -1)[:, i].ravel()
+            block = np.ix_(rows, range(j * width, (j + 1) * width))
+            own = slice(j * rank, (j + 1) * rank), slice(i * rank, (i + 1) * rank)
+            expected[block] = projected(gradient[block], values["u"][i][:, own[0]], values["v"][j][own[1]])
+        return expected
     assert isinstance(matrix, Hybrid)
     rows, half = len(values["a"]), matrix.shape[1] // 2
     places = matrix.places.numpy()

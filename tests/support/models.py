@@ -19,6 +19,7 @@ from doping.matrices.doped import DopedPlan
 from doping.matrices.hybrid import HybridPlan
 from doping.matrices.kronecker import KroneckerPlan
 from doping.matrices.low_rank import LowRankPlan
+from doping.matrices.monarch import MonarchPlan
 from doping.matrices.sparse import SparsePlan
 from doping.method import Method, RowDropout
 from doping.patterns import geometry
@@ -34,6 +35,7 @@ METHODS = (
     "lmf",
     "hmd",
     "kp",
+    "monarch",
     *(f"{name}/{pattern}" for name in ("pruned", "doped_kp", "doped_lmf", "doped_hmd") for pattern in PATTERNS),
 )
 """Every method, those with a sparse part in every pattern."""
@@ -93,6 +95,7 @@ def plan(method: str, shape: Shape) -> Plan:
         "lmf": LowRankPlan(shape, 3),
         "hmd": HybridPlan(shape, 5, gates=1),  # as files have it
         "kp": KroneckerPlan(shape, (rows // 4, columns // 2), terms=2) if rows > columns else None,
+        "monarch": MonarchPlan(shape, (rows // 8 if rows % 8 == 0 else rows // 4, 2), 1) if columns % 2 == 0 else None,
         "dense": DensePlan(shape),
     }
     if name in structured:

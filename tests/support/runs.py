@@ -101,7 +101,7 @@ def quality(out):
     return {row["trial_id"]: (row["validation"], row["test"], row["method"], row["seed"]) for row in rows(out)}
 
 
-def until(condition, what, seconds=30):
+def until(condition, what, seconds=60):
     """Wait for a condition, and return what it gives once it is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -73,6 +73,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_checkpoint_does_not_fail_its_trial(damage, trial, whole, checkpoint, tmp_path, capfd):
     damaged = damage(checkpoint, tmp_path)

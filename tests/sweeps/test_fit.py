@@ -152,6 +152,7 @@ def test_a_latency_leaves_out_what_is_slower(tmp_path):
     assert best_fits(tried, timed, 1, 1.0) == []
 
 
+@pytest.mark.exhaustive(keep=["arguments0-words0", "arguments2-words2", "arguments3-words3", "arguments4-words4"])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

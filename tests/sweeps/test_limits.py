@@ -65,6 +65,7 @@ def test_aliases_within_reason_are_taken():
     }
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize(
     ("setting", "words"),
     {

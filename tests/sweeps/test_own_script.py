@@ -335,6 +335,7 @@ def test_workers_find_a_file_in_a_relative_folder_too(folder, monkeypatch):
     assert study(folder, "out", training="{steps: 5}", runs="[{method: dense}]") == 0
 
 
+@pytest.mark.exhaustive
 def test_a_file_that_only_this_process_finds_is_one_line(folder, monkeypatch, capsys):
     monkeypatch.delenv("PYTHONPATH")
     monkeypatch.setattr("sweeps.engines.local.worker_process", workers.REAL)

@@ -104,6 +104,7 @@ def test_columns_that_are_not_known_survive_when_a_row_is_written_again(study, t
     assert content["latency_us"] == 7.5
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize(
     "torn",
     [b"", b"{", b"[]", b"null", b"{}", b'{"trial_id": "x"}', b"\xff\xfe", b'{"a":' * 2000, b'{"version": 1, "status": 3}'],

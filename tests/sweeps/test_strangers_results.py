@@ -62,6 +62,7 @@ def commands(study: list[str], folder: Path, out: Path):
     yield lambda: make_tables(["--results", str(folder), "--out", str(out)])
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("number", range(9))
 def test_no_command_runs_the_code_that_results_name(number, study, folder, tmp_path, capsys):
     capsys.readouterr()
@@ -80,6 +81,7 @@ def test_an_own_task_is_read_by_those_who_trust_it(study, folder, tmp_path, caps
     assert (tmp_path / "ran").exists()
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize(
     "name", [3, None, [], {}, True, "", "nothing", "..a:b", "a:", ":b", "os.path:join", "os:no", "a b:c"]
 )
@@ -92,6 +94,7 @@ def test_a_name_that_is_no_task_is_one_line(name, study, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize(
     "id_", ["../../../mine", "/etc", "..", ".", "", "0123456789abc", "0123456789AB", 3, None, "0123456789a\n"]
 )

@@ -38,6 +38,7 @@ NUMBERS: dict[TensorKind, npt.DTypeLike] = {
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
+_FIRST_FAMILIES = ("dense", "low_rank", "hybrid", "kronecker")
 _BLANK = "0" * 64
 _NEWER = "it was written by a newer version of this project; update, or export the model again"
 _DAMAGED = "the file is damaged; copy or export it again"
@@ -83,14 +84,16 @@ def to_bytes(bundle: Bundle) -> bytes:
 
 def version_of(description: Description) -> int:
     """The first version that can hold such a model: 2 has narrow values, and classifiers; 3 has tiles; 4 has scales of 16
-    bits, values of 4, and N:M; 5 has embeddings of low rank.
+    bits, values of 4, and N:M; 5 has families of matrices beyond the first ones, and embeddings of low rank.
     """
-    if description.model.kind != "lstm" and description.model.embedding_rank:
+    matrices = description.model.lstm.matrices.values()
+    low_rank = description.model.kind != "lstm" and description.model.embedding_rank
+    if low_rank or any(parts.structured and parts.structured.kind not in _FIRST_FAMILIES for parts in matrices):
         return 5
     kinds = {tensor.kind for tensor in description.model.tensors().values()}
     if kinds & {"BF16", "I4", "U8"}:
         return 4
-    if any(parts.sparse and parts.sparse.pattern == "tiles" for parts in description.model.lstm.matrices.values()):
+    if any(parts.sparse and parts.sparse.pattern == "tiles" for parts in matrices):
         return 3
     return 2 if "I8" in kinds or description.model.kind == "classifier" else 1
 

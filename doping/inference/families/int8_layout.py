@@ -18,7 +18,7 @@ from doping.inference.families.tiles import Tiles, by_group
 if TYPE_CHECKING:
     from doping.inference.families.matrix import Matrix
 
-NO_STRUCTURE, DENSE, KRONECKER, LOW_RANK, HYBRID, KRONECKER_LEFT_FIRST = range(6)
+NO_STRUCTURE, DENSE, KRONECKER, LOW_RANK, HYBRID, KRONECKER_LEFT_FIRST, MONARCH = range(7)
 """``enum int8_kind``."""
 
 ROWS, COLUMNS = 16, 4
@@ -108,8 +108,8 @@ def _sparse(matrix: Sparse | Tiles, bits: Bits) -> Fields:
     }  # fmt: skip
 
 
-def blocks(values_MN: Narrow, scale_M: Array | None, bits: Bits, units: int = 0) -> Fields:
-    """All blocks of a dense matrix, its rows in gate order if it has units.
+def blocks(values_MN: Narrow, scale_M: Array | None, bits: Bits, units: int = 0, *, listed: bool = False) -> Fields:
+    """All blocks of a dense matrix, or those that are not zero, listed; its rows in gate order if it has units.
 
     Raises:
         ValueError: its values are float32, or it is too wide.
@@ -123,10 +123,14 @@ def blocks(values_MN: Narrow, scale_M: Array | None, bits: Bits, units: int = 0)
     row_GP = by_group(number_M) if units else np.pad(number_M, (0, -rows % ROWS)).reshape(-1, ROWS)
     values = np.pad(values_MN, [(1, 0), (0, across * COLUMNS - columns)])[row_GP]
     blocks_GBPC = values.reshape(-1, ROWS, across, COLUMNS).swapaxes(1, 2)
+    blocks_ZPC, there = blocks_GBPC.reshape(-1, ROWS, COLUMNS), {}
+    if listed:
+        stored_GB = blocks_GBPC.any(axis=(2, 3))
+        blocks_ZPC = blocks_GBPC[stored_GB]
+        there = {"counts": stored_GB.sum(axis=1, dtype=np.uint16), "places": np.nonzero(stored_GB)[1].astype(np.uint16)}
     return {
-        "rows": rows, "columns": columns, "bits": bits, "units": units,
-        "values": _values(blocks_GBPC.reshape(-1, ROWS, COLUMNS), bits),
-    } | _by_row(np.pad(known(scale_M), (1, 0))[row_GP], values.sum(axis=2, dtype=np.int64), bits)  # fmt: skip
+        "rows": rows, "columns": columns, "bits": bits, "units": units, "values": _values(blocks_ZPC, bits),
+    } | there | _by_row(np.pad(known(scale_M), (1, 0))[row_GP], values.sum(axis=2, dtype=np.int64), bits)  # fmt: skip
 
 
 def _by_row(scale_GP: Array, sums_GP: npt.NDArray[np.int64], bits: Bits) -> Fields:

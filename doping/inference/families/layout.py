@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LANES = 8
 """Floats of a vector: what rows are padded to."""
 
-NO_STRUCTURE, DENSE, KRONECKER, KRONECKER_LEFT_FIRST, LOW_RANK, HYBRID = range(6)
+NO_STRUCTURE, DENSE, KRONECKER, KRONECKER_LEFT_FIRST, LOW_RANK, HYBRID, MONARCH = range(7)
 """``enum doped_kind``."""
 
 Fields = dict[str, int | npt.NDArray[Any]]

@@ -24,12 +24,13 @@ from doping.inference.families.hybrid import Hybrid
 from doping.inference.families.kronecker import Kronecker
 from doping.inference.families.low_rank import LowRank
 from doping.inference.families.matrix import Matrix, Sum, narrowed, widened
+from doping.inference.families.monarch import Monarch
 from doping.inference.families.sparse import COLUMN_PATTERNS, Sparse
 from doping.inference.families.tiles import Tiles
 from doping.inference.kernels.build import KernelError
 from doping.inference.kernels.layer import Engine, Layer, multiply
 
 __all__ = [
-    "COLUMN_PATTERNS", "Dense", "Engine", "Hybrid", "KernelError", "Kronecker", "Layer", "LowRank", "Matrix", "Sparse",
-    "StructuredMatrix", "Sum", "Tiles", "multiply", "narrowed", "widened",
+    "COLUMN_PATTERNS", "Dense", "Engine", "Hybrid", "KernelError", "Kronecker", "Layer", "LowRank", "Matrix", "Monarch",
+    "Sparse", "StructuredMatrix", "Sum", "Tiles", "multiply", "narrowed", "widened",
 ]  # fmt: skip

@@ -36,6 +36,9 @@ enum doped_kind {
                                left:  (left_rows, terms, left_columns)
                                right: (terms, columns of C, padded rows of C) */
     DOPED_LOW_RANK = 4,     /* U V.  left: U^T, (rank, padded rows); right: V, (rank, columns) */
+    DOPED_MONARCH = 6,      /* left_rows x left_columns (C x B) blocks, each U V of rank `terms` (R). Rows are cut within each of 4
+                               gates, if 4 divides them.  right: V, (B, C R, columns / B); left: U, (C, rows / C, B R), the rows
+                               of a gate after those of another */
     DOPED_HYBRID = 5        /* [A ; u1 v1^T | u2 v2^T] with `rank` unconstrained rows; v1 is for the first
                                columns / 2 columns.  weight: A, (rank, columns); left: u1 and u2,
                                (2, padded (rows - rank)); right: v1 and v2, (columns) */

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from doping.inference.families.layout import HYBRID, KRONECKER, KRONECKER_LEFT_FIRST, LANES, LOW_RANK, fields
+from doping.inference.families.layout import HYBRID, KRONECKER, KRONECKER_LEFT_FIRST, LANES, LOW_RANK, MONARCH, fields
 from doping.inference.families.matrix import Matrix
 
 PADDING = 16
@@ -46,6 +46,8 @@ def _between(matrix: Matrix, at_once: int) -> int:
             return int(laid_out["left_rows"] * laid_out["terms"] * columns * at_once)
         case kind if kind == LOW_RANK:
             return int(laid_out["rank"] * at_once)
+        case kind if kind == MONARCH:
+            return int(2 * laid_out["left_rows"] * laid_out["left_columns"] * laid_out["terms"] * at_once)
         case kind if kind == HYBRID:
             return 2 * at_once
         case _:

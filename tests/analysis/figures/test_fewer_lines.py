@@ -3,6 +3,7 @@
 import struct
 from pathlib import Path
 
+import pytest
 from synthetic_results import study, trial, write
 
 from analysis.figures.fewer import MOST, fewer
@@ -32,6 +33,7 @@ def test_a_section_of_few_lines_is_left_as_it_is(tmp_path: Path):
     assert fewer(section) is section
 
 
+@pytest.mark.exhaustive
 def test_figures_of_many_settings_fit_a_page(tmp_path: Path):
     write(tmp_path, study([5, 20], MANY, seeds=1))
     assert main(["--results", str(tmp_path), "--only", "figures"]) == 0

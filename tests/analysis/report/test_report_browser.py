@@ -95,6 +95,7 @@ def test_a_filter_takes_marks_out_of_all_charts_and_rows_out_of_the_table(reader
     assert page.locator("#trial-table tbody tr:visible").count() == rows
 
 
+@pytest.mark.exhaustive
 def test_the_stage_of_the_trials_can_be_chosen(reader: Reader):
     reader.page.locator("#stage").select_option("tuning")
     # Two trials each of Dense, of four cells at two factors, and of KP at a third; one of LMF, which no chart has.
@@ -103,6 +104,7 @@ def test_the_stage_of_the_trials_can_be_chosen(reader: Reader):
     assert reader.page.locator("#count").inner_text() == f"{shown.count()} of {reader.count('#trial-table tbody tr')} shown"
 
 
+@pytest.mark.exhaustive
 def test_a_choice_redraws_the_chart_and_its_title(reader: Reader):
     plot = reader.page.locator("#section-0-pareto")
     assert "against values" in plot.inner_text()
@@ -149,6 +151,7 @@ def test_hover_names_the_trial_and_a_click_shows_it(reader: Reader):
     assert f"--study {trial_id}.yaml --preset again" in dialog.locator("#trial-command").inner_text()
 
 
+@pytest.mark.exhaustive
 def test_a_trial_can_be_reached_and_left_by_keyboard(reader: Reader):
     button = reader.page.locator("#trial-table .trial").first
     button.focus()
@@ -162,11 +165,13 @@ def test_a_trial_can_be_reached_and_left_by_keyboard(reader: Reader):
     assert reader.page.evaluate("document.activeElement.dataset.trial") == button.get_attribute("data-trial")
 
 
+@pytest.mark.exhaustive
 def test_the_first_tab_skips_to_the_trials(reader: Reader):
     reader.page.keyboard.press("Tab")
     assert reader.page.evaluate("document.activeElement.textContent") == "Skip to the trials"
 
 
+@pytest.mark.exhaustive(keep=["light"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path, scheme: str):
     phone = Reader(browser, report, 390, color_scheme=scheme, has_touch=True)

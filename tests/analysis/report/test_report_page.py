@@ -52,34 +52,40 @@ def content_of(page: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The report of 500 trials that were watched closely."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a study of every method, watched closely."""
+    return report(write(tmp_path_factory.mktemp("page"), study([5], FULL, seeds=1), closely=True))
+
+
+def five_hundred() -> list[dict[str, object]]:
     rows = study([5, 10, 20, 40], FULL, seeds=10)
     rows += [
         trial(name, 80, seed) for name in ("pruned", "lmf", "hmd", "kp", "doped_kp", "doped_lmf") for seed in range(1, 11)
     ]
     rows += [trial("doped_hmd", 80, seed) for seed in range(1, 501 - len(rows))]
     assert len(rows) == 500
-    return report(write(tmp_path_factory.mktemp("large"), rows, closely=True))
+    return rows
 
 
-def test_500_trials_take_less_than_5_megabytes(large: str):
+@pytest.mark.exhaustive
+def test_500_trials_take_less_than_5_megabytes(tmp_path: Path):
+    large = report(write(tmp_path, five_hundred(), closely=True))
     assert len(large.encode()) < 5 * MEGABYTE
     assert len(content_of(large)["trials"]) == 500  # type: ignore[arg-type]
 
 
-def test_the_page_is_well_formed_and_loads_nothing(large: str):
-    page = _Page(large)
+def test_the_page_is_well_formed_and_loads_nothing(whole: str):
+    page = _Page(whole)
     for tag, attributes in page.elements:
         for name in ("src", "href", "srcset", "action"):
             assert (attributes.get(name) or "").startswith(("data:", "#", "")), (tag, attributes)
             assert not re.match(r"\w+://|//", attributes.get(name) or ""), (tag, attributes)
-    assert "@import" not in large
-    assert "url(" not in large.split("</style>")[0]
+    assert "@import" not in whole
+    assert "url(" not in whole.split("</style>")[0]
 
 
-def test_all_that_is_seen_is_said_and_all_that_is_set_has_a_name(large: str):
-    elements = _Page(large).elements
+def test_all_that_is_seen_is_said_and_all_that_is_set_has_a_name(whole: str):
+    elements = _Page(whole).elements
     assert all(attributes.get("alt") for tag, attributes in elements if tag == "img")
     plots = [attributes for _, attributes in elements if attributes.get("class") == "plot"]
     assert len(plots) == 2

@@ -81,6 +81,7 @@ def data(tmp_path: Path) -> TextDataModule:
     return build(corpus, StreamTraining(batch_size=4, sequence_length=10), evaluation_length=64)
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5, 6, 9, 10, 11])
 def test_batches_and_counters_go_on_as_if_nothing_had_happened(data: TextDataModule, tmp_path: Path, stop: int) -> None:
     assert len(data.train_dataloader()) == BATCHES

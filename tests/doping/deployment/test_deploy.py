@@ -51,6 +51,7 @@ def without_gradients():
         yield
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
 @pytest.mark.parametrize("layer", ["lstm", "lstm, projected", "gru", "rnn"])
 def test_every_method_and_layer_computes_what_it_did(layer, method):
@@ -116,6 +117,7 @@ def test_cells(cell):
         close(deployed(x, hx), reference(x.double(), double(hx)))
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("layer", ["lstm", "gru", "lstm, projected", "rnn"])
 @pytest.mark.parametrize("batch", [1, 2, 3, 8, 11])
 def test_any_batch_and_number_of_steps(layer, batch):
@@ -170,7 +172,7 @@ def test_a_model_is_deployed_in_place_wherever_it_holds_a_layer():
     assert not list(model.parameters())
 
 
-def test_it_is_copied_pickled_saved_and_sent_to_another_process():
+def test_it_is_copied_pickled_and_saved():
     model, x = doping.deploy_(net()), torch.randn(2, 5, 24)
     expected = model(x)
     torch.testing.assert_close(copy.deepcopy(model)(x), expected)
@@ -182,6 +184,12 @@ def test_it_is_copied_pickled_saved_and_sent_to_another_process():
     file.seek(0)
     other.load_state_dict(torch.load(file))
     torch.testing.assert_close(other(x), expected)
+
+
+@pytest.mark.exhaustive
+def test_it_is_sent_to_another_process():
+    model, x = doping.deploy_(net()), torch.randn(2, 5, 24)
+    expected = model(x)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         torch.testing.assert_close(pool.submit(apply, model, x).result(timeout=300), expected)
 

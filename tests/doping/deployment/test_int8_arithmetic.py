@@ -69,6 +69,7 @@ def equal(ours, theirs) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
 @pytest.mark.parametrize("kind", LAYERS)
 def test_a_step_is_within_the_bound_of_its_rounding(kind, method):

@@ -56,6 +56,7 @@ def over_steps(layer: nn.Module, x_TI: torch.Tensor) -> torch.Tensor:
     return torch.stack(outputs)
 
 
+@pytest.mark.exhaustive(keep=["cells of every kind"])
 @pytest.mark.parametrize("kind", STACKS)
 def test_the_program_computes_what_the_layers_do(kind, build, tmp_path):
     model = stack(kind)

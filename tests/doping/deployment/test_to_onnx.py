@@ -63,6 +63,7 @@ def without_gradients():
 SIZES = {"input_names": ["x"], "dynamic_axes": {"x": {0: "time", 1: "batch"}}}
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
 @pytest.mark.parametrize("layer", ["lstm", "gru"])
 def test_every_method(layer, method, tmp_path):
@@ -78,6 +79,7 @@ def test_every_layer_in_both_directions(layer, tmp_path):
     same(in_onnx(model, (torch.randn(5, 2, 24),), tmp_path / "m.onnx", (x,), **SIZES), model(x))
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("values", ["float32", "int8"])
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
 def test_linear_layers_are_small_products(method, values, tmp_path):
@@ -134,6 +136,7 @@ class Stack(nn.Module):
         return self.head(h)
 
 
+@pytest.mark.exhaustive
 def test_the_exporter_of_torch_export_writes_the_same_and_small(tmp_path):
     model = Stack()
     methods = {"lstm": METHODS[4], "gru": METHODS[0], "rnn": METHODS[1], "cell": METHODS[0], "head": METHODS[5]}

@@ -31,6 +31,7 @@ def written(bundle, folder):
     write_c(bundle, folder, name=NAME, arithmetic="int8")
 
 
+@pytest.mark.exhaustive(keep=["dense-int8", "doped_kp/tiles-int4", "pruned/tiles-int8", "hmd-int8"])
 @needs_gcc
 @pytest.mark.parametrize("values", ["int8", "int4"])
 @pytest.mark.parametrize("method", ["dense", "lmf", "hmd", "kp", "pruned/tiles", "doped_kp/tiles"])
@@ -76,6 +77,7 @@ def test_a_classifier_tells_the_labels_that_python_tells_in_int8(make, tmp_path)
         assert told == runnable(bundle, arithmetic="int8").classify(text)[0][0] + "\n"
 
 
+@pytest.mark.exhaustive
 @needs_arm
 @pytest.mark.parametrize("processor", ["max", "cortex-a53"])
 def test_a_64_bit_arm_with_and_without_dot_products_computes_the_same(processor, make, tmp_path):
@@ -84,6 +86,7 @@ def test_a_64_bit_arm_with_and_without_dot_products_computes_the_same(processor,
     assert max(differences(make(tmp_path, *settings))) < 1e-6
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(bool(image.missing()), reason="no compiler or emulator for a Cortex-M4")
 def test_a_microcontroller_computes_the_same_in_plain_c(tmp_path, monkeypatch):
     monkeypatch.setattr(image, "FLAGS", [flag.replace("contract=fast", "contract=off") for flag in image.FLAGS])

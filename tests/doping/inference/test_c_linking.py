@@ -71,6 +71,7 @@ def objects(folder, name):
     return sorted(path for path in (folder / name).rglob("*.o"))
 
 
+@pytest.mark.exhaustive(keep=["text-as archives"])
 @pytest.mark.parametrize("linked", ["as archives", "the other first", "as objects", "as shared libraries"])
 def test_two_models_in_one_program_compute_their_own_numbers(linked, two_models):
     folder, expected = two_models
@@ -128,6 +129,7 @@ int main() {{
 """
 
 
+@pytest.mark.exhaustive(keep=["C++-text"])
 @pytest.mark.parametrize("weights", ["text", "binary"])
 @pytest.mark.parametrize("model_as", ["C", "C++"])
 def test_a_cpp_program_uses_it_and_a_cpp_compiler_takes_the_model(weights, model_as, tmp_path):
@@ -144,6 +146,7 @@ def test_a_cpp_program_uses_it_and_a_cpp_compiler_takes_the_model(weights, model
     np.testing.assert_allclose(list(map(float, run(tmp_path / "app").split())), expected, atol=1e-5)
 
 
+@pytest.mark.exhaustive(keep=["text-c99-gcc"])
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("standard", ["c99", "c11"])
 @pytest.mark.parametrize("weights", ["text", "binary"])
@@ -170,6 +173,7 @@ def test_binary_weights_are_the_same_numbers_in_a_fraction_of_the_bytes(tmp_path
     assert not list((tmp_path / "net").glob("weights.[Sb]*"))
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("small", [False, True])
 @pytest.mark.parametrize("method", ["dense", "kp", "lmf", "hmd", "pruned/rows", "doped_kp/gates"])
 def test_the_workspace_is_what_the_kernels_ask_for(method, small, tmp_path):

@@ -20,6 +20,7 @@ from doping.inference.runtime import load, runnable
 from tasks.bundles import export, to_bundle
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS)
 def test_probabilities_are_those_of_the_trained_model(method: str, tmp_path: Path) -> None:
     trained = classifier(method)

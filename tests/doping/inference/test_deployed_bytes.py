@@ -45,6 +45,7 @@ def tensor_bytes(data):
     return {name: entry["data_offsets"][1] - entry["data_offsets"][0] for name, entry in entries.items()}
 
 
+@pytest.mark.exhaustive(keep_every=5)
 @pytest.mark.parametrize("values", VALUES)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_file_weighs_to_the_byte_what_is_counted(method, values):
@@ -72,6 +73,7 @@ def test_so_does_the_whole_model(values):
     assert sum(found.values()) == lstm_bytes([model.lstm], values) + other_bytes(model, values)
 
 
+@pytest.mark.exhaustive(keep_every=5)
 @pytest.mark.parametrize("values", VALUES)
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_read_back_has_the_weights_that_training_rounds_to(method, values):

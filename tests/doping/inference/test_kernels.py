@@ -21,6 +21,7 @@ ENGINES = ["c", "torch"]
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", KINDS + NARROW)
 @given(units=st.integers(1, 40), columns=st.integers(1, 70), batch=st.integers(0, 33), seed=st.integers(0, 2**32 - 1))
@@ -48,6 +49,7 @@ def test_kronecker_products_of_rectangular_factors_and_several_terms(engine, lef
     np.testing.assert_allclose(multiply(matrix, x, engine), x @ written_out(matrix).T, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.exhaustive(keep_every=5)
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize(
     "kind",

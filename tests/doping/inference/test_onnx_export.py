@@ -33,6 +33,7 @@ def run(model, name, inputs, state):
     return np.stack(outputs), state
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS)
 def test_an_lstm_a_step_at_a_time(method):
     for lstm in lstms():
@@ -62,6 +63,7 @@ def test_a_language_model_a_step_at_a_time(method, tmp_path):
     assert tuple(json.loads(properties["tokens"])) == vocabulary.tokens
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_classifier_reads_a_whole_text(method):
     trained = classifier(method)
@@ -100,6 +102,7 @@ def test_the_file_stays_small():
     assert weight < 1.4 * trained.size().bytes + 4 * 800 + 4096
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS)
 def test_an_lstm_in_both_directions_reads_whole_sequences_of_their_lengths(method):
     for lstm in lstms():

@@ -39,6 +39,7 @@ def small(tmp_path_factory):
     return loaded(*language_model("doped_kp/gates"), tmp_path_factory.mktemp("model"))
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("method", METHODS)
 def test_outputs_and_state_are_those_of_the_trained_lstm(method, tmp_path):
     for lstm in lstms():
@@ -58,6 +59,7 @@ def test_outputs_and_state_are_those_of_the_trained_lstm(method, tmp_path):
                     np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-4)
 
 
+@pytest.mark.exhaustive(keep_every=5)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("level", ["character", "word"])
 def test_perplexity_is_that_of_the_trained_model_to_four_digits(method, level, tmp_path):
@@ -210,7 +212,7 @@ def test_impossible_lengths_are_refused(lengths, said):
         runnable(to_bundle(compressed(lstm, "kp").eval())).forward(np.zeros((7, 2, lstm.input_size)), lengths_B=lengths)
 
 
-def test_a_model_is_pickled_copied_and_sent_to_other_processes(small):
+def test_a_model_is_pickled_and_copied(small):
     lstm = next(lstms())
     alone = runnable(to_bundle(compressed(lstm, "doped_kp/rows").eval()))
     x_TBI = np.random.default_rng(0).standard_normal((5, 2, lstm.input_size)).astype(np.float32)
@@ -218,5 +220,13 @@ def test_a_model_is_pickled_copied_and_sent_to_other_processes(small):
     assert total(pickle.loads(pickle.dumps(alone)), x_TBI) == expected
     assert total(copy.deepcopy(alone), x_TBI) == expected
     assert pickle.loads(pickle.dumps(small)).score(TEXT) == small.score(TEXT)
+
+
+@pytest.mark.exhaustive
+def test_a_model_is_sent_to_other_processes():
+    lstm = next(lstms())
+    alone = runnable(to_bundle(compressed(lstm, "doped_kp/rows").eval()))
+    x_TBI = np.random.default_rng(0).standard_normal((5, 2, lstm.input_size)).astype(np.float32)
+    expected = total(alone, x_TBI)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(total, alone, x_TBI).result(timeout=300) == expected

@@ -35,6 +35,7 @@ def compressed(kind):
     return doping.compress_(Net(make()), {"layer": METHOD}), torch.randn(shape)
 
 
+@pytest.mark.exhaustive(keep=["LSTM"])
 @every_layer
 def test_training_is_compiled_once_while_row_dropout_anneals(kind):
     torch._dynamo.reset()
@@ -73,6 +74,7 @@ def test_row_dropout_in_compiled_code_drops_whole_rows_and_keeps_the_mean():
     assert float(kept.float().mean()) == pytest.approx(0.6, abs=0.02)
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @every_layer
 @pytest.mark.parametrize("how", ["export", "trace"])
 def test_a_model_in_evaluation_is_exported_and_traced(kind, how):

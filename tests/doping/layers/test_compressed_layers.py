@@ -17,6 +17,7 @@ from doping.matrices import Sparse
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @every_layer
 @every_method
 def test_a_layer_computes_what_the_plain_one_computes_with_the_written_out_weights_in_float64(kind, label):
@@ -35,6 +36,7 @@ def test_a_layer_computes_what_the_plain_one_computes_with_the_written_out_weigh
                 assert_same(layer(x), layer(x), atol=0)
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @every_layer
 @every_method
 def test_gradients_are_those_of_the_composed_weights(kind, label):
@@ -137,6 +139,7 @@ def test_weights_are_composed_once_a_pass_in_training_and_once_at_all_in_evaluat
     assert len(calls) == count
 
 
+@pytest.mark.exhaustive(keep_every=4)
 @every_layer
 @pytest.mark.parametrize("optimizer", ["sgd", "adam, fused", "adam, foreach"])
 def test_evaluation_sees_every_change_of_the_parameters(kind, optimizer):

@@ -33,6 +33,7 @@ layouts = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.exhaustive(keep_every=5)
 @every_method
 @layouts
 def test_outputs_equal_those_of_an_lstm_with_the_composed_weights(name, num_layers, batch_first, bias):

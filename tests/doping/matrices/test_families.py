@@ -22,6 +22,7 @@ from doping.matrices.doped import Doped
 pytestmark = pytest.mark.usefixtures("float64")
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @every_method
 @some
 @given(shape=shapes, factor=factors)
@@ -37,6 +38,7 @@ def test_dense_and_matmul_agree_with_the_reference(name, shape, factor):
         np.testing.assert_allclose(matrix.matmul(x).detach().numpy(), x.numpy() @ expected.T, atol=1e-12)
 
 
+@pytest.mark.exhaustive(keep_every=5)
 @every_method
 @pytest.mark.parametrize("shape", [(12, 6), (8, 12), (8, 9)])
 def test_gradients_of_dense_and_matmul(name, shape):
@@ -71,6 +73,7 @@ def _prefixed(names, values):
     return {f"matrix.{name}": value for name, value in zip(names, values, strict=True)}
 
 
+@pytest.mark.exhaustive(keep_every=4)
 @every_method
 @some
 @given(shape=shapes, factor=factors)
@@ -83,6 +86,7 @@ def test_initial_entries_have_the_standard_deviation_of_the_dense_layer(name, sh
     assert float(matrix.dense().detach().square().mean().sqrt()) == pytest.approx(0.05, rel=tolerance)
 
 
+@pytest.mark.exhaustive(keep_every=7)
 @pytest.mark.parametrize("factor", [2, 5, 10, 20, 40])
 @pytest.mark.parametrize("name", METHODS[1:])
 def test_initial_standard_deviation_at_every_budget_of_a_real_layer(name, factor):

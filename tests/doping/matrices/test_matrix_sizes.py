@@ -25,6 +25,7 @@ from doping.method import Method
 pytestmark = pytest.mark.usefixtures("float64")
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @every_method
 @some
 @given(shape=shapes, factor=factors)
@@ -83,6 +84,7 @@ def test_multiply_adds_of_hybrid_and_sparse_matrices():
     assert doped.size().multiply_adds == doped.structured.size().multiply_adds + doped.sparse.size().multiply_adds
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("unit", ["values", "bytes"])
 @pytest.mark.parametrize("name", METHODS[1:])
 @some

@@ -23,12 +23,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 IMPORTED = (
     "analysis.main",
+    "analysis.report.charts",
+    "datasets",
+    "hypothesis",
     "optuna",
     "sweeps.commands.main",
     "sweeps.running.sweep",
     "sweeps.worker.execute",
     "sweeps.worker.train",
     "wandb.cli.cli",
+    "wandb_workspaces.reports.v2",
 )
 
 
@@ -37,9 +41,11 @@ def main(address, session):
     sys.path[:] = [str(ROOT), str(ROOT / "tests" / "support"), *installed]
     for module in IMPORTED:
         importlib.import_module(module)
+    python = importlib.import_module("forked.python")
+    python.SESSION = int(session)
     # A run that is forked has workers that are.
     forked_workers = importlib.import_module("forked.workers")
-    forked_workers.local.worker_process = forked_workers.forking(int(session))
+    forked_workers.local.worker_process = forked_workers.forking()
     assert threading.active_count() == 1, threading.enumerate()
     gc.freeze()
     (words, folder, environment, leads), streams = _serve(address, session)
@@ -157,7 +163,7 @@ def _ended():
 
 def _run(words, installed):
     """What Python does with the words of a command line, until the process may end; returns its exit code."""
-    first, *rest = words
+    first, *rest = words[1:] if words[0] == "-u" else words
     path = os.environ.get("PYTHONPATH")
     sys.path[:] = [*(str(Path(part).absolute()) for part in path.split(os.pathsep)), *installed] if path else installed
     sys.orig_argv = [sys.executable, *words]

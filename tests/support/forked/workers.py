@@ -12,7 +12,7 @@ REAL = local.worker_process
 """For tests of what a worker finds when it starts."""
 
 
-def forking(session=python.SESSION):
+def forking():
     """What starts a worker, in place of ``local.worker_process``."""
-    words = python.words(session)
+    words = python.words(python.SESSION)
     return lambda command, environment: REAL([*words, *command[1:-1], "1"], environment)

@@ -4,8 +4,9 @@ off."""
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 
-from doping.inference.kernels import Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
+from doping.inference.kernels import Hybrid, Kronecker, LowRank, Matrix, Monarch, Sparse, Sum, Tiles, narrowed
 from references.kernels import random_structured, written_out
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -69,6 +70,16 @@ def bound(matrix: Matrix, x_BN):
             for array, scale in ((matrix.u, matrix.u_scale), (matrix.v, matrix.v_scale))
         )
         return _second_stage(u, x_BN @ v.T, step_B1 * np.abs(v).sum(axis=1) + small * np.abs(x_BN) @ np.abs(v).T)
+    if isinstance(matrix, Monarch):
+        u, v = (
+            scipy.linalg.block_diag(*(array * scale[:, None].astype(np.float64)))
+            for array, scale in ((matrix.u, matrix.u_scale), (matrix.v, matrix.v_scale))
+        )
+        c, b, g, rank = len(matrix.u), len(matrix.v), matrix.gates, matrix.rank
+        by_rows = np.arange(b * c * rank).reshape(b, c, rank).swapaxes(0, 1).ravel()
+        v, rows = v[by_rows], np.arange(len(u)).reshape(c, g, -1).swapaxes(0, 1).ravel()
+        off = step_B1 * np.abs(v).sum(axis=1) + small * np.abs(x_BN) @ np.abs(v).T
+        return _second_stage(u[rows], x_BN @ v.T, off)
     if isinstance(matrix, Kronecker):
         terms, m1, n1 = matrix.b.shape
         b = matrix.b * matrix.b_scale[:, None].astype(np.float64)

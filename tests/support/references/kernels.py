@@ -5,9 +5,21 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse
 
-from doping.inference.kernels import COLUMN_PATTERNS, Dense, Hybrid, Kronecker, LowRank, Matrix, Sparse, Sum, Tiles, narrowed
+from doping.inference.families.monarch import Monarch
+from doping.inference.kernels import (
+    COLUMN_PATTERNS,
+    Dense,
+    Hybrid,
+    Kronecker,
+    LowRank,
+    Matrix,
+    Sparse,
+    Sum,
+    Tiles,
+    narrowed,
+)
 
-FAMILIES = ("dense", "kronecker", "low_rank", "hybrid")
+FAMILIES = ("dense", "kronecker", "low_rank", "hybrid", "monarch")
 
 
 def written_out(matrix: Matrix) -> np.ndarray:
@@ -25,6 +37,8 @@ def written_out(matrix: Matrix) -> np.ndarray:
         return sum(np.kron(b, c) for b, c in zip(arrays["b"], arrays["c"], strict=True))
     if isinstance(matrix, LowRank):
         return sum(np.outer(u, v) for u, v in zip(arrays["u"].T, arrays["v"], strict=True))
+    if isinstance(matrix, Monarch):
+        return monarch(arrays["u"], arrays["v"])
     if isinstance(matrix, Hybrid):
         half = len(arrays["v"]) // 2
         blocks = [np.outer(arrays["u"][:, 0], arrays["v"][:half]), np.outer(arrays["u"][:, 1], arrays["v"][half:])]
@@ -36,6 +50,19 @@ def written_out(matrix: Matrix) -> np.ndarray:
         per_gate = rows // gates
         return np.stack([next(free if row % per_gate < first[row // per_gate] else bound) for row in range(rows)])
     return arrays["weight"]
+
+
+def monarch(u, v):
+    """The blocks U V one by one, each of its rows where it belongs."""
+    (c, height, y), (b, _, width) = u.shape, v.shape
+    rows, rank = c * height, y // b
+    gates = 4 if rows % 4 == 0 else 1
+    written, per_gate, per_block = np.zeros((rows, b * width)), rows // gates, height // gates
+    for i, j, row in np.ndindex(c, b, height):
+        left, right = u[i, row, j * rank : (j + 1) * rank], v[j, i * rank : (i + 1) * rank]
+        place = row // per_block * per_gate + i * per_block + row % per_block
+        written[place, j * width : (j + 1) * width] = sum(left[r] * right[r] for r in range(rank))
+    return written
 
 
 def _written_out_sparse(matrix: Sparse) -> np.ndarray:
@@ -90,6 +117,11 @@ def random_structured(generator, family, rows, columns, scale=1.0):
     if family == "low_rank":
         rank = int(generator.integers(1, min(rows, columns) + 1))
         return LowRank(normal(rows, rank), normal(rank, columns))
+    if family == "monarch":
+        rank = int(generator.integers(1, 4))
+        cut = rows // 4 if rows % 4 == 0 else rows
+        c, b = (int(generator.choice([d for d in range(1, size + 1) if size % d == 0])) for size in (cut, columns))
+        return Monarch(normal(c, rows // c, b * rank), normal(b, c * rank, columns // b))
     if family == "hybrid":
         free = int(generator.integers(0, rows))
         return Hybrid(normal(free, columns), normal(rows - free, 2), normal(columns))

@@ -17,13 +17,15 @@ from doping.matrices.doped import Doped
 from doping.matrices.hybrid import Hybrid
 from doping.matrices.kronecker import Kronecker
 from doping.matrices.low_rank import LowRank
+from doping.matrices.monarch import Monarch
 from doping.method import Method
+from references.kernels import monarch
 
-STRUCTURED = ["lmf", "hmd", "kp"]
+STRUCTURED = ["lmf", "hmd", "kp", "monarch"]
 IN_BLOCKS = ["pruned, gates", "pruned, rows", "pruned, tiles", "doped_kp, gates", "doped_kp, rows"]
 COARSE = ["doped_kp, tiles", *(f"{name}, n_of_{columns}" for name in ("pruned", "doped_kp") for columns in (16, 32))]
 """Those that only a few sizes can be had of, in a small matrix."""
-METHODS = ["dense", "pruned", *STRUCTURED, "doped_kp", "doped_lmf", "doped_hmd", *IN_BLOCKS]
+METHODS = ["dense", "pruned", *STRUCTURED, "doped_kp", "doped_lmf", "doped_hmd", "doped_monarch", *IN_BLOCKS]
 """Names of methods, or labels with a pattern."""
 
 ENTRIES = {"unstructured": 1, "gates": 4, "rows": 8, "tiles": 64, "n_of_16": 1, "n_of_32": 1}
@@ -46,6 +48,8 @@ def reference(matrix: Matrix) -> np.ndarray:
     values = {name: tensor.detach().numpy() for name, tensor in matrix.state_dict().items()}
     if isinstance(matrix, LowRank):
         return sum(np.outer(values["u"][:, r], values["v"][r]) for r in range(values["v"].shape[0]))
+    if isinstance(matrix, Monarch):
+        return monarch(values["u"], values["v"])
     if isinstance(matrix, Hybrid):
         half = matrix.shape[1] // 2
         left = np.outer(values["u"][:, 0], values["v"][:half])

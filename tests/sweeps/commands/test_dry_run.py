@@ -66,6 +66,7 @@ def test_missing_data_is_no_error(tmp_path, monkeypatch):
     assert "doped_kp + cmr 20x" in said.getvalue()
 
 
+@pytest.mark.exhaustive
 def test_a_list_may_say_how_long_each_study_takes_here(monkeypatch, capsys):
     from sweeps.planning.estimate import Estimate
 

@@ -190,6 +190,7 @@ def test_an_export_with_narrow_values_says_what_they_cost(exported, text, tmp_pa
     assert "int8_t" in (tmp_path / "c" / "weights.h").read_text()
 
 
+@pytest.mark.exhaustive(keep_every=3)
 @pytest.mark.parametrize("module", ["doping.run", "sweeps.export", "benchmarks.bundle_fuzz"])
 def test_the_commands_work_from_any_folder(module, exported, tmp_path):
     arguments = {"doping.run": [exported], "sweeps.export": ["--help"], "benchmarks.bundle_fuzz": ["--count", "5"]}[module]

@@ -147,6 +147,7 @@ def test_a_missing_corpus(tmp_path, capsys):
     assert_one_line(code, capsys.readouterr(), ["novel.txt"])
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 import small_text
 from forked.python import PYTHON
 
@@ -24,6 +25,7 @@ def ran(line: str, python: Iterable[str] = PYTHON) -> str:
     return ended.stdout
 
 
+@pytest.mark.exhaustive
 def test_the_next_line_of_a_study_without_dense_and_the_commands_of_its_report(tmp_path: Path) -> None:
     out = tmp_path / "runs"
     # The one training in these tests whose command and worker import everything themselves.

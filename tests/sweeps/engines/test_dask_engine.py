@@ -146,6 +146,7 @@ def test_two_commands_share_a_cluster(study, two_nodes, tmp_path):
     assert_complete(out, 9)
 
 
+@pytest.mark.exhaustive
 def test_a_node_that_leaves_in_order_costs_no_attempt(study, cluster, tmp_path):
     out = tmp_path / "out"
     leaving = cluster.worker(ready=False)
@@ -239,6 +240,7 @@ def elsewhere(script, folder):
     return words
 
 
+@pytest.mark.exhaustive(keep=["another folder"])
 @pytest.mark.parametrize(
     ("mount", "problem"),
     [(HIDDEN, "does not share"), (COPIED, "file locks")],
@@ -254,6 +256,7 @@ def test_a_node_that_does_not_share_the_folder(study, two_nodes, tmp_path, mount
     assert not list((shared / "out").glob("trials/*"))
 
 
+@pytest.mark.exhaustive
 def test_a_node_that_joins_without_the_folder_gets_no_trial(study, two_nodes, tmp_path):
     shared = tmp_path / "shared"
     (shared / "out").mkdir(parents=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import optuna
 import pytest
 from cluster import PASSWORD, ROOT, postgresql
 from forked.python import PYTHON
@@ -13,6 +14,7 @@ from forked.python import PYTHON
 from doping.errors import UserError, hide_passwords
 from runs import ENVIRONMENT, STUDY, assert_complete, run, start, until
 from sweeps.commands.main import main
+from sweeps.optuna_view import entries
 from sweeps.optuna_view.backends import check, study_name
 from sweeps.trials.dotted_names import Functions
 
@@ -149,6 +151,23 @@ def test_a_database_holds_the_studies_of_many_folders(database, study, tmp_path)
     with psycopg.connect(database.url) as connection:
         names = {name for (name,) in connection.execute("SELECT study_name FROM studies")}
     assert {study_name(database.url, "tiny-quick", tmp_path / name) for name in ("one", "two")} <= names
+
+
+def test_a_study_that_began_before_there_was_a_family_goes_on_with_it(database, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
+    path = tmp_path / "grown.yaml"
+    command = ["--study", str(path), "--storage", database.url, "--out", str(tmp_path / "out"), "--wandb", "off"]
+    whole, later = STUDY % "0", "      - {method: [pruned, doped_kp], factor: 5}\n"
+    path.write_text(whole.replace(later, ""))
+    with monkeypatch.context() as then:
+        then.setattr(entries, "_METHODS", optuna.distributions.CategoricalDistribution(["dense", "pruned"]))
+        assert main(command, FUNCTIONS) == 0
+    path.write_text(whole)
+    assert main(command, FUNCTIONS) == 0
+    (name,) = (s for s in optuna.get_all_study_names(database.url) if str(tmp_path) in s)
+    found = optuna.load_study(study_name=name, storage=database.url).get_trials()
+    methods = {entry.user_attrs["label"].split()[0]: entry.params.get("method") for entry in found}
+    assert methods == {"dense": "dense", "pruned": "pruned", "doped_kp": None}
 
 
 def test_a_server_that_dies_is_one_line_and_the_same_command_goes_on(study, tmp_path):

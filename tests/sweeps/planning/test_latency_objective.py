@@ -171,6 +171,7 @@ def _until(condition: Any) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler")
 def test_the_shipped_study_measures_and_chooses(tmp_path: Path) -> None:
     command = [*PYTHON, "sweeps/run.py", "--study", "fast_kp", "--preset", "smoke", "--wandb", "off"]

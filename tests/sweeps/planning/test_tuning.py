@@ -76,6 +76,7 @@ def test_only_the_best_model_of_each_cell_is_kept(calm):
     assert kept == {row["trial_id"] for row in best.values()}
 
 
+@pytest.mark.exhaustive
 def test_kills_change_nothing(study, calm, tmp_path):
     """Three workers, killed at random moments, the parent too: the same settings are proposed, stopped and replicated."""
     out, flags = tmp_path / "out", ("--workers", "3", "--retries", "50")

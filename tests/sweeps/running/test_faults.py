@@ -59,6 +59,7 @@ def test_two_runs_share_the_work(study, tmp_path):
     assert_complete(out, 12)
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_takes_seconds_says_how_to_resume_and_loses_nothing(study, tmp_path, number):
     out = tmp_path / "out"

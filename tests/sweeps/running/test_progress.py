@@ -71,6 +71,7 @@ def plain(text):
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
+@pytest.mark.exhaustive(keep=["80"])
 @pytest.mark.parametrize("columns", [80, 40])
 def test_in_a_terminal_bars_move_and_go_away(command, columns):
     written = screen_of(command("slow"), columns)

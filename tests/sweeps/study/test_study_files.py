@@ -71,6 +71,7 @@ COLUMNS = [
 ]
 
 
+@pytest.mark.exhaustive(keep_every=4)
 @pytest.mark.parametrize(("name", "preset"), SHIPPED)
 def test_every_shipped_preset_can_be_planned(name, preset):
     loaded = study.load(name)

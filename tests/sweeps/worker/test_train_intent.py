@@ -79,6 +79,7 @@ def test_co_adaptation_is_measured_in_both_directions(tmp_path, trial):
     assert model.eval().metric_on(data.monitored_batch()) <= 100
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("stop_at", [0.2, 0.55, 0.8])
 def test_an_interrupted_trial_goes_on_to_the_same_result(tmp_path, trial, monkeypatch, stop_at):
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)

@@ -71,6 +71,7 @@ def test_a_doped_translator_is_measured_and_as_large_as_planned(tmp_path):
     assert torch.load(tmp_path / "here" / "model.ckpt", weights_only=True)["vocabularies"]["source"]
 
 
+@pytest.mark.exhaustive
 def test_an_interrupted_trial_goes_on_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)

@@ -153,6 +153,7 @@ def links(request, tmp_path, monkeypatch):
     return tmp_path / "wandb"
 
 
+@pytest.mark.exhaustive(keep=["links"])
 @pytest.mark.slow
 def test_a_study_has_all_its_runs_in_one_folder_while_they_run(links, tmp_path):
     trials = [tiny(Method()), tiny(), tiny(DOPED, epochs=1)]
@@ -294,6 +295,7 @@ def packets_of(code, *arguments):
     return int(done.stdout)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_offline_nothing_is_sent(tmp_path):
     if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:

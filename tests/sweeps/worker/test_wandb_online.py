@@ -19,7 +19,15 @@ from wandb_server import KEY, wandb_server
 from sweeps.commands.main import main
 
 ROOT = Path(__file__).parents[3]
-WANDB = [*PYTHON, "-m", "wandb"]
+WANDB = """
+import sys
+from wandb.cli.cli import cli
+from wandb.wandb_agent import Agent
+Agent.POLL_INTERVAL = 0.2
+sys.argv[0] = "wandb"
+cli()
+"""
+"""W&B's commands, with an agent that looks at its program more often than every five seconds."""
 
 STUDY = """
 description: two short trainings
@@ -139,7 +147,7 @@ def test_a_study_online_and_the_same_study_offline_and_synced_say_the_same(serve
     server.runs.clear()
     assert sweep(study, tmp_path / "offline", "offline", environment)[0] == 0
     assert server.runs == {}, "offline asks for nothing"
-    command = [*WANDB, "sync", str(tmp_path / "offline" / "wandb")]
+    command = [*PYTHON, "-c", WANDB, "sync", str(tmp_path / "offline" / "wandb")]
     for _ in range(2):  # what is synced is not sent again
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
@@ -170,6 +178,7 @@ def test_a_trial_that_is_killed_and_resumed_is_one_run_with_each_step_once(serve
     assert len(steps(run)) == 4
 
 
+@pytest.mark.exhaustive(keep=["offline-online"])
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "then"), [("online", "offline"), ("offline", "online")])
 def test_a_trial_that_changes_between_online_and_offline_is_one_run_with_each_step_once(first, then, server, tmp_path):
@@ -183,7 +192,7 @@ def test_a_trial_that_changes_between_online_and_offline_is_one_run_with_each_st
         said(process, "done")
     # As the documentation has it: what was logged offline, and nothing that was sent already.
     offline = sorted(map(str, folder.glob("wandb/offline-run-*")))
-    command = [*WANDB, "sync", *offline]
+    command = [*PYTHON, "-c", WANDB, "sync", *offline]
     done = subprocess.run(command, cwd=tmp_path, env=clean_environment(server), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     (run,) = server.runs.values()
@@ -252,7 +261,7 @@ def test_a_study_inside_a_sweep_has_runs_of_its_own_and_tells_the_sweep_its_best
     (tmp_path / "python").chmod(0o755)
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
     environment = clean_environment(server, PATH=path, WANDB_SILENT="true", WANDB_DIR=str(tmp_path))
-    agent = [*WANDB, "agent", "--count", "1", "tester/lstm-doping/sweep1"]
+    agent = [*PYTHON, "-c", WANDB, "agent", "--count", "1", "tester/lstm-doping/sweep1"]
     done = subprocess.run(agent, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     printed = done.stdout + done.stderr
     assert done.returncode == 0, printed

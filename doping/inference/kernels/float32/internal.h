@@ -72,6 +72,9 @@ static inline const float *from_row(const float *scales, ptrdiff_t row) { return
 /* Floats between the stages, of a vector or a panel. */
 size_t doped_floats_between(const doped_matrix *m);
 
+/* Of a Monarch matrix: V x of the stretches begin .. end - 1 of inputs, (B, C, R, lanes), again behind it, in the order of (C, B, R). */
+void doped_by_rows(const doped_matrix *m, float *between, int begin, int end, int lanes);
+
 void doped_first_stage_of_vector(const doped_matrix *m, const float *x, float *between, share team);
 void doped_second_stage_of_vector(const doped_matrix *m, const float *x, const float *between, float *y, share team);
 void doped_first_stage_of_panel(const doped_matrix *m, const float *x, float *between, share team);

@@ -73,6 +73,7 @@ static void run_vectors(const sequence_range *range, float *workspace, share tea
         memcpy(range->h + (ptrdiff_t)(range->first + s) * hidden, h[s], sizeof(float) * (size_t)hidden);
 }
 
+#ifndef DOPED_SMALL
 /* Many sequences, in panels of 8. */
 static void run_panels(const sequence_range *range, float *workspace, share team) {
     const doped_layer *layer = range->layer;
@@ -109,12 +110,15 @@ static void run_panels(const sequence_range *range, float *workspace, share team
         out_of_panel(c, count, hidden, last_c_of, team);
     }
 }
+#endif
 
 void doped_run_sequences(const sequence_range *range, float *workspace, share team) {
-    if (PANELS && range->sequences >= PANEL_FROM) {
+#ifndef DOPED_SMALL
+    if (range->sequences >= PANEL_FROM) {
         run_panels(range, workspace, team);
         return;
     }
+#endif
     const int at_once = PANELS ? range->sequences : 1;
     for (int s = 0; s < range->sequences; s += at_once) {
         sequence_range some = *range;

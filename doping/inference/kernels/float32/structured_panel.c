@@ -28,6 +28,16 @@ void doped_first_stage_of_panel(const doped_matrix *m, const float *x, float *be
                            between + begin * LANES, LANES, end - begin, m->columns, LANES, 0,
                            from_row(m->right_scales, begin), NULL};
         doped_multiply_dense(&p);
+    } else if (m->kind == DOPED_MONARCH) {
+        int rows = m->left_rows * m->terms, columns = m->columns / m->left_columns;
+        int begin = start_of(team, m->left_columns, 1), end = end_of(team, m->left_columns, 1);
+        for (int j = begin; j < end; j++) {
+            dense_product p = {element(m->right, (ptrdiff_t)j * rows * columns, m->right_scales), columns, 1,
+                               x + (ptrdiff_t)j * columns * LANES, LANES, between + (ptrdiff_t)j * rows * LANES, LANES, rows,
+                               columns, LANES, 0, from_row(m->right_scales, j * rows), NULL};
+            doped_multiply_dense(&p);
+        }
+        doped_by_rows(m, between, begin, end, LANES);
     } else if (m->kind == DOPED_HYBRID && team.index == 0) {
         int half = m->columns / 2;
         dense_product first = {m->right, 0, 1, x, LANES, between, LANES, 1, half, LANES, 0, NULL, NULL};
@@ -63,6 +73,18 @@ void doped_second_stage_of_panel(const doped_matrix *m, const float *x, const fl
                                NULL};
             doped_multiply_dense(&p);
         }
+    } else if (m->kind == DOPED_MONARCH) {
+        int depth = m->left_columns * m->terms, gates = m->rows % 4 ? 1 : 4, rows = m->rows / (gates * m->left_rows);
+        int begin = start_of(team, m->left_rows, 1), end = end_of(team, m->left_rows, 1);
+        for (int i = begin; i < end; i++)
+            for (int gate = 0; gate < gates; gate++) {
+                int row = (i * gates + gate) * rows;
+                dense_product p = {element(m->left, (ptrdiff_t)row * depth, m->left_scales), depth, 1,
+                                   between + ((ptrdiff_t)m->left_rows + i) * depth * LANES, LANES,
+                                   y + (ptrdiff_t)(gate * m->left_rows + i) * rows * LANES, LANES, rows, depth, LANES, 1,
+                                   from_row(m->left_scales, row), NULL};
+                doped_multiply_dense(&p);
+            }
     } else if (m->kind == DOPED_LOW_RANK || m->kind == DOPED_HYBRID) {
         int first_row = m->kind == DOPED_HYBRID ? m->rank : 0, rows = m->rows - first_row;
         int begin = start_of(team, rows, 8), end = end_of(team, rows, 8);

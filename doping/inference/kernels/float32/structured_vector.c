@@ -13,11 +13,20 @@ size_t doped_floats_between(const doped_matrix *m) {
         return left_rows * terms * (size_t)(m->columns / m->left_columns) * AT_ONCE;
     case DOPED_LOW_RANK:
         return (size_t)m->rank * AT_ONCE;
+    case DOPED_MONARCH:
+        return 2 * left_rows * left_columns * terms * AT_ONCE;
     case DOPED_HYBRID:
         return 2 * AT_ONCE;
     default:
         return 0;
     }
+}
+
+void doped_by_rows(const doped_matrix *m, float *between, int begin, int end, int lanes) {
+    const ptrdiff_t c = m->left_rows, b = m->left_columns, some = (ptrdiff_t)m->terms * lanes;
+    for (ptrdiff_t j = begin; j < end; j++)
+        for (ptrdiff_t i = 0; i < c; i++)
+            memcpy(between + (b * c + i * b + j) * some, between + (j * c + i) * some, sizeof(float) * (size_t)some);
 }
 
 void doped_first_stage_of_vector(const doped_matrix *m, const float *x, float *between, share team) {
@@ -39,6 +48,15 @@ void doped_first_stage_of_vector(const doped_matrix *m, const float *x, float *b
         memset(between + begin, 0, sizeof(float) * (size_t)(end - begin));
         doped_multiply_rows(element(m->right, (ptrdiff_t)begin * m->columns, m->right_scales), from_row(m->right_scales, begin),
                       end - begin, m->columns, x, between + begin);
+    } else if (m->kind == DOPED_MONARCH) { /* V x, then the same by blocks of rows */
+        int rows = m->left_rows * m->terms, columns = m->columns / m->left_columns;
+        int begin = start_of(team, m->left_columns, 1), end = end_of(team, m->left_columns, 1);
+        memset(between + (ptrdiff_t)begin * rows, 0, sizeof(float) * (size_t)(end - begin) * (size_t)rows);
+        for (int j = begin; j < end; j++)
+            doped_multiply_rows(element(m->right, (ptrdiff_t)j * rows * columns, m->right_scales),
+                                from_row(m->right_scales, j * rows), rows, columns, x + (ptrdiff_t)j * columns,
+                                between + (ptrdiff_t)j * rows);
+        doped_by_rows(m, between, begin, end, 1);
     } else if (m->kind == DOPED_HYBRID && team.index == 0) {
         int half = m->columns / 2;
         between[0] = between[1] = 0;
@@ -67,6 +85,15 @@ void doped_second_stage_of_vector(const doped_matrix *m, const float *x, const f
                            y + (ptrdiff_t)begin * right_rows, right_rows, end - begin, depth, right_rows, 1, NULL,
                            m->right_scales};
         doped_multiply_dense(&p);
+    } else if (m->kind == DOPED_MONARCH) {
+        int depth = m->left_columns * m->terms, gates = m->rows % 4 ? 1 : 4, rows = m->rows / (gates * m->left_rows);
+        const float *by_rows = between + (ptrdiff_t)m->left_rows * depth;
+        for (int i = begin; i < end; i++)
+            for (int gate = 0; gate < gates; gate++) {
+                int row = (i * gates + gate) * rows;
+                doped_multiply_rows(element(m->left, (ptrdiff_t)row * depth, m->left_scales), from_row(m->left_scales, row), rows,
+                                    depth, by_rows + (ptrdiff_t)i * depth, y + (gate * m->left_rows + i) * rows);
+            }
     } else if (m->kind == DOPED_LOW_RANK || m->kind == DOPED_HYBRID) {
         int first_row = m->kind == DOPED_HYBRID ? m->rank : 0, rows = m->rows - first_row;
         int first = start_of(team, rows, LANES), last = end_of(team, rows, LANES);

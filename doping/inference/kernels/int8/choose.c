@@ -81,7 +81,9 @@ static size_t of_matrix(const int8_matrix *m) {
                room_of(((size_t)m->left_columns + 3) / 4 * LINE) + room_of(sizeof(float) * rows);
     }
     case INT8_LOW_RANK:
-        return room_of(sizeof(float) * between * VECTORS) + room_of(between * VECTORS);
+    case INT8_MONARCH:
+        return room_of(sizeof(float) * between * VECTORS) + room_of(between * VECTORS) +
+               (m->kind == INT8_MONARCH ? room_of(sizeof(float) * between) : 0);
     case INT8_HYBRID:
         return in_order + room_of(sizeof(float) * between * VECTORS);
     default:

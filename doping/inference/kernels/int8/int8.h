@@ -50,6 +50,9 @@ enum int8_kind {
     INT8_LOW_RANK = 3,  /* first: V; second: U */
     INT8_HYBRID = 4,    /* [A ; u1 v1^T | u2 v2^T].  first: A, under it v1 and v2 with zeros beside;
                            u: u1 and u2, (2, rows below) */
+    INT8_MONARCH = 6,   /* left_rows x left_columns (C x B) blocks, each U V of rank `terms` (R), as in doped_lstm.h.
+                           first: V, (B C R, columns); second: U, (rows, C B R), whose columns are in the order (C, B, R); of both
+                           the blocks that are not zero */
     INT8_KRONECKER_LEFT_FIRST = 5 /* the same sum, computed as (B X) C^T.
                            first: the C_r side by side, (right_rows, terms right_columns);
                            left: int8 (left_rows terms, left_columns) with B_r[i][j] at [i terms + r][j] */

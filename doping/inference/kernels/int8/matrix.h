@@ -1,17 +1,33 @@
 /* Products with whole matrices, M + S. */
 
+/* Numbers of (B, C, R), in the order of (C, B, R). */
+static void by_rows(const int8_matrix *m, const float *from, float *to) {
+    const ptrdiff_t c = m->left_rows, b = m->left_columns, r = m->terms;
+    for (ptrdiff_t j = 0; j < b; j++)
+        for (ptrdiff_t i = 0; i < c; i++)
+            memcpy(to + (i * b + j) * r, from + (j * c + i) * r, sizeof(float) * (size_t)r);
+}
+
+/* U (V x), or of a Monarch matrix U times what belongs to its rows. */
 static void low_rank(const int8_matrix *m, int count, const uint8_t *x, size_t stride, const destination *to,
                      uint8_t *workspace) {
     const int rank = m->first.rows;
     const size_t floats = padded((size_t)rank), second_stride = padded((size_t)rank);
     float *between = taken(&workspace, sizeof(float) * floats * VECTORS);
     uint8_t *q = taken(&workspace, second_stride * VECTORS);
+    float *ordered = m->kind == INT8_MONARCH ? taken(&workspace, sizeof(float) * floats) : NULL;
     float scales[VECTORS];
     zero(between, floats * (size_t)count);
+    if (ordered)
+        zero(ordered, floats);
     const destination first = added_to(to->scales, between, floats);
     multiply_blocks(&m->first, count, x, stride, &first);
-    for (int v = 0; v < count; v++)
-        scales[v] = rounded_vector(rank, between + (size_t)v * floats, q + (size_t)v * second_stride);
+    for (int v = 0; v < count; v++) {
+        const float *from = between + (size_t)v * floats;
+        if (ordered)
+            by_rows(m, from, ordered);
+        scales[v] = rounded_vector(rank, ordered ? ordered : from, q + (size_t)v * second_stride);
+    }
     destination second = *to;
     second.scales = scales;
     multiply_blocks(&m->second, count, q, second_stride, &second);
@@ -76,6 +92,7 @@ static void multiply_matrix(const int8_matrix *m, int count, const uint8_t *x, s
         multiply_blocks(&m->first, count, x, stride, &to);
         break;
     case INT8_LOW_RANK:
+    case INT8_MONARCH:
         low_rank(m, count, x, stride, &to, workspace);
         break;
     case INT8_KRONECKER:

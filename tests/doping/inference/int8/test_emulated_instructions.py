@@ -20,6 +20,7 @@ def folder(tmp_path_factory):
     return emulated(INT8, made).sources[0].parent
 
 
+@pytest.mark.exhaustive
 def test_all_of_them_compute_the_same(folder):
     strict = ["-std=c99", "-D_POSIX_C_SOURCE=200112L", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
     sources = [DRIVER, *sorted(folder.glob("*.c"))]

@@ -19,6 +19,7 @@ needs_arm = pytest.mark.skipif(
 )
 
 
+@pytest.mark.exhaustive(keep=["gcc--O0"])
 @pytest.mark.parametrize(
     ("compiler", "flags"),
     [
@@ -33,6 +34,7 @@ def test_the_sources_compile_without_a_warning(compiler, flags, tmp_path):
     subprocess.run([compiler, *STRICT, "-fsyntax-only", "-x", "c", HEADER], check=True)
 
 
+@pytest.mark.exhaustive
 @needs_gcc
 def test_no_access_out_of_bounds_and_no_undefined_behaviour_with_any_instruction_set(tmp_path):
     # Without optimization, every access of the source is there to be watched.
@@ -41,11 +43,13 @@ def test_no_access_out_of_bounds_and_no_undefined_behaviour_with_any_instruction
     assert "plain" in said
 
 
+@pytest.mark.exhaustive
 @needs_clang
 def test_clang_computes_the_same_with_every_instruction_set(tmp_path):
     assert "plain" in _run([_driver("clang", ["-O2"], tmp_path)])
 
 
+@pytest.mark.exhaustive
 @needs_arm
 def test_neon_with_and_without_dot_products_computes_the_same_as_plain_c(tmp_path):
     said = _run([ARM[1], "-cpu", "max", _driver(ARM[0], ["-O3", "-static"], tmp_path)])

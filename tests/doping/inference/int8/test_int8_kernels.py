@@ -22,11 +22,13 @@ KINDS = [
     "dense",
     "low_rank",
     "hybrid",
+    "monarch",
     "kronecker",
     "tiles",
     "kronecker+tiles",
     "low_rank+tiles",
     "hybrid+tiles",
+    "monarch+tiles",
     "dense+tiles",
 ]
 EXTREMES = st.sampled_from([-127, 127, 0])
@@ -75,6 +77,7 @@ def test_sums_of_the_widest_matrix_with_nothing_but_extremes(instruction_set, we
     np.testing.assert_array_equal(_sums(matrix, x, 8, instruction_set), np.full((2, 4), columns * weight * number))
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("kind", KINDS)
 @given(units=st.integers(1, 40), columns=st.integers(1, 150), batch=st.integers(0, 19), seed=st.integers(0, 2**32 - 1))
@@ -121,6 +124,7 @@ def test_vectors_of_zeros_and_of_what_is_not_finite(instruction_set):
             assert np.isnan(Int8Matrix(matrix, 8, instruction_set).multiply(np.stack([x, np.ones_like(x)]))[0]).all()
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("kind", ["dense", "tiles", "kronecker+tiles", "low_rank+tiles", "hybrid"])
 @pytest.mark.parametrize("hidden", [13, 16, 29])
