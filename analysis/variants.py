@@ -17,7 +17,7 @@ IDENTITY = (
 )
 """Paths that never make a variant: they have a column of their own, or (the path of a text) do not matter."""
 
-SAID = ("method.units", "method.values")
+SAID = ("method.units", "method.values", "method.embedding_rank", "method.embedding_values")
 """Paths that each variant of a section names if any of them has such a setting."""
 
 CMR = "method.cmr."
@@ -28,6 +28,8 @@ _PHRASES: dict[str, dict[object, str]] = {
     "method.pattern": {None: PATTERNS["unstructured"].label, **{name: pattern.label for name, pattern in PATTERNS.items()}},
     "method.values": {None: "float32", "int8": "int8", "int4": "int4"},
     "method.units": {None: ""},
+    "method.embedding_rank": {None: ""},
+    "method.embedding_values": {None: ""},
     "method.free_rows": {None: "free rows in the input gate", "gates": "free rows in every gate"},
 }
 """Values that speak for themselves, without the name of their setting; None where a setting has its default."""

@@ -70,6 +70,8 @@ class RoundedTraining(Settings):
     """Share of that stretch in which the rounding grows from none to all of it."""
 
 
+Rank = Annotated[int, Field(ge=2)]
+"""Of the factors of a matrix; those of rank 1 would be vectors, which are not stored in narrow values."""
 ByteSize = Annotated[PositiveInt, BeforeValidator(byte_size)]
 """Bytes; may be written with a unit, like ``64kB``."""
 
@@ -77,7 +79,9 @@ ByteSize = Annotated[PositiveInt, BeforeValidator(byte_size)]
 class Method(Settings):
     """A compression method: a matrix family, plus (maybe) doping, plus (maybe) CMR, at a compression factor."""
 
-    SIZED_BY: ClassVar[frozenset[str]] = frozenset({"structured_share", "left_shape", "terms", "units", "size", "values"})
+    SIZED_BY: ClassVar[frozenset[str]] = frozenset(
+        {"structured_share", "left_shape", "terms", "units", "size", "values", "embedding_rank"}
+    )
     """Settings that, beside name, factor, unit and pattern, decide what a matrix consists of."""
 
     name: MethodName = "dense"
@@ -106,6 +110,9 @@ class Method(Settings):
     embedding_values: Literal["int8", "int4"] | None = added_later(None)
     """How embedding and softmax, and all other matrices beside the LSTMs, are stored where ``values`` are narrow; int8
     unless given."""
+    embedding_rank: Rank | None = added_later(None)
+    """Rank of the matrices with a row for each token: of the embedding and of a language model's softmax, in whose place
+    are factors (tokens, rank) and (rank, width); full unless given."""
     rounding: RoundedTraining = added_later(RoundedTraining())
     """Training with rounded weights; ignored where values are float32."""
     units: PositiveInt | None = added_later(None)
@@ -187,7 +194,8 @@ class Method(Settings):
 
     @property
     def budget(self) -> str:
-        """What it may weigh, in words: ``20x``, ``64 kB``, and width and precision if they are its own; empty for dense."""
+        """What it may weigh, in words: ``20x``, ``64 kB``, and what it has of its own: width, precision, rank."""
         size = f"{self.size / 1000:g} kB" if self.size else "" if self.name == "dense" else f"{self.factor:g}x"
         units = f"{self.units} units" if self.units else ""
-        return ", ".join(filter(None, (size, units, "" if self.values == "float32" else self.values)))
+        rank = f"embedding rank {self.embedding_rank}" if self.embedding_rank else ""
+        return ", ".join(filter(None, (size, units, "" if self.values == "float32" else self.values, rank)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from doping.layers.token_matrices import check_rank
 from doping.matrices import BudgetError, Shape, Size, plan_matrix
 from doping.matrices.budget import VALUE_BYTES, dense_size
 from doping.method import Method, Values
@@ -57,23 +58,28 @@ class HasMatrices(Protocol):
         """The same task with another width."""
         ...
 
+    def token_shapes(self) -> dict[str, Shape]:
+        """Shapes of the matrices that may have a rank of the method's (``embedding_rank``), by their names in the task."""
+        ...
+
 
 def plan_sizes(task: HasMatrices, method: Method) -> PlannedSizes:
     """Plan all matrices of a task.
 
     Raises:
         BudgetError: if the method cannot come within 1 % of the factor, or has no size just below the one asked for; the
-            message names the nearest ones.
+            message names the nearest ones; or embedding and softmax cannot have the rank that is asked for.
         ValueError: if given Kronecker factors do not divide a matrix, or the task cannot have the width.
 
     """
     dense = _total(dense_size(shape) for shape in task.lstm_shapes().values())
     try:
-        if method.size:
-            return _of_size(task, method, method.size, dense)
-        return _of_factor(task, method, dense)
+        planned = _of_size(task, method, method.size, dense) if method.size else _of_factor(task, method, dense)
     except BudgetError as error:
         raise BudgetError(f"{error}{_other_widths(task, method, dense)}") from error
+    if method.embedding_rank:
+        check_rank(method.embedding_rank, planned.task.token_shapes())
+    return planned
 
 
 @lru_cache(maxsize=1024)
@@ -84,7 +90,7 @@ def resolved(task: Any, method: Method) -> tuple[Any, Method]:
         ValueError: as :func:`plan_sizes`.
 
     """
-    if method.units is None and method.size is None:
+    if method.units is None and method.size is None and method.embedding_rank is None:
         return task, method
     planned = plan_sizes(task, method)
     return planned.task, planned.method
@@ -184,8 +190,8 @@ def _dense_of_size(task: HasMatrices, method: Method, size: int, dense: Size) ->
 
 def _planned(task: HasMatrices, method: Method, dense: Size) -> PlannedSizes:
     shapes = task.lstm_shapes()
-    uncompressed = Method(values=method.values)
-    plans = {name: plan_matrix(method if task.compressed(name) else uncompressed, shape) for name, shape in shapes.items()}
+    uncompressed, of_lstm = Method(values=method.values), method.model_copy(update={"embedding_rank": None})
+    plans = {name: plan_matrix(of_lstm if task.compressed(name) else uncompressed, shape) for name, shape in shapes.items()}
     compressed = _total(plan.size() for plan in plans.values())
     return PlannedSizes(
         compressed=compressed,

@@ -42,7 +42,7 @@ def build(task: Buildable, method: Method) -> TaskModule:
         DataError: the data cannot be had.
 
     """
-    if method.size or method.units:
+    if method.size or method.units or method.embedding_rank:
         from doping.sizes import resolved
 
         whole: Any = task

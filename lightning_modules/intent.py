@@ -24,6 +24,7 @@ from torchmetrics.classification import MulticlassF1Score
 from torchmetrics.functional.classification import multiclass_f1_score
 
 from doping.layers.lstm import CompressedLSTM
+from doping.layers.token_matrices import LowRankEmbedding
 from doping.method import Method
 from lightning_modules.settings import IntentModel, IntentTraining
 from lightning_modules.task import TaskModule
@@ -87,14 +88,15 @@ class IntentClassifier(TaskModule):
         self.register_buffer("weights_C", weights_C, persistent=False)
         self.unknown = unknown
         self.word_dropout = model.word_dropout
-        self.embedding = nn.Embedding(vocabulary_size, model.embedding or model.hidden)
+        width, rank = model.embedding or model.hidden, method.embedding_rank
+        self.embedding = LowRankEmbedding(vocabulary_size, width, rank) if rank else nn.Embedding(vocabulary_size, width)
         self.lstm = CompressedLSTM(
             self.embedding.embedding_dim,
             model.hidden,
             model.layers,
             dropout=model.dropout if model.layers > 1 else 0.0,
             bidirectional=True,
-            method=method,
+            method=method.model_copy(update={"embedding_rank": None}),
         )
         self.attention = nn.Linear(2 * model.hidden, 1, bias=False)
         self.softmax = nn.Linear(2 * model.hidden, classes)

@@ -1,7 +1,8 @@
 """Language modelling with an LSTM, as Zaremba, Sutskever & Vinyals have it (arXiv 1409.2329).
 
-Embedding, LSTM layers and softmax are of one width, with dropout on the non-recurrent connections. Training is truncated
-back-propagation through time: the state is carried from batch to batch and its gradient cut.
+Embedding, LSTM layers and softmax are of one width unless the settings say otherwise, with dropout on the non-recurrent
+connections. Training is truncated back-propagation through time: the state is carried from batch to batch and its gradient
+cut.
 
 Legend: T steps, B batch, H hidden units, V vocabulary.
 """
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
 from doping.layers.lstm import CompressedLSTM, State
+from doping.layers.token_matrices import LowRankEmbedding, LowRankSoftmax
 from doping.method import Method
 from doping.perplexity import perplexity
 from lightning_modules.settings import Model, StreamTraining
@@ -56,16 +58,19 @@ class RecurrentLanguageModel(TaskModule):
         super().__init__(training)
         self.characters = level == "character"
         self.metric = "bits_per_character" if self.characters else "perplexity"
-        self.embedding = nn.Embedding(vocabulary_size, model.embedding or model.hidden)
+        width, rank = model.embedding or model.hidden, method.embedding_rank
+        self.embedding = LowRankEmbedding(vocabulary_size, width, rank) if rank else nn.Embedding(vocabulary_size, width)
         self.lstm = CompressedLSTM(
             self.embedding.embedding_dim,
             model.hidden,
             model.layers,
             dropout=model.dropout if model.layers > 1 else 0.0,
-            method=method,
+            method=method.model_copy(update={"embedding_rank": None}),
             init_range=model.uniform_init,
         )
-        self.softmax = nn.Linear(model.hidden, vocabulary_size)
+        self.softmax = (
+            LowRankSoftmax(model.hidden, vocabulary_size, rank) if rank else nn.Linear(model.hidden, vocabulary_size)
+        )
         self.dropout = nn.Dropout(model.dropout)
         if model.uniform_init:
             initialize_uniformly(self.embedding, model.uniform_init)

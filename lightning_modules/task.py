@@ -14,6 +14,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from doping.layers.lstm import CompressedLSTM
+from doping.layers.token_matrices import TokenMatrix
 from doping.matrices import Matrix, Size
 from doping.matrices.budget import dense_size
 from doping.training.distilling import distillation
@@ -70,6 +71,9 @@ class TaskModule(pl.LightningModule, ABC):
         below = tuple(f"{name}." for name in compressed)
         others = {name: tensor for name, tensor in dense.state_dict().items() if not name.startswith(below)}
         self.load_state_dict(others, strict=False)
+        for name, matrix in self.named_modules():
+            if isinstance(matrix, TokenMatrix):
+                matrix.fit(dense.get_parameter(f"{name}.weight"))
         if self._distillation:
             self._teacher = (dense.eval().requires_grad_(False),)
 
@@ -149,7 +153,8 @@ class TaskModule(pl.LightningModule, ABC):
     ) -> None:
         """Scale the gradients of factors first, if the settings say so: what is clipped is what the step will be."""
         if self.training_settings.optimizer == "scaled_sgd":
-            for matrix in self.matrices():
+            of_tokens = (module for module in self.modules() if isinstance(module, TokenMatrix))
+            for matrix in (*self.matrices(), *of_tokens):
                 matrix.scale_gradients()
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
@@ -173,9 +178,13 @@ class TaskModule(pl.LightningModule, ABC):
 
 
 def initialize_uniformly(module: nn.Module, bound: float) -> None:
-    """Draw all parameters of a module uniformly from ± bound."""
-    for parameter in module.parameters():
-        nn.init.uniform_(parameter, -bound, bound)
+    """Draw all parameters of a module uniformly from ± bound; factors so that their product varies as much."""
+    if isinstance(module, TokenMatrix):
+        module.redraw(bound / 3**0.5)
+    factors = {"u", "v"} if isinstance(module, TokenMatrix) else set()
+    for name, parameter in module.named_parameters():
+        if name not in factors:
+            nn.init.uniform_(parameter, -bound, bound)
 
 
 def detached(state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

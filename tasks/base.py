@@ -58,6 +58,12 @@ class TaskSettings(Settings, ABC):
         model = type(self.model).model_validate({**content, "hidden": units})
         return self.model_copy(update={"model": model})
 
+    def token_shapes(self) -> dict[str, Shape]:
+        """Shapes of the matrices with a row for each token to which the model gives the rank ``method.embedding_rank``, by
+        their names; none by default, and then that setting is refused. Raises ``DataError`` if the data cannot be had.
+        """
+        return {}
+
     def compressed(self, matrix: str) -> bool:
         """Whether a matrix of that name is compressed by the method, or stays dense."""
         return True

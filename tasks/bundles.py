@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from doping.errors import InferenceError
 from doping.inference import from_torch
@@ -13,6 +14,7 @@ from doping.inference.bundle import description, file
 from doping.inference.bundle.file import Bundle
 from doping.inference.from_torch import Arrays, bundled, described_lstm
 from doping.layers.lstm import CompressedLSTM
+from doping.layers.token_matrices import LowRankEmbedding, TokenMatrix
 from doping.matrices.base import array
 from doping.vocabulary import Vocabulary
 from lightning_modules.intent import IntentClassifier
@@ -76,12 +78,15 @@ def _language_model(
     vocabulary = _fitting(vocabulary, model)
     lstm, tensors = described_lstm(model.lstm)
     arrays = {
-        "embedding": array(model.embedding.weight),
-        "softmax.weight": array(model.softmax.weight),
+        **_of_tokens("embedding", model.embedding),
+        **_of_tokens("softmax.weight", model.softmax),
         "softmax.bias": array(model.softmax.bias),
         **tensors,
     }
-    return description.LanguageModelDescription(lstm=lstm, level=vocabulary.level, tokens=vocabulary.tokens), arrays
+    kind = description.LanguageModelDescription(
+        lstm=lstm, level=vocabulary.level, tokens=vocabulary.tokens, embedding_rank=_rank(model.embedding)
+    )
+    return kind, arrays
 
 
 def _classifier(
@@ -93,13 +98,26 @@ def _classifier(
         raise InferenceError(f"{len(labels)} labels were given for a classifier that tells {classes}; give those it learned")
     lstm, tensors = described_lstm(model.lstm)
     arrays = {
-        "embedding": array(model.embedding.weight),
+        **_of_tokens("embedding", model.embedding),
         "attention": array(model.attention.weight[0]),
         "softmax.weight": array(model.softmax.weight),
         "softmax.bias": array(model.softmax.bias),
         **tensors,
     }
-    return description.ClassifierDescription(lstm=lstm, tokens=vocabulary.tokens, labels=tuple(labels)), arrays
+    kind = description.ClassifierDescription(
+        lstm=lstm, tokens=vocabulary.tokens, labels=tuple(labels), embedding_rank=_rank(model.embedding)
+    )
+    return kind, arrays
+
+
+def _of_tokens(name: str, matrix: TokenMatrix | nn.Embedding | nn.Linear) -> Arrays:
+    if isinstance(matrix, TokenMatrix):
+        return {f"{name}.{factor}": values for factor, values in matrix.stored().arrays.items()}
+    return {name: array(matrix.weight)}
+
+
+def _rank(embedding: LowRankEmbedding | nn.Embedding) -> int | None:
+    return len(embedding.v) if isinstance(embedding, LowRankEmbedding) else None
 
 
 def _fitting(vocabulary: Vocabulary | None, model: RecurrentLanguageModel | IntentClassifier) -> Vocabulary:

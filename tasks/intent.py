@@ -42,6 +42,12 @@ class IntentTask(TaskSettings):
         shapes = weight_shapes(model.embedding or model.hidden, model.hidden, model.layers, bidirectional=True)
         return {f"lstm.{name}": shape for name, shape in shapes.items()}
 
+    def token_shapes(self) -> dict[str, Shape]:
+        """That of the embedding; the softmax has a row per label."""
+        from data.labelled.corpus import load
+
+        return {"embedding": (len(load(self.data).vocabulary), self.model.embedding or self.model.hidden)}
+
     def data_hash(self) -> str:
         """Hash of vocabulary, labels and texts."""
         from data.labelled.corpus import load

@@ -42,6 +42,13 @@ class LanguageModelTask(TaskSettings):
         shapes = weight_shapes(model.embedding or model.hidden, model.hidden, model.layers)
         return {f"lstm.{name}": shape for name, shape in shapes.items()}
 
+    def token_shapes(self) -> dict[str, Shape]:
+        """Those of embedding and softmax."""
+        from data.text.corpus import load
+
+        tokens, model = len(load(self.data).vocabulary), self.model
+        return {"embedding": (tokens, model.embedding or model.hidden), "softmax": (tokens, model.hidden)}
+
     def data_hash(self) -> str:
         """Hash of level, vocabulary and tokens. Raises ``DataError`` also if they are too few to train on."""
         from data.text.corpus import check_lengths, load

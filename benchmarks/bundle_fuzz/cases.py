@@ -37,8 +37,9 @@ Alteration = Callable[[bytes, list[bytes], Random], bytes]
 
 
 def samples(*, in_int8: bool = False) -> list[Bundle]:
-    """Small valid bundles: every family and pattern, one and several layers and directions, LSTMs, language models and
-    classifiers, all of them with values in float32, int8 and int4; or only those that have products in int8 arithmetic.
+    """Small valid bundles: every family and pattern, one and several layers and directions; LSTMs, and language models and
+    classifiers with embeddings of full and of low rank; all of them with values in float32, int8 and int4; or only those
+    that have products in int8 arithmetic.
     """
     random = np.random.default_rng(1)
     families: list[StructuredParts | None] = [
@@ -54,8 +55,8 @@ def samples(*, in_int8: bool = False) -> list[Bundle]:
                     _lstm_bundle(random, family, pattern, layers=1 + len(made) % 2, bidirectional=len(made) % 3 == 0)
                 )
     for family, pattern in ((KroneckerParts(left=(4, 2)), None if in_int8 else "gates"), (LowRankParts(rank=2), "tiles")):
-        made.append(_language_model_bundle(random, family, pattern))
-        made.append(_classifier_bundle(random, family, pattern))
+        made += [_language_model_bundle(random, family, pattern), _classifier_bundle(random, family, pattern)]
+        made += [made_of(random, family, pattern, rank=2) for made_of in (_language_model_bundle, _classifier_bundle)]
     return made + [narrow(bundle, "int8") for bundle in made] + [narrow(bundle, "int4", "int4") for bundle in made]
 
 
@@ -134,7 +135,7 @@ def _edit_indices(data: bytes, _: list[bytes], random: Random) -> bytes:
         spans = [
             value["data_offsets"]
             for key, value in header.items()
-            if key.endswith((".columns", ".offsets", ".counts", ".places", ".values", "_scale"))
+            if key.endswith((".columns", ".offsets", ".counts", ".places", ".values", "_scale", ".u", ".v"))
         ]
         start, end = spans[random.integers(len(spans))]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -196,16 +197,18 @@ def _lstm_bundle(
     return _bundle(random, LstmModel(lstm=_lstm(family, pattern, layers, bidirectional, inputs=4)), pattern)
 
 
-def _language_model_bundle(random: Random, family: StructuredParts, pattern: str | None) -> Bundle:
+def _language_model_bundle(random: Random, family: StructuredParts, pattern: str | None, rank: int | None = None) -> Bundle:
     lstm = _lstm(family, pattern, layers=2, bidirectional=False, inputs=6)
     tokens = ("\n", " ", "a", '"sha256":"', "é", "<unk>")
-    return _bundle(random, LanguageModelDescription(lstm=lstm, level="character", tokens=tokens), pattern)
+    model = LanguageModelDescription(lstm=lstm, level="character", tokens=tokens, embedding_rank=rank)
+    return _bundle(random, model, pattern)
 
 
-def _classifier_bundle(random: Random, family: StructuredParts, pattern: str | None) -> Bundle:
+def _classifier_bundle(random: Random, family: StructuredParts, pattern: str | None, rank: int | None = None) -> Bundle:
     lstm = _lstm(family, pattern, layers=1, bidirectional=True, inputs=6)
     tokens = ("to", "from", "fly", "é", "<unk>")
-    return _bundle(random, ClassifierDescription(lstm=lstm, tokens=tokens, labels=("flight", "fare", "meal")), pattern)
+    labels = ("flight", "fare", "meal")
+    return _bundle(random, ClassifierDescription(lstm=lstm, tokens=tokens, labels=labels, embedding_rank=rank), pattern)
 
 
 def _lstm(

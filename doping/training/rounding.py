@@ -57,8 +57,10 @@ def _scale(largest_M1: Tensor, bits: int) -> Tensor:
 
 def lstm_weights(model: nn.Module, values: Values) -> Iterator[tuple[str, nn.Parameter, int]]:
     """The parameters of the weight matrices of a model that are rounded, with their names and bits."""
+    from doping.layers.token_matrices import TokenMatrix
+
     for place, matrix in model.named_modules():
-        if isinstance(matrix, Matrix):
+        if isinstance(matrix, Matrix) and not isinstance(matrix, TokenMatrix):
             for name, parameter in matrix.named_parameters(recurse=False):
                 bits = matrix.bits_of(name, VALUE_BITS[values])
                 if bits < 32 and parameter.numel():

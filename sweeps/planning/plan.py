@@ -157,7 +157,7 @@ def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method
                 if task.name in TASKS and not isinstance(error, ValueError):
                     raise
                 key = (
-                    (*cell.path, "size" if method.size else "factor")
+                    (*cell.path, getattr(error, "setting", "size" if method.size else "factor"))
                     if method == cell.method
                     else ("presets", preset, "tuning", "search")
                 )

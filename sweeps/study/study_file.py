@@ -47,7 +47,7 @@ from pydantic import (
 )
 
 from doping.errors import UserError
-from doping.method import ByteSize, Method, MethodName, Values
+from doping.method import ByteSize, Method, MethodName, Rank, Values
 from doping.patterns import PatternName
 from doping.settings import KeyPath, microseconds
 from sweeps.errors import first_mistake
@@ -144,7 +144,7 @@ class StudyFile(BaseModel):
     presets: Annotated[dict[str, Preset], Field(min_length=1)]
 
 
-_LISTED = ("factor", "size", "units", "values", "pattern")
+_LISTED = ("factor", "size", "units", "values", "pattern", "embedding_rank")
 """Settings of Method of which a run may give a list: it then stands for a run of each."""
 
 
@@ -159,6 +159,7 @@ class _Run(BaseModel):
     units: Annotated[list[PositiveInt | None], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [None]
     values: Annotated[list[Values], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["float32"]
     pattern: Annotated[list[PatternName], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["unstructured"]
+    embedding_rank: Annotated[list[Rank | None], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [None]
     seeds: _Seeds | None = None
 
 

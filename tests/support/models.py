@@ -55,12 +55,15 @@ def compressed(lstm: torch.nn.LSTM, method: str) -> CompressedLSTM:
     return small
 
 
-def language_model(method: str, level: str = "character") -> tuple[RecurrentLanguageModel, Vocabulary]:
+def language_model(
+    method: str, level: str = "character", embedding_rank: int | None = None
+) -> tuple[RecurrentLanguageModel, Vocabulary]:
     """An untrained model of the tokens of ``TEXT``, with large weights, so that its predictions are not all alike."""
     torch.manual_seed(0)
     vocabulary = Vocabulary.of(tokenize(TEXT, level), level)
     task = LanguageModelTask(data={"level": level}, model={"hidden": 20, "layers": 2, "dropout": 0.3})
-    model = RecurrentLanguageModel(task.model, task.training, Method(), len(vocabulary), level)
+    of_tokens = Method(embedding_rank=embedding_rank)
+    model = RecurrentLanguageModel(task.model, task.training, of_tokens, len(vocabulary), level)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(5)
@@ -70,11 +73,12 @@ def language_model(method: str, level: str = "character") -> tuple[RecurrentLang
     return model.eval(), vocabulary
 
 
-def classifier(method: str) -> IntentClassifier:
+def classifier(method: str, embedding_rank: int | None = None) -> IntentClassifier:
     """Untrained, with large weights, so that not all texts get the same label."""
     torch.manual_seed(1)
     sizes = {"vocabulary_size": len(INTENT_WORDS), "unknown": INTENT_WORDS.unknown, "classes": 3, "labels": 4}
-    model = IntentClassifier(IntentModel(hidden=20, layers=2), IntentTraining(), Method(), **sizes)
+    of_tokens = Method(embedding_rank=embedding_rank)
+    model = IntentClassifier(IntentModel(hidden=20, layers=2), IntentTraining(), of_tokens, **sizes)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(4)

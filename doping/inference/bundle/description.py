@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from doping.inference.families.low_rank import LowRankParts
 from doping.inference.families.stored import Count, MatrixParts, Part, TensorShape, Valued, Width
 from doping.vocabulary import Level, Vocabulary
 
@@ -84,7 +85,22 @@ class LstmModel(Part):
         return {f"lstm.{name}": shape for name, shape in self.lstm.tensors().items()}
 
 
-class LanguageModelDescription(Valued):
+class OfTokens(Valued):
+    """Base of models with an embedding and a softmax, whose values may be narrow."""
+
+    embedding_rank: Annotated[Width | None, Field(exclude_if=lambda rank: rank is None)] = None
+    """Rank of the matrices with a row for each token: the embedding, and a language model's softmax. Not written where they
+    are of full rank."""
+
+    def of_tokens(self, name: str, tokens: int, width: int) -> dict[str, TensorShape]:
+        """The tensors of such a matrix: itself, or its factors ``name.u`` and ``name.v``."""
+        if self.embedding_rank is None:
+            return self.valued(name, (tokens, width), tokens)
+        factors = LowRankParts(rank=self.embedding_rank, values=self.values, scales=self.scales)
+        return {f"{name}.{factor}": shape for factor, shape in factors.tensors(tokens, width).items()}
+
+
+class LanguageModelDescription(OfTokens):
     """Embedding, LSTM, softmax over the vocabulary."""
 
     kind: Literal["language_model"] = "language_model"
@@ -107,14 +123,14 @@ class LanguageModelDescription(Valued):
         """``embedding``, ``softmax.weight``, ``softmax.bias``, and those of the LSTM under ``lstm.``."""
         words, lstm = len(self.tokens), self.lstm
         return {
-            **self.valued("embedding", (words, lstm.input_size), words),
-            **self.valued("softmax.weight", (words, lstm.hidden_size), words),
+            **self.of_tokens("embedding", words, lstm.input_size),
+            **self.of_tokens("softmax.weight", words, lstm.hidden_size),
             "softmax.bias": TensorShape(kind="F32", shape=(words,)),
             **{f"lstm.{name}": shape for name, shape in lstm.tensors().items()},
         }
 
 
-class ClassifierDescription(Valued):
+class ClassifierDescription(OfTokens):
     """Embedding, LSTM, attention over its outputs, softmax over the labels."""
 
     kind: Literal["classifier"] = "classifier"
@@ -142,7 +158,7 @@ class ClassifierDescription(Valued):
         """``embedding``, ``attention``, ``softmax.weight``, ``softmax.bias``, and those of the LSTM under ``lstm.``."""
         words, labels = len(self.tokens), len(self.labels)
         return {
-            **self.valued("embedding", (words, self.lstm.input_size), words),
+            **self.of_tokens("embedding", words, self.lstm.input_size),
             "attention": TensorShape(kind="F32", shape=(self.features,)),
             **self.valued("softmax.weight", (labels, self.features), labels),
             "softmax.bias": TensorShape(kind="F32", shape=(labels,)),

@@ -84,10 +84,11 @@ def to_bytes(bundle: Bundle) -> bytes:
 
 def version_of(description: Description) -> int:
     """The first version that can hold such a model: 2 has narrow values, and classifiers; 3 has tiles; 4 has scales of 16
-    bits, values of 4, and N:M; 5 has families of matrices beyond the first ones.
+    bits, values of 4, and N:M; 5 has families of matrices beyond the first ones, and embeddings of low rank.
     """
     matrices = description.model.lstm.matrices.values()
-    if any(parts.structured and parts.structured.kind not in _FIRST_FAMILIES for parts in matrices):
+    low_rank = description.model.kind != "lstm" and description.model.embedding_rank
+    if low_rank or any(parts.structured and parts.structured.kind not in _FIRST_FAMILIES for parts in matrices):
         return 5
     kinds = {tensor.kind for tensor in description.model.tensors().values()}
     if kinds & {"BF16", "I4", "U8"}:

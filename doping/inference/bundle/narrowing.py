@@ -8,8 +8,7 @@ import numpy as np
 
 from doping.inference.bundle.description import Description
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import cells, matrix, stored_arrays, table
-from doping.inference.families.dense import Dense
+from doping.inference.bundle.weights import Table, cells, matrix, stored_arrays, table, table_arrays
 from doping.inference.families.matrix import narrowed
 from doping.inference.families.narrow import Bits
 from doping.inference.families.stored import MatrixParts, Narrow, Valued
@@ -57,8 +56,8 @@ def narrow(bundle: Bundle, values: Narrow = "int8", embedding_values: Narrow = "
         update |= {"values": embedding_values, "scales": "bfloat16"}
         for name in ("embedding", "softmax.weight"):
             of_table = narrowed(table(bundle.tensors, name), BITS[embedding_values], short_scales=True)
-            assert isinstance(of_table, Dense)
-            tensors |= {name: of_table.weight, f"{name}_scale": of_table.arrays()["weight_scale"]}
+            assert isinstance(of_table, Table)
+            tensors |= table_arrays(name, of_table)
     return Bundle(_changed(bundle.description, model=model.model_copy(update=update), sizes=sizes), tensors)
 
 

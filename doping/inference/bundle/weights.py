@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ from doping.inference.bundle.sparse_arrays import loaded_sparse, stored_sparse
 from doping.inference.families import class_of
 from doping.inference.families.base import StructuredMatrix
 from doping.inference.families.stored import MatrixParts, StructuredParts
-from doping.inference.kernels import Dense, Matrix, Sparse, Sum, Tiles
+from doping.inference.kernels import Dense, LowRank, Matrix, Sparse, Sum, Tiles
 
+Table = Dense | LowRank
+"""A matrix with a row for each token or label: an embedding, or the weight of a softmax."""
 LARGEST_SCALE = np.finfo(np.float32).max / 128
 """Of a row of narrow values: one beyond that has values that are no float32."""
 
@@ -54,15 +56,45 @@ def cells(bundle: Bundle) -> list[LayerWeights]:
         raise InferenceError(f"{error}; the file is damaged, copy or export it again") from error
 
 
-def table(tensors: Tensors, name: str) -> Dense:
+def table(tensors: Tensors, name: str) -> Table:
     """A matrix beside the LSTM: an embedding, or the weight of a softmax."""
-    return Dense(tensors[name], tensors.get(f"{name}_scale"))
+    if name in tensors:
+        return Dense(tensors[name], tensors.get(f"{name}_scale"))
+    return LowRank(*(tensors.get(f"{name}.{array}") for array in ("u", "v", "u_scale", "v_scale")))  # type: ignore[arg-type]
 
 
-def rows(matrix: Dense, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+def table_arrays(name: str, matrix: Table) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of such a matrix by the names that they have in a file."""
+    if isinstance(matrix, LowRank):
+        return {f"{name}.{part}": array for part, array in matrix.arrays().items()}
+    return {part.replace("weight", name): array for part, array in matrix.arrays().items()}
+
+
+def rows(matrix: Table, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
     """Rows of a matrix, (…,) → (…, columns)."""
-    found: npt.NDArray[np.float32] = matrix.weight[indices]
-    return found if matrix.weight_scale is None else found * matrix.weight_scale[indices][..., None]
+    if isinstance(matrix, Dense):
+        found: npt.NDArray[np.float32] = matrix.weight[indices]
+        return found if matrix.weight_scale is None else found * matrix.weight_scale[indices][..., None]
+    weights = rows(Dense(matrix.u, matrix.u_scale), indices)
+    if matrix.v_scale is not None:
+        weights = weights * matrix.v_scale
+    sums = np.zeros((*indices.shape, matrix.shape[1]), np.float32)
+    for rank, row in enumerate(matrix.v):  # in the order of the C code, which so gives the same numbers
+        sums += weights[..., rank, None] * row.astype(np.float32)
+    return sums
+
+
+def factors(matrix: Table) -> list[npt.NDArray[np.float32]]:
+    """Float32 matrices whose product it is: what BLAS, which has no narrow products, multiplies by."""
+    wide = matrix.widened()
+    return [wide.weight] if isinstance(wide, Dense) else [wide.u, wide.v]
+
+
+def product(x: npt.NDArray[np.float32], factors: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """That with a matrix of such factors, (…, columns) → (…, rows)."""
+    for factor in reversed(factors):
+        x = x @ factor.T
+    return x
 
 
 def matrix(lstm: LstmDescription, tensors: Tensors, name: str) -> Matrix:

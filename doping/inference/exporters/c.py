@@ -122,14 +122,16 @@ def _sizes(bundle: Bundle, int8: bool) -> str:
         "LAYERS": lstm.layers,
         "DIRECTIONS": directions,
         "HIDDEN": lstm.hidden_size,
-        "NARROW_EMBEDDING": int("embedding_scale" in bundle.tensors),
+        "EMBEDDING_RANK": 0 if model.kind == "lstm" else model.embedding_rank or 0,
+        "NARROW_EMBEDDING": int(model.kind != "lstm" and model.values != "float32"),
         "INT8": int(int8),
     }
     comments = {
         "VOCABULARY": "tokens; 0: an LSTM alone",
         "LABELS": "of a classifier; 0: it is none",
         "WORDS": "1: tokens are words, 0: characters",
-        "NARROW_EMBEDDING": "1: int8 times a scale a token",
+        "EMBEDDING_RANK": "of an embedding with two factors; 0: it has one",
+        "NARROW_EMBEDDING": "1: int8 times a scale a row",
         "INT8": "1: products are in int8 arithmetic",
     }
     lines = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import LayerWeights, cells, table
+from doping.inference.bundle.weights import LayerWeights, cells, table, table_arrays
 from doping.inference.families import int8_layout
 from doping.inference.families.layout import fields
-from doping.inference.kernels import Matrix
+from doping.inference.kernels import Dense, Matrix
 from doping.inference.kernels.int8.native import declarations as int8_declarations
 from doping.inference.kernels.native import declarations
 
@@ -119,16 +120,15 @@ def weights_of(bundle: Bundle, symbol: str | None, *, int8: bool = False) -> Wei
     model = bundle.description.model
     if model.kind != "lstm":
         softmax = table(bundle.tensors, "softmax.weight")
-        if int8 and model.kind == "classifier":  # few rows, computed in float32
+        if int8 and isinstance(softmax, Dense) and model.kind == "classifier":  # few rows, computed in float32
             weights.add("softmax_weight", softmax.weight)
             weights.add("softmax_scales", int8_layout.known(softmax.weight_scale))
         else:
             weights.lines.append(f"static const {prefix}_matrix softmax = {weights.matrix(softmax, 'softmax')};")
         weights.add("softmax_bias", bundle.tensors["softmax.bias"])
         embedding = table(bundle.tensors, "embedding")
-        weights.add("embedding", embedding.weight)
-        if embedding.weight_scale is not None:
-            weights.add("embedding_scales", embedding.weight_scale)
+        for name, array in table_arrays("embedding", embedding).items():  # of two factors U is the one called embedding
+            weights.add(re.sub("_scale$", "_scales", name.replace(".u", "").replace(".", "_")), array)
         weights.lines += _strings("model_tokens[MODEL_VOCABULARY]", model.tokens)
     if model.kind == "classifier":
         weights.add("attention", bundle.tensors["attention"])

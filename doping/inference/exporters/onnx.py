@@ -21,9 +21,9 @@ from onnx import TensorProto, helper
 
 from doping.errors import InferenceError
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import cells, table
+from doping.inference.bundle.weights import cells, factors, table
 from doping.inference.exporters.onnx_classifier import classifier
-from doping.inference.exporters.onnx_graph import Ends, Graph, product, value
+from doping.inference.exporters.onnx_graph import Ends, Graph, embedded, product, value
 from doping.inference.exporters.onnx_sequence import sequence
 from doping.inference.kernels import widened
 
@@ -78,7 +78,7 @@ def _one_step(graph: Graph, bundle: Bundle) -> Ends:
     lstm = described.lstm
     if described.kind == "language_model":
         inputs = [value("token", TensorProto.INT64, ["batch"])]
-        x = graph.add("Gather", graph.constant(table(bundle.tensors, "embedding").dense(), "embedding"), "token")
+        x = embedded(graph, table(bundle.tensors, "embedding"), "token")
     else:
         inputs = [value("x", TensorProto.FLOAT, ["batch", lstm.input_size])]
         x = "x"
@@ -96,9 +96,11 @@ def _one_step(graph: Graph, bundle: Bundle) -> Ends:
         axis = graph.constant(np.array([0]), "axis")
         graph.add("Concat", *(graph.add("Unsqueeze", part, axis) for part in parts), output=name, axis=0)
     if described.kind == "language_model":
-        weight = graph.constant(table(bundle.tensors, "softmax.weight").dense(), "weight")
         bias = graph.constant(bundle.tensors["softmax.bias"], "bias")
-        graph.add("Gemm", x, weight, bias, output="logits", transB=1)
+        u, *v = factors(table(bundle.tensors, "softmax.weight"))
+        for factor in v:
+            x = graph.multiply(factor, x)
+        graph.add("Gemm", x, graph.constant(u, "weight"), bias, output="logits", transB=1)
         outputs = [value("logits", TensorProto.FLOAT, ["batch", len(described.tokens)])]
     else:
         graph.add("Identity", x, output="y")

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from doping.inference.bundle.description import ClassifierDescription
 from doping.inference.bundle.file import Bundle
 from doping.inference.bundle.weights import cells, table
-from doping.inference.exporters.onnx_graph import Ends, Graph, value
+from doping.inference.exporters.onnx_graph import Ends, Graph, embedded, value
 from doping.inference.exporters.onnx_sequence import layer
 
 
@@ -19,9 +19,8 @@ def classifier(graph: Graph, bundle: Bundle) -> Ends:
     """Embedding, layers, attention, softmax; returns the graph's inputs and outputs."""
     model = bundle.description.model
     assert isinstance(model, ClassifierDescription)
-    embedding = graph.constant(table(bundle.tensors, "embedding").dense(), "embedding")
     batch = graph.constant(np.array([1]), "axis")
-    y_T1I = graph.add("Unsqueeze", graph.add("Gather", embedding, "words"), batch)
+    y_T1I = graph.add("Unsqueeze", embedded(graph, table(bundle.tensors, "embedding"), "words"), batch)
     directions = 2 if model.lstm.bidirectional else 1
     all_cells = cells(bundle)
     for first in range(0, len(all_cells), directions):

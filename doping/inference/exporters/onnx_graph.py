@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from doping.inference.families.sparse import Array, Values
-from doping.inference.kernels import Matrix, Sparse, Sum, Tiles
+from doping.inference.kernels import Dense, LowRank, Matrix, Sparse, Sum, Tiles
 
 Ends = tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]
 """Inputs and outputs of a graph."""
@@ -79,6 +79,15 @@ def product(graph: Builder, matrix: Matrix, x: Any) -> Any:
     if isinstance(matrix, Sum):
         return graph.add("Add", matrix.structured.onnx_product(graph, x), _sparse(graph, matrix.sparse, x))
     return _sparse(graph, matrix, x) if isinstance(matrix, Sparse | Tiles) else matrix.onnx_product(graph, x)
+
+
+def embedded(graph: Builder, matrix: Dense | LowRank, tokens: Any) -> Any:
+    """Rows of an embedding, (B,) → (B, N)."""
+    wide = matrix.widened()
+    if isinstance(wide, Dense):
+        return graph.add("Gather", graph.constant(wide.weight, "embedding"), tokens)
+    found = graph.add("Gather", graph.constant(wide.u, "embedding"), tokens)
+    return graph.add("MatMul", found, graph.constant(wide.v, "embedding_v"))
 
 
 def _sparse(graph: Builder, matrix: Sparse | Tiles, x: Any) -> Any:

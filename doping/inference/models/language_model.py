@@ -15,8 +15,7 @@ import numpy.typing as npt
 from doping.errors import InferenceError
 from doping.inference.bundle import description
 from doping.inference.bundle.file import Bundle
-from doping.inference.bundle.weights import cells, rows, table
-from doping.inference.kernels import Dense
+from doping.inference.bundle.weights import Table, cells, factors, product, rows, table
 from doping.inference.kernels.int8 import Int8Layer, Int8Model, Int8Steps, narrow
 from doping.inference.models.lstm import Arithmetic, Floats, FromBundle, Lstm, State
 from doping.perplexity import perplexity
@@ -67,7 +66,7 @@ class LanguageModel(FromBundle):
         self.vocabulary = Vocabulary(described.level, described.tokens)
         self.lstm = Lstm(bundle, threads, arithmetic)
         self._embedding = table(bundle.tensors, "embedding")
-        self._softmax_VH: Floats = table(bundle.tensors, "softmax.weight").dense()  # BLAS has no narrow products
+        self._softmax = factors(table(bundle.tensors, "softmax.weight"))
         self._bias_V: Floats = bundle.tensors["softmax.bias"]
         self._in_c = self._model_in_c() if arithmetic == "int8" else None
 
@@ -75,8 +74,8 @@ class LanguageModel(FromBundle):
         """The same model, that reads and writes whole texts in C."""
         layers = [Int8Layer(narrow(cell.input), narrow(cell.recurrent), cell.bias) for cell in cells(self.bundle)]
         embedding, softmax = (narrow(table(self.bundle.tensors, name)) for name in ("embedding", "softmax.weight"))
-        assert isinstance(embedding, Dense)
-        assert isinstance(softmax, Dense)
+        assert isinstance(embedding, Table)
+        assert isinstance(softmax, Table)
         return Int8Model(Int8Steps(layers), embedding, softmax, self._bias_V)
 
     def forward(
@@ -97,7 +96,7 @@ class LanguageModel(FromBundle):
 
         """
         outputs_TBH, state = self.lstm.forward(self._embedded(tokens_TB), state, lengths_B)
-        return outputs_TBH @ self._softmax_VH.T + self._bias_V, state
+        return product(outputs_TBH, self._softmax) + self._bias_V, state
 
     def score(self, text: str) -> Score:
         """Predict a text from its first token on, starting with an empty memory.
@@ -148,7 +147,7 @@ class LanguageModel(FromBundle):
     def _continued(self, ids: TokenIds, length: int, temperature: float, random: np.random.Generator) -> Iterator[int]:
         outputs_TBH, state = self.lstm.forward(self._embedded(ids[:, None]))
         for _ in range(length):
-            logits_V = outputs_TBH[-1, 0] @ self._softmax_VH.T + self._bias_V
+            logits_V = product(outputs_TBH[-1, 0], self._softmax) + self._bias_V
             token = _choose(logits_V, temperature, random)
             yield token
             outputs_TBH, state = self.lstm.forward(self._embedded([[token]]), state)
@@ -170,7 +169,7 @@ class LanguageModel(FromBundle):
             raise InferenceError(
                 f"the tokens have shape {ids_TB.shape} and type {ids_TB.dtype}; expected whole numbers (steps, batch)"
             )
-        words = len(self._embedding.weight)
+        words = len(self.vocabulary)
         if ids_TB.size and not 0 <= ids_TB.min() <= ids_TB.max() < words:
             raise InferenceError(f"a token has id {ids_TB.max()} or {ids_TB.min()}; expected ids from 0 to {words - 1}")
         return rows(self._embedding, ids_TB.astype(np.int64))

@@ -45,7 +45,17 @@ static void run_layers(model_state *state, int32_t steps, const float *x, float 
 #if MODEL_VOCABULARY
 static void look_up(int32_t steps, const model_input *inputs, float *x) {
     for (int32_t t = 0; t < steps; t++) {
+#if MODEL_EMBEDDING_RANK
+        float *const sums = x + (size_t)t * INPUTS;
+        memset(sums, 0, INPUTS * sizeof(float));
+        for (int r = 0; r < MODEL_EMBEDDING_RANK; r++) {
+            float weight = (float)embedding[(size_t)inputs[t] * MODEL_EMBEDDING_RANK + r];
 #if MODEL_NARROW_EMBEDDING
+            weight = weight * embedding_scales[inputs[t]] * embedding_v_scales[r];
+#endif
+            for (int k = 0; k < INPUTS; k++) sums[k] += weight * (float)embedding_v[(size_t)r * INPUTS + k];
+        }
+#elif MODEL_NARROW_EMBEDDING
         for (int k = 0; k < INPUTS; k++)
             x[(size_t)t * INPUTS + k] = (float)embedding[(size_t)inputs[t] * INPUTS + k] * embedding_scales[inputs[t]];
 #else

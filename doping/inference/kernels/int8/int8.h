@@ -103,11 +103,14 @@ typedef struct {
     void *workspace;
 } int8_steps;
 
-/* A language model: an embedding of int8 with a scale per token, layers, and the logits of the next token. */
+/* A language model: an embedding of int8 with a scale per row, layers, and the logits of the next token. */
 typedef struct {
     int32_t vocabulary;
-    const int8_t *embedding; /* (vocabulary, inputs) */
+    int32_t embedding_rank;  /* of an embedding U V; 0: it is of full rank */
+    const int8_t *embedding; /* (vocabulary, inputs); U: (vocabulary, embedding_rank) */
     const float *embedding_scales;
+    const int8_t *embedding_v; /* V: (embedding_rank, inputs) */
+    const float *embedding_v_scales;
     int8_matrix softmax; /* (vocabulary, hidden), in the order of its rows */
     const float *softmax_bias;
 } int8_model;

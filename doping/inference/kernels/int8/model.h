@@ -89,16 +89,27 @@ static const float *run_layers(const int8_steps *steps, int count, const float *
 
 static void step(const int8_steps *steps) { run_layers(steps, 1, steps->x, NULL, steps->workspace); }
 
+/* The embedding of a token, x (inputs). */
+static void look_up(const int8_model *model, int32_t token, int inputs, float *x) {
+    const int rank = model->embedding_rank;
+    const int8_t *row = model->embedding + (ptrdiff_t)token * (rank ? rank : inputs);
+    const float scale = model->embedding_scales[token];
+    for (int k = 0; k < inputs; k++)
+        x[k] = rank ? 0 : (float)row[k] * scale;
+    for (int r = 0; r < rank; r++) {
+        const int8_t *v = model->embedding_v + (ptrdiff_t)r * inputs;
+        const float weight = (float)row[r] * scale * model->embedding_v_scales[r];
+        for (int k = 0; k < inputs; k++)
+            x[k] += weight * (float)v[k];
+    }
+}
+
 /* Reads up to VECTORS tokens; the outputs of the last layer (count, hidden). */
 static const float *read_tokens(const int8_model *model, const int8_steps *steps, int count, const int32_t *tokens,
                                 const desk *at) {
     const int inputs = steps->layer[0].input.columns;
-    for (int v = 0; v < count; v++) {
-        const int8_t *row = model->embedding + (ptrdiff_t)tokens[v] * inputs;
-        const float scale = model->embedding_scales[tokens[v]];
-        for (int k = 0; k < inputs; k++)
-            at->x[v * inputs + k] = (float)row[k] * scale;
-    }
+    for (int v = 0; v < count; v++)
+        look_up(model, tokens[v], inputs, at->x + v * inputs);
     return run_layers(steps, count, at->x, at->between, at->rest);
 }
 

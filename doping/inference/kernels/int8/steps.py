@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doping.inference.families.dense import Dense
+from doping.inference.families.low_rank import LowRank
 from doping.inference.families.sparse import Array
 from doping.inference.kernels.int8.native import Int8Layer, Int8Matrix, instructions, kernels, workspace
 from doping.inference.kernels.native import aligned
@@ -73,7 +74,7 @@ class Int8Model:
 
     Args:
         steps: its layers, which it takes over.
-        embedding: narrow, (vocabulary, inputs).
+        embedding: narrow, (vocabulary, inputs); of low rank, it is looked up as a row of U times V.
         softmax: narrow, (vocabulary, hidden).
         bias_V: of the logits.
 
@@ -82,23 +83,30 @@ class Int8Model:
 
     """
 
-    def __init__(self, steps: Int8Steps, embedding: Dense, softmax: Dense, bias_V: Array):
+    def __init__(self, steps: Int8Steps, embedding: Dense | LowRank, softmax: Dense | LowRank, bias_V: Array):
         ffi, library = kernels()
         words = len(bias_V)
         expected = (words, len(steps.x)), (words, len(steps.output))
         if (embedding.shape, softmax.shape) != expected:
             raise ValueError(f"embedding and softmax are {embedding.shape} and {softmax.shape}; expected {expected}")
-        if embedding.weight_scale is None:
+        if any(getattr(embedding, f"{name}_scale") is None for name in embedding.may_be_narrow()):
             raise ValueError("the embedding is float32; round it first (doping.inference.kernels.narrowed)")
         self._words, self._steps = words, steps
         self._softmax = Int8Matrix(softmax)
-        self._arrays = {
-            "embedding": aligned(embedding.weight), "embedding_scales": aligned(embedding.weight_scale),
-            "softmax_bias": aligned(bias_V),
-        }  # fmt: skip
-        types = {"embedding": "int8_t *", "embedding_scales": "float *", "softmax_bias": "float *"}
-        pointers = {name: ffi.cast(types[name], array.ctypes.data) for name, array in self._arrays.items()}
-        self._model = ffi.new("int8_model *", {"vocabulary": words, "softmax": self._softmax.structure[0], **pointers})
+        arrays, rank = {"softmax_bias": bias_V}, 0
+        if isinstance(embedding, LowRank):
+            rank = len(embedding.v)
+            arrays |= {"embedding": embedding.u, "embedding_scales": embedding.u_scale}
+            arrays |= {"embedding_v": embedding.v, "embedding_v_scales": embedding.v_scale}
+        else:
+            arrays |= {"embedding": embedding.weight, "embedding_scales": embedding.weight_scale}
+        self._arrays = {name: aligned(array) for name, array in arrays.items()}
+        types = {"float32": "float *", "int8": "int8_t *"}
+        fields: dict[str, Any] = {
+            name: ffi.cast(types[array.dtype.name], array.ctypes.data) for name, array in self._arrays.items()
+        }
+        fields |= {"vocabulary": words, "embedding_rank": rank, "softmax": self._softmax.structure[0]}
+        self._model = ffi.new("int8_model *", fields)
         steps.widen(library.int8_steps_workspace(steps.structure, self._model))
 
     def generate(self, given: TokenIds, length: int, temperature: float, seed: int) -> TokenIds:
