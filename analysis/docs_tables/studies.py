@@ -169,17 +169,20 @@ def deployed_sizes(results: Path) -> list[str]:
     trials = read(results, "deployed-quick")
     trials = trials[(trials["status"] == "finished") & (trials["cf_unit"] == "size")].copy()
     trials["setting"] = trials["cell"].str.replace(r" \d+ kB", "", regex=True)
-    means = trials.groupby(["setting", "cf_requested"], sort=False)[["validation", "test", "latency_us"]].mean()
-    best = set(means.groupby("cf_requested")["validation"].idxmin())
+    groups = trials.groupby(["setting", "cf_requested"], sort=False)
+    records = groups[["validation", "test", "latency_us"]].mean().reset_index().to_dict("records")
+    means = {(str(mean["setting"]), float(mean["cf_requested"])): mean for mean in records}
     sizes = sorted(trials["cf_requested"].unique())
+    best = {size: min(mean["validation"] for (_, at), mean in means.items() if at == size) for size in sizes}
 
-    def shown(cell: tuple[str, float]) -> str:
-        if cell not in means.index:
+    def shown(setting: str, size: float) -> str:
+        mean = means.get((setting, size))
+        if mean is None:
             return ""
-        mean = f"{means.loc[cell, 'test']:.3f}"
-        return f"{f'**{mean}**' if cell in best else mean} ({means.loc[cell, 'latency_us']:.1f})"
+        test = f"**{mean['test']:.3f}**" if mean["validation"] == best[size] else f"{mean['test']:.3f}"
+        return f"{test} ({mean['latency_us']:.1f})"
 
-    lines = [[name, *(shown((name, size)) for size in sizes)] for name in dict.fromkeys(trials["setting"])]
+    lines = [[name, *(shown(name, size) for size in sizes)] for name in dict.fromkeys(trials["setting"])]
     return markdown(["", *(f"{size / 1000:.0f} kB" for size in sizes)], lines)
 
 

@@ -190,7 +190,7 @@ def reference_log_probability(bundle, ids):
 def test_an_embedding_in_float32_has_no_model_in_c(bundle):
     layers = [Int8Layer(cell.input, cell.recurrent, cell.bias) for cell in cells(narrow(bundle))]
     tables = [table(bundle.tensors, part) for part in ("embedding", "softmax.weight")]
-    with pytest.raises(ValueError, match="the embedding is float32; round it first"):
+    with pytest.raises(ValueError, match="a matrix of float32 values has no product in int8; round it first"):
         Int8Model(Int8Steps(layers), *tables, bundle.tensors["softmax.bias"])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doping.inference.families.dense import Dense
+from doping.inference.families.int8_layout import known
 from doping.inference.families.low_rank import LowRank
 from doping.inference.families.sparse import Array
 from doping.inference.kernels.int8.native import Int8Layer, Int8Matrix, instructions, kernels, workspace
@@ -89,17 +90,15 @@ class Int8Model:
         expected = (words, len(steps.x)), (words, len(steps.output))
         if (embedding.shape, softmax.shape) != expected:
             raise ValueError(f"embedding and softmax are {embedding.shape} and {softmax.shape}; expected {expected}")
-        if any(getattr(embedding, f"{name}_scale") is None for name in embedding.may_be_narrow()):
-            raise ValueError("the embedding is float32; round it first (doping.inference.kernels.narrowed)")
         self._words, self._steps = words, steps
         self._softmax = Int8Matrix(softmax)
         arrays, rank = {"softmax_bias": bias_V}, 0
         if isinstance(embedding, LowRank):
             rank = len(embedding.v)
-            arrays |= {"embedding": embedding.u, "embedding_scales": embedding.u_scale}
-            arrays |= {"embedding_v": embedding.v, "embedding_v_scales": embedding.v_scale}
+            arrays |= {"embedding": embedding.u, "embedding_scales": known(embedding.u_scale)}
+            arrays |= {"embedding_v": embedding.v, "embedding_v_scales": known(embedding.v_scale)}
         else:
-            arrays |= {"embedding": embedding.weight, "embedding_scales": embedding.weight_scale}
+            arrays |= {"embedding": embedding.weight, "embedding_scales": known(embedding.weight_scale)}
         self._arrays = {name: aligned(array) for name, array in arrays.items()}
         types = {"float32": "float *", "int8": "int8_t *"}
         fields: dict[str, Any] = {
