@@ -57,14 +57,25 @@ def without_cmr(flat: Flat) -> Flat:
 
 
 def varying(groups: Iterable[Sequence[Flat]]) -> list[str]:
-    """Paths, without those of IDENTITY, that take several values within at least one group; CMR's probability first."""
+    """Paths, without those of IDENTITY, that take several values within at least one group; CMR's probability first.
+
+    What the precision of the values decides in every group, such as a training with rounded weights, needs no name of its own.
+    """
     paths: set[str] = set()
     for group in groups:
         for path in {path for flat in group for path in flat}:
             # 1 and True, or 0 and False, are equal in Python: compare what would be read.
-            if path not in IDENTITY and len({repr(flat.get(path)) for flat in group}) > 1:
+            if path not in IDENTITY and len({repr(flat.get(path)) for flat in group}) > 1 and not _decided(path, group):
                 paths.add(path)
     return sorted(paths, key=lambda path: (path != PROBABILITY, not path.startswith(CMR), path))
+
+
+def _decided(path: str, group: Sequence[Flat]) -> bool:
+    """Whether ``method.values`` decides a setting of the method within a group."""
+    if path in SAID or not path.startswith("method."):
+        return False
+    pairs = {(flat.get("method.values"), repr(flat.get(path))) for flat in group}
+    return len(pairs) == len({values for values, _ in pairs})
 
 
 def describe(flat: Flat, paths: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from analysis.section import Section, TableRow
 KEPT = "indexof(methods, datum.line) >= 0 && indexof(seeds, datum.seed) >= 0"
 SHAPES = {
     **{"o": "circle", "v": "triangle-down", "s": "square", "D": "diamond", "^": "triangle-up"},
-    **{"p": "triangle-right", "P": "cross", "X": "wedge", "": "stroke"},
+    **{"p": "triangle-right", "P": "cross", "<": "triangle-left", ">": "arrow", "X": "wedge", "": "stroke"},
 }
 """Vega's shapes for matplotlib's markers."""
 HEIGHT = 380

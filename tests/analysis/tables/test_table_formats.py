@@ -60,6 +60,15 @@ def test_labels_of_variants_keep_all_digits():
     assert len({variants.describe(flat, variants.varying([flats])) for flat in flats}) == 2
 
 
+def test_what_the_precision_decides_is_not_named():
+    def flat(values, share, method="pruned"):
+        return variants.flatten({"method": {"name": method, "values": values, "rounding": {"share": share}}})
+
+    decided = [flat(None, None), flat("int8", 0.3), flat("int4", 0.3)]
+    assert variants.varying([decided]) == ["method.values"]
+    assert variants.varying([decided, [flat("int8", 0.2), flat("int8", 0.4)]]) == ["method.rounding.share", "method.values"]
+
+
 def test_labels_of_truths_lists_and_defaults():
     flat = variants.flatten({"method": {"cmr": {"anneal": False}, "left_shape": [4, 5], "terms": None}, "x": True})
     paths = ["method.cmr.anneal", "method.left_shape", "method.terms", "x"]
