@@ -59,7 +59,7 @@ def without_cmr(flat: Flat) -> Flat:
 def varying(groups: Iterable[Sequence[Flat]]) -> list[str]:
     """Paths, without those of IDENTITY, that take several values within at least one group; CMR's probability first.
 
-    What the precision of the values decides in every group, such as a training with rounded weights, needs no name of its own.
+    What the precision of the values decides in a group, such as a training with rounded weights, needs no name of its own.
     """
     paths: set[str] = set()
     for group in groups:
