@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from forked import workers
-from wandb_files import history
+from wandb_runs.files import history
 
 from doping.method import Method
 from sweeps.commands import export_model, measure_latency

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 from forked.python import PYTHON
-from wandb_files import history, inspect, until_whole
-from wandb_trials import DOPED, run, tiny
+from wandb_runs.files import history, inspect, until_whole
+from wandb_runs.trials import DOPED, run, tiny
 
 from data import data_hash
 from doping import machine
@@ -259,7 +259,7 @@ OFFLINE = """
     calls = []
     sys.addaudithook(lambda event, arguments: calls.append((event, str(arguments)))
         if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") else None)
-    from wandb_trials import run, tiny
+    from wandb_runs.trials import run, tiny
     run(tiny(epochs=1), Path(sys.argv[1]))
     away = [call for call in calls if "/" not in call[1]]  # sockets of this machine are files
     assert not away, away

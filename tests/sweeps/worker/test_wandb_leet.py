@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from wandb_trials import DOPED, run, tiny
+from wandb_runs.trials import DOPED, run, tiny
 
 from benchmarks.leet_picture import capture, draw
 from doping.method import Method

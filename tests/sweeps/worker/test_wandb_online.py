@@ -1,4 +1,4 @@
-"""W&B online, shown with a stand-in for its server on 127.0.0.1 (``tests.support.wandb_server``)."""
+"""W&B online, shown with a stand-in for its server on 127.0.0.1 (``tests.support.wandb_runs.server``)."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ import pytest
 import small_text
 import yaml
 from forked.python import PYTHON
-from wandb_server import KEY, wandb_server
+from wandb_runs.server import KEY, wandb_server
 
 from sweeps.commands.main import main
 
@@ -47,7 +47,7 @@ TRIAL = """
 import sys, time
 from pathlib import Path
 import sweeps.worker.train as training
-from wandb_trials import tiny, run
+from wandb_runs.trials import tiny, run
 training.REPORT_SECONDS = training.CHECKPOINT_SECONDS = 0
 pause, first_pause = float(sys.argv[2]), int(sys.argv[3])
 def report(progress):
