@@ -52,7 +52,7 @@ def open_storage(url: str | None, folder: Path, notice: Callable[[str], None]) -
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if url:
         return _open_database(url)
     from sweeps.optuna_view.journal import open_journal

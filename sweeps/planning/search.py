@@ -44,7 +44,7 @@ def propose(
     """The setting to try after those, of a cell called ``name`` in which ``budget`` settings are tried."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     digest = hashlib.sha256(f"{name} {len(tried)}".encode()).digest()
     sampler = optuna.samplers.TPESampler(
         n_startup_trials=math.ceil(budget / RANDOM_SHARE),

@@ -172,7 +172,9 @@ static void try_model(int kind, int hidden_left, int hidden_right, int inputs_le
         layers[n].bias = bias;
         layers[n].reverse = (int32_t)below(2);
     }
-    int8_model model = {WORDS, whole_numbers((size_t)WORDS * (size_t)inputs), numbers(WORDS, 0.02f),
+    const int rank = (int)below(2) * 3; /* of the embedding; 0: full */
+    int8_model model = {WORDS, rank, whole_numbers((size_t)WORDS * (size_t)(rank ? rank : inputs)), numbers(WORDS, 0.02f),
+                        whole_numbers((size_t)rank * (size_t)inputs), numbers((size_t)rank, 0.02f),
                         matrix_of(INT8_DENSE, WORDS, 1, hidden_left, hidden_right, 0, bits), numbers(WORDS, 1)};
     float *x = numbers((size_t)STEPS * BATCH * (size_t)inputs, 1);
     const size_t outputs = (size_t)STEPS * BATCH * (size_t)hidden;
