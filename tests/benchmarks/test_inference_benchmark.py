@@ -24,10 +24,10 @@ def test_the_ratio_is_against_the_fastest_dense_engine_of_its_setting():
         assert dense.keys() == DENSE
         assert {row["dense_engine"] for row in measured} == {min(dense, key=dense.__getitem__)}
         for row in measured:
-            assert row["speedup"] == pytest.approx(min(dense.values()) / row["median_us"], rel=0.02, abs=5e-4)
+            assert row["speedup"] == pytest.approx(min(dense.values()) / row["median_us"], rel=0.02, abs=1e-3)
         every = [row["median_us"] for row in measured if row["factor"] == 1 and row["mode"] == mode]
         for row in measured:
-            assert row["speedup_over_fastest"] == pytest.approx(min(every) / row["median_us"], rel=0.05, abs=5e-4)
+            assert row["speedup_over_fastest"] == pytest.approx(min(every) / row["median_us"], rel=0.05, abs=1e-3)
         patterns = {(row["engine"], row["pattern"]) for row in measured if row["engine"] not in DENSE}
         narrow = {(row["engine"], row["arithmetic"]) for row in measured if row["values"] == "int8"}
         assert narrow == {

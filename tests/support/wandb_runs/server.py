@@ -11,6 +11,7 @@ import contextlib
 import gzip
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -54,6 +55,13 @@ class Run:
         return {name: entry["value"] for name, entry in config.items() if name != "_wandb"}
 
 
+class _Listener(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client may go away in the midst of a request; that is no line of the command that is tested."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Server:
     """The server and what it was told; ``running`` and ``down`` make it answer or not."""
 
@@ -87,7 +95,7 @@ class Server:
 
     def start(self) -> None:
         """Listen; after ``stop``, on the same port as before."""
-        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
+        self._http = _Listener(("127.0.0.1", self.port), _handler(self))
         self._http.daemon_threads = True
         self.port = self._http.server_address[1]
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
