@@ -124,6 +124,11 @@ class StructuredPlan(Plan):
         """
 
 
+def divisors(number: int) -> list[int]:
+    """All of them, ascending."""
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
 def uniform(*shape: int) -> Tensor:
     """Uniform numbers around zero of variance 1: the distribution that ``nn.LSTM`` starts with."""
     return torch.empty(shape).uniform_(-(3**0.5), 3**0.5)

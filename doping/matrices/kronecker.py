@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from doping.inference.families.kronecker import multiply_adds, right_first
-from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
+from doping.matrices.base import Matrix, Stored, StructuredPlan, array, divisors, root_mean_square, uniform
 from doping.matrices.budget import BudgetError, Shape, Size, structured_size
 from doping.matrices.scaled_gradients import scale_gradients
 
@@ -118,14 +118,14 @@ class KroneckerPlan(StructuredPlan):
         if left:
             if m % left[0] or n % left[1]:
                 rows, columns = (
-                    min(_divisors(size), key=lambda d: abs(d - asked)) for size, asked in zip(shape, left, strict=True)
+                    min(divisors(size), key=lambda d: abs(d - asked)) for size, asked in zip(shape, left, strict=True)
                 )
                 raise ValueError(
                     f"left_shape {left[0]} x {left[1]} does not divide a {m} x {n} matrix: take divisors of {m} and of {n}, "
                     f"the nearest are {rows} x {columns}"
                 )
             return ((plan := cls(shape, left), plan.size()),)
-        shapes = [(m1, n1) for m1 in _divisors(m) for n1 in _divisors(n)]
+        shapes = [(m1, n1) for m1 in divisors(m) for n1 in divisors(n)]
         plans = [cls(shape, pair) for pair in shapes if 1 < pair[0] * pair[1] < m * n]
         if not plans:
             raise BudgetError(f"a {m} x {n} matrix is no Kronecker product of smaller ones; choose other dimensions")
@@ -180,7 +180,3 @@ class KroneckerPlan(StructuredPlan):
     def __str__(self) -> str:
         product = f"({self.left[0]} x {self.left[1]}) ⊗ ({self.right[0]} x {self.right[1]})"
         return product if self.terms == 1 else f"{self.terms} of {product}"
-
-
-def _divisors(number: int) -> list[int]:
-    return [d for d in range(1, number + 1) if number % d == 0]

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from doping.inference.families.monarch import gates_of
-from doping.matrices.base import Matrix, Stored, StructuredPlan, array, root_mean_square, uniform
+from doping.matrices.base import Matrix, Stored, StructuredPlan, array, divisors, root_mean_square, uniform
 from doping.matrices.budget import Shape, Size, structured_size
 from doping.matrices.scaled_gradients import scale_gradients
 
@@ -98,8 +98,8 @@ class MonarchPlan(StructuredPlan):
         """Plans of about so many values: highest rank first, then fewest blocks."""
         m, n = shape
         plans = []
-        for c in _divisors(m // gates_of(m)):
-            for b in _divisors(n):
+        for c in divisors(m // gates_of(m)):
+            for b in divisors(n):
                 rank = floor(values / (b * m + c * n))
                 plans += [cls(shape, (c, b), r) for r in (rank, rank + 1) if 1 <= r <= min(m // c, n // b)]
         return sorted(plans, key=lambda plan: (-plan.rank, plan.blocks[0] * plan.blocks[1], plan.blocks))
@@ -145,7 +145,3 @@ class MonarchPlan(StructuredPlan):
 
     def __str__(self) -> str:
         return f"{self.blocks[0]} x {self.blocks[1]} blocks of rank {self.block_rank}"
-
-
-def _divisors(number: int) -> list[int]:
-    return [d for d in range(1, number + 1) if number % d == 0]
