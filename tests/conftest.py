@@ -49,6 +49,7 @@ SLOW = (
     "doping/inference/test_deployed_bytes.py",
     "doping/inference/test_kernel_build.py",
     "doping/inference/test_kernels.py",
+    "doping/inference/test_low_rank_embeddings.py",
     "doping/inference/test_onnx_export.py",
     "doping/inference/test_runtime.py",
     "doping/layers/test_compile.py",

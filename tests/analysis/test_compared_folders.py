@@ -109,6 +109,7 @@ def test_only_what_is_asked_for_is_written(tmp_path: Path, only: list[str], expe
     assert names == expected
 
 
+@pytest.mark.exhaustive
 def test_tables_need_neither_figures_nor_charts(tmp_path: Path):
     write(tmp_path, study([5, 20], [("pruned", 0.0)], seeds=1))
     code = (

@@ -39,6 +39,7 @@ def test_a_number_changed_by_hand_is_found_and_mended(docs, capsys):
     assert page.read_text(encoding="utf-8") == right
 
 
+@pytest.mark.exhaustive
 def test_a_marker_without_a_table_is_one_line(docs, capsys):
     (docs / "page.md").write_text("<!-- table: speeed -->\n<!-- end of table -->\n")
     assert main(["--docs", str(docs)]) == 2

@@ -38,6 +38,7 @@ def test_an_instruction_set_that_differs_from_plain_c_is_found(monkeypatch):
         fuzz_command.fuzz(100, path=available()[0])
 
 
+@pytest.mark.exhaustive
 def test_a_wrong_answer_is_found(monkeypatch):
     monkeypatch.setattr("doping.inference.reference._sigmoid", lambda x: 0 * x)
     with pytest.raises(AssertionError, match=r"attempt with seed \d+: .*outputs differ from the reference"):

@@ -11,7 +11,7 @@ from sweeps.optuna_view.journal import JOURNAL
 
 def test_studies_end_as_a_command_may(tmp_path):
     run = command.Studies(tmp_path / "studies")
-    endings = {run(seed) for seed in range(60)}
+    endings = {run(seed) for seed in range(20)}
     assert {about for about, _ in endings} == {"studies", "altered studies"}
     assert {ending for _, ending in endings} >= {"exit code 0", "exit code 2"}
 

@@ -217,7 +217,7 @@ def test_a_training_is_the_same_with_and_without_being_measured(tmp_path):
     assert [p.training_loss for p in points] == [p.training_loss for p in plain_points]
 
 
-@pytest.mark.exhaustive(keep_every=4)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("stop_at", [7, 14, 15, 30])
 def test_an_interrupted_training_goes_on_with_the_same_measurements(stop_at, tmp_path):
     _, expected = fit(tmp_path, Monitor(BATCH))

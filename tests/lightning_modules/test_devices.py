@@ -54,6 +54,7 @@ class WhatEachProcessHas(pl.Callback):
         )
 
 
+@pytest.mark.exhaustive
 def test_two_processes_have_the_same_masks_sizes_and_weights_and_each_its_own_text(tmp_path):
     task = settings(epochs=2)
     net = network(DOPED, task)

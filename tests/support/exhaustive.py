@@ -8,6 +8,7 @@ WHOLLY_EXHAUSTIVE = {
     "benchmarks/test_compress_step.py": "benchmarks/test_step_time.py",
     "benchmarks/test_sweep_scaling.py": "benchmarks/test_sweep_scale.py",
     "sweeps/commands/test_recommended_lines.py": "analysis/test_make_tables_command.py",
+    "sweeps/worker/test_wandb_leet.py": "sweeps/worker/test_wandb.py",
 }
 """Files with exhaustive tests only, and where else what they use is tested."""
 

@@ -156,6 +156,7 @@ def test_its_settings_are_searched(folder):
     assert len(set(tried)) == 3
 
 
+@pytest.mark.exhaustive
 def test_it_is_searched_for_its_latency(folder):
     """That of the whole deployed model for the example, measured where it was trained."""
     search = "tuning={trials: 3, parallel: 1, objective: latency, search: {annealing.length: {low: 0.3, high: 0.6}}}"
@@ -265,6 +266,7 @@ def test_it_goes_on_from_its_checkpoint(folder):
     assert not (out / "checkpoint.ckpt").exists()
 
 
+@pytest.mark.exhaustive(keep=["torn"])
 @pytest.mark.parametrize("damage", ["torn", "random", "points"])
 def test_a_checkpoint_that_is_damaged_is_put_aside_and_leaves_no_trace(folder, capsys, damage):
     whole, of_whole = run(folder, "whole")

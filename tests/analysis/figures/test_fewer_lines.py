@@ -14,6 +14,7 @@ from analysis.summary import summarize
 MANY = [("pruned", 0.0), ("kp", 0.0), ("doped_kp", 0.0), *(("doped_kp", p / 100) for p in range(1, 41))]
 
 
+@pytest.mark.exhaustive
 def test_the_best_line_of_each_method_and_then_the_best_are_kept(tmp_path: Path):
     rows = study([5, 20], MANY, seeds=1)
     rows += [trial("doped_kp", 20, 1, 0.5, validation=1.0, test=1.0), trial("kp", 20, 2, validation=9.0, test=9.0)]

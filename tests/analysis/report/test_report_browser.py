@@ -50,7 +50,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     rows = [*study([5, 20], METHODS, seeds=2), trial("kp", 40, 1, status="failed", error="no memory")]
     only_tuned = trial("lmf", 5, 100, stage="tuning", cell="lmf 5x")
-    assert main(["--results", str(write(folder, [*tuned(rows, 2), only_tuned], closely=True))]) == 0
+    assert main(["--results", str(write(folder, [*tuned(rows, 2), only_tuned], closely=True)), "--only", "report"]) == 0
     return folder / "report.html"
 
 
@@ -138,6 +138,7 @@ def test_a_table_sorts_by_numbers_both_ways(reader: Reader):
     assert header.get_attribute("aria-sort") == "descending"
 
 
+@pytest.mark.exhaustive
 def test_hover_names_the_trial_and_a_click_shows_it(reader: Reader):
     mark = reader.page.locator("#section-0-pareto .mark-symbol path").first
     mark.hover()
@@ -186,6 +187,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path,
     assert phone.wrong == []
 
 
+@pytest.mark.exhaustive
 def test_on_paper_the_charts_fit_and_of_the_controls_a_legend_is_left(reader: Reader):
     reader.page.get_by_role("checkbox", name="Pruned").uncheck()
     reader.page.emulate_media(media="print")

@@ -173,6 +173,7 @@ def _hash_of(asked: Corpus) -> str:
     return load(asked).data_hash
 
 
+@pytest.mark.exhaustive
 def test_two_processes_at_once_get_the_same(tmp_path: Path, cache: Path) -> None:
     asked = settings(write(tmp_path / "text.txt", LINES * 20), level="word")
     with multiprocessing.get_context("spawn").Pool(2) as pool:

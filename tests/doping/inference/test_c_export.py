@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from c_code.sources import ARM, NAME, SANITIZED, SMALL, builder, differences
+from c_code.sources import ARM, NAME, SANITIZED, SMALL, STRICT, builder, differences
 from models import INTENT_WORDS, INTENTS, LABELS, METHODS, classifier, compressed, language_model, lstms
 
 from doping.families import is_doped
@@ -54,7 +54,7 @@ def test_every_method_computes_the_same_and_stays_within_its_memory(method, make
 @needs_gcc
 def test_the_demo_prints_the_numbers_that_python_computes(language_model_bundle, make, tmp_path):
     written(language_model_bundle, tmp_path)
-    output = make(tmp_path, "CFLAGS=-O1 -Werror")
+    output = make(tmp_path, f"CFLAGS={STRICT}", "ARCH=")
     model = runnable(language_model_bundle)
     logits, _ = model.forward(np.arange(EXPECTED_STEPS)[:, None] % len(model.vocabulary))
     printed = re.findall(r"step \d+:(.*)", output)
@@ -107,7 +107,7 @@ def test_a_changed_weight_fails_the_check(language_model_bundle, make, tmp_path)
     weights = tmp_path / "weights.h"
     weights.write_text(weights.read_text().replace("softmax_bias[22] = {\n    ", "softmax_bias[22] = {\n    1 + "))
     with pytest.raises(AssertionError, match=r"(?s)largest difference to Python 1\b.*Error 1"):
-        make(tmp_path, "CFLAGS=-O1 -Werror")
+        make(tmp_path, f"CFLAGS={STRICT}", "ARCH=")
 
 
 @pytest.mark.exhaustive

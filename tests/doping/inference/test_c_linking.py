@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from c_code.sources import STRICT
 from models import INTENT_WORDS, LABELS, classifier, compressed, language_model
 
 from doping.errors import InferenceError
@@ -19,7 +20,7 @@ from doping.inference.runtime import runnable
 from tasks.bundles import to_bundle
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("g++"), reason="no gcc or no g++")
-QUICK = ["CFLAGS=-O0 -Werror -Wpedantic", "ARCH="]
+QUICK = [f"CFLAGS={STRICT}", "ARCH="]
 
 USE = """
 #include "{name}/{name}.h"
@@ -158,6 +159,7 @@ def test_both_standards_of_c_take_every_source(compiler, standard, weights, tmp_
     run(compiler, *strict, *tmp_path.rglob("*.c"))
 
 
+@pytest.mark.exhaustive
 def test_binary_weights_are_the_same_numbers_in_a_fraction_of_the_bytes(tmp_path):
     bundle = to_bundle(*language_model("doped_lmf/rows", "word"))
     printed = []
@@ -183,8 +185,9 @@ def test_the_workspace_is_what_the_kernels_ask_for(method, small, tmp_path):
     prints = "".join(f'printf("%zu ", {call});' for call in made)
     head = '#include <stdio.h>\n#include "weights.h"\n'
     (tmp_path / "ask.c").write_text(head + f"int main(void) {{ for (int s = 0; s < MODEL_STATES; s++) {{ {prints} }} }}")
-    flags = ["-O1", "-DDOPED_SMALL"] if small else ["-O0"]
-    run("gcc", *flags, "ask.c", *(tmp_path / "kernels").rglob("*.c"), "-o", "ask", cwd=tmp_path)
+    flags = [f"CFLAGS={STRICT} -DDOPED_SMALL" if small else f"CFLAGS={STRICT}", "ARCH="]
+    run("make", "-s", "-C", tmp_path, "libmodel.a", *flags)
+    run("gcc", *(["-DDOPED_SMALL"] if small else []), "ask.c", "libmodel.a", "-lm", "-o", "ask", cwd=tmp_path)
     expected = []
     for cell in cells(bundle):
         expected += [layer_workspace(cell.input, cell.recurrent, small), multiply_workspace(cell.input, small)]

@@ -95,6 +95,7 @@ def test_compiled_once_with_one_line_said_and_kept(tmp_path):
     assert again == (output, "")
 
 
+@pytest.mark.exhaustive
 @needs_gcc
 def test_two_processes_may_compile_at_once(tmp_path):
     outputs = [process.communicate()[0] for process in [_start(tmp_path), _start(tmp_path)]]
@@ -102,6 +103,7 @@ def test_two_processes_may_compile_at_once(tmp_path):
     assert len(list(tmp_path.rglob("*"))) == 3  # two folders and one library: no draft is left
 
 
+@pytest.mark.exhaustive
 def test_without_a_compiler_pytorch_computes_the_same_and_says_that_it_is_slower(tmp_path):
     output, said = _start(tmp_path, "no-such-compiler").communicate()
     compiled, _ = _start(tmp_path).communicate()

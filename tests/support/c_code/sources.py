@@ -14,8 +14,8 @@ from doping.inference.kernels.int8.native import INSTRUCTION_SETS, INT8
 
 NAME = "net"
 """Of the model in all tests, so that they share the kernels."""
-STRICT = "-O1 -Werror -Wpedantic"
-SANITIZED = "-O0 -Werror -Wpedantic -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+STRICT = "-O0 -Werror -Wpedantic"
+SANITIZED = f"{STRICT} -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 """Without optimization: every access of the source is there to be watched."""
 SMALL = f"{SANITIZED} -DDOPED_SMALL"
 """One vector at a time."""

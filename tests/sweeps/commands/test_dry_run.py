@@ -90,6 +90,7 @@ def test_a_list_may_say_how_long_each_study_takes_here(monkeypatch, capsys):
     assert len(seen) < len(times), "a task that several studies share is timed once"
 
 
+@pytest.mark.exhaustive
 def test_a_list_says_how_to_learn_the_times(capsys):
     assert main(["--list"]) == 0
     assert "how long quick of each takes on this machine: --list --times" in capsys.readouterr().out.splitlines()[-1]

@@ -177,7 +177,7 @@ def translation(folder: Path) -> str:
     )
 
 
-@pytest.mark.exhaustive(keep=["intent"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("task", [intent, translation], ids=lambda task: task.__name__)
 def test_other_tasks_start_from_and_learn_from_a_dense_model_too(task, tmp_path):
     (tmp_path / "data").mkdir()

@@ -50,6 +50,7 @@ def test_workers_and_parent_are_killed_and_nothing_is_lost_or_run_twice(study, t
     assert quality(out) == quality(calm)
 
 
+@pytest.mark.exhaustive
 def test_two_runs_share_the_work(study, tmp_path):
     out = tmp_path / "out"
     both = [start("slow", study(4), out, "--workers", "1") for _ in range(2)]
@@ -112,6 +113,7 @@ def test_what_takes_too_long_is_retried_then_recorded_as_failed(study, tmp_path,
         assert "time.sleep" in log or "in hangs" in log
 
 
+@pytest.mark.exhaustive
 def test_workers_share_the_gpus_there_are(study, tmp_path):
     """Two GPUs, four workers: two trials at a time on each. The driver's tool is a stand-in."""
     tool = tmp_path / "bin" / "nvidia-smi"

@@ -130,6 +130,7 @@ def test_a_finished_trial_is_measured_in_every_precision(tmp_path):
     assert model.measured() == pytest.approx(outcome.validation_int8, abs=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_a_trial_with_rounding_that_was_interrupted_goes_on_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.setattr("sweeps.worker.train.CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr("sweeps.worker.train.REPORT_SECONDS", 0)

@@ -39,6 +39,7 @@ def run(trial, folder, report=lambda progress: None):
     return train(trial, folder, report, threads=1)
 
 
+@pytest.mark.exhaustive
 def test_a_made_up_language_is_learned_and_translated_from_the_saved_model(tmp_path):
     trial = toy(tmp_path, 1000, Method(), epochs=4, batch_size=25, validations=2)
     outcome = run(trial, tmp_path / "here")

@@ -85,6 +85,7 @@ def test_the_offline_file_holds_what_was_measured(logged):
             assert line[f"per_matrix/{row['matrix']} {name}"] == pytest.approx(float(row[name]))
 
 
+@pytest.mark.exhaustive
 def test_what_stays_as_it_is_is_not_drawn(tmp_path):
     run(tiny(Method()), tmp_path / "dense")
     assert all(

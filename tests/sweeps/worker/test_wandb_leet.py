@@ -15,6 +15,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.exhaustive
 def test_the_dashboard_shows_all_runs_of_a_study_by_their_names_and_few_charts_first(tmp_path, monkeypatch):
     from PIL import Image
     from rich.text import Text

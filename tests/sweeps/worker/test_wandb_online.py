@@ -164,6 +164,7 @@ def test_a_study_online_and_the_same_study_offline_and_synced_say_the_same(serve
     assert KEY.encode() not in sent
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_trial_that_is_killed_and_resumed_is_one_run_with_each_step_once(server, tmp_path):
     folder = tmp_path / "trial"
@@ -178,7 +179,7 @@ def test_a_trial_that_is_killed_and_resumed_is_one_run_with_each_step_once(serve
     assert len(steps(run)) == 4
 
 
-@pytest.mark.exhaustive(keep=["offline-online"])
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "then"), [("online", "offline"), ("offline", "online")])
 def test_a_trial_that_changes_between_online_and_offline_is_one_run_with_each_step_once(first, then, server, tmp_path):
@@ -200,6 +201,7 @@ def test_a_trial_that_changes_between_online_and_offline_is_one_run_with_each_st
     assert len(steps(run)) == 4
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_server_that_goes_away_and_comes_back_gets_everything(server, tmp_path):
     folder = tmp_path / "trial"
@@ -237,6 +239,7 @@ def test_a_login_that_does_not_work_is_said_before_anything_starts(
     assert list((tmp_path / "out" / "trials").iterdir()) == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_login_that_stops_working_is_said_once_and_the_trials_go_on_offline(server, study, tmp_path):
     environment = clean_environment(server)

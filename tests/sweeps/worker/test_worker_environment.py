@@ -83,6 +83,7 @@ def test_an_environment_made_for_a_single_run_is_said(around, words):
     assert bool(notice(around)) == bool(words)
 
 
+@pytest.mark.exhaustive
 def test_workers_of_a_study_in_a_sweep_do_not_see_it(tmp_path):
     (tmp_path / "tiny.yaml").write_text(STUDY)
     outer = {
