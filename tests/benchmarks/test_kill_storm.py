@@ -18,7 +18,6 @@ def test_a_round_kills_and_finds_nothing_lost_twice_or_different(tmp_path, capsy
     assert read(out) == rounds
 
 
-@pytest.mark.exhaustive
 def test_harm_in_the_table_is_exit_code_1(tmp_path):
     write(tmp_path / "kills.csv", [Round(0, kills=5, rows=4, lost=1)])
     assert main(["--kills", "5", "--seeds", "1", "--out", str(tmp_path / "kills.csv")]) == 1

@@ -38,4 +38,5 @@ def kept(variants, keep=(), keep_every=0):
 def assert_each_file_has_quick_tests(folder, items, quick):
     """Whoever marks the last test of a file has to say where else its subject is tested."""
     alone = {item.path for item in items} - {item.path for item in quick}
-    assert {str(path.relative_to(folder)) for path in alone} == WHOLLY_EXHAUSTIVE.keys(), "mend WHOLLY_EXHAUSTIVE"
+    found = {str(path.relative_to(folder)) for path in alone}
+    assert found == WHOLLY_EXHAUSTIVE.keys(), f"mend WHOLLY_EXHAUSTIVE: {found}"
