@@ -122,7 +122,7 @@ class Gradients(pl.Callback):
                 self.of.setdefault(module, []).append(module.weight.grad.numpy().astype(float))
 
 
-@pytest.mark.exhaustive(keep_every=2)
+@pytest.mark.exhaustive(keep_every=4)
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("pattern", ["unstructured", "gates", "rows", "tiles"])
 def test_saliency_is_the_square_of_a_value_times_its_mean_squared_gradient(pattern, optimizer, tmp_path, monkeypatch):
@@ -185,7 +185,7 @@ def uninterrupted(tmp_path_factory):
     return trained
 
 
-@pytest.mark.exhaustive(keep_every=7)
+@pytest.mark.exhaustive(keep_every=14)
 @pytest.mark.parametrize("stop_at", [7, 15, 22, 30])
 @every_sparse_method
 def test_an_interrupted_training_goes_on_bit_for_bit(name, stop_at, uninterrupted, tmp_path):

@@ -81,6 +81,7 @@ def test_a_step_moves_the_matrix_along_its_gradient(name, shape, factor):
     np.testing.assert_allclose(moved(matrix, gradient), expected, atol=2e-3 * np.abs(expected).max())
 
 
+@pytest.mark.exhaustive(keep_every=2)
 @double
 @pytest.mark.parametrize("name", STRUCTURED)
 @given(share=st.floats(1e-3, 1e3))
@@ -135,6 +136,7 @@ def trained(optimizer, share, folder, clip, callbacks=()):
     return net.eval().metric_on(next(iter(TinyText().val_dataloader())))
 
 
+@pytest.mark.exhaustive
 def test_a_training_is_the_same_however_the_factors_share_the_scale(tmp_path):
     plain, scaled = ([trained(optimizer, share, tmp_path, 1e9) for share in (1, 16)] for optimizer in ("sgd", "scaled_sgd"))
     assert scaled[1] == pytest.approx(scaled[0], rel=1e-3)

@@ -7,6 +7,7 @@ names, ``exhaustive(keep_every=5)`` the first of each five. What they show is sh
 WHOLLY_EXHAUSTIVE = {
     "benchmarks/test_compress_step.py": "benchmarks/test_step_time.py",
     "benchmarks/test_sweep_scaling.py": "benchmarks/test_sweep_scale.py",
+    "doping/inference/test_avx512.py": "doping/inference/test_kernels.py",
     "sweeps/commands/test_recommended_lines.py": "analysis/test_make_tables_command.py",
     "sweeps/worker/test_wandb_leet.py": "sweeps/worker/test_wandb.py",
 }

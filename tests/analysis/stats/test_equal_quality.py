@@ -79,6 +79,7 @@ SIZES = st.lists(
 )
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=20, deadline=None)
 @given(SIZES, SIZES)
 def test_what_is_smaller_one_way_is_larger_the_other_way(tmp_path_factory: pytest.TempPathFactory, a: Any, b: Any):

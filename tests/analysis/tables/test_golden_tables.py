@@ -12,7 +12,7 @@ GOLDEN = Path(__file__).parent / "golden"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("golden")
-    assert main(["--results", str(GOLDEN), "--out", str(out)]) == 0
+    assert main(["--results", str(GOLDEN), "--out", str(out), "--only", "tables", "figures"]) == 0
     return out
 
 

@@ -19,7 +19,7 @@ from doping.inference.kernels.native import aligned, declarations
 
 CPU = Path("/proc/cpuinfo")
 HERE = CPU.exists() and "avx512f" in CPU.read_text()
-pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc")
+pytestmark = [pytest.mark.exhaustive, pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc")]
 
 SHAPES = [
     ((50, 26), (52, 25)),

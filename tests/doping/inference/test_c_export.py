@@ -85,6 +85,7 @@ def test_a_classifier_tells_the_labels_that_python_tells(method, values, make, t
         assert told == runnable(model).classify(text)[0][0] + "\n"
 
 
+@pytest.mark.exhaustive(keep=["doped_kp/unstructured"])
 @needs_gcc
 @pytest.mark.parametrize("method", ["dense", "doped_kp/unstructured", "doped_lmf/rows", "doped_hmd/gates"])
 def test_narrow_weights_stay_narrow_and_compute_the_same(method, make, tmp_path):
@@ -143,7 +144,7 @@ def test_the_same_model_gives_the_same_sources(tmp_path):
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in files)
 
 
-@pytest.mark.exhaustive(keep_every=2)
+@pytest.mark.exhaustive
 @needs_gcc
 @pytest.mark.parametrize("method", ["dense", "kp", "doped_kp/unstructured", "doped_hmd/rows", "doped_lmf/gates"])
 def test_one_vector_at_a_time_computes_the_same_in_the_workspace_that_the_header_states(method, make, tmp_path):

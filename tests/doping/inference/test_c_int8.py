@@ -31,7 +31,7 @@ def written(bundle, folder):
     write_c(bundle, folder, name=NAME, arithmetic="int8")
 
 
-@pytest.mark.exhaustive(keep=["dense-int8", "doped_kp/tiles-int4", "pruned/tiles-int8", "hmd-int8"])
+@pytest.mark.exhaustive(keep=["dense-int8", "doped_kp/tiles-int4"])
 @needs_gcc
 @pytest.mark.parametrize("values", ["int8", "int4"])
 @pytest.mark.parametrize("method", ["dense", "lmf", "hmd", "kp", "pruned/tiles", "doped_kp/tiles"])

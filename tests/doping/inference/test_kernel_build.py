@@ -21,7 +21,7 @@ needs_clang = pytest.mark.skipif(shutil.which("clang") is None, reason="there is
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 
 
-@pytest.mark.exhaustive(keep=["-O2 -DDOPED_SMALL"])
+@pytest.mark.exhaustive
 @needs_gcc
 @pytest.mark.parametrize("flags", [["-O0"], ["-O3"], OWN, ["-O2", "-DDOPED_SMALL"]], ids=" ".join)
 def test_the_source_compiles_without_a_warning(flags, tmp_path):

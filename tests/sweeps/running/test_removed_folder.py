@@ -3,11 +3,11 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from fake_training import STUDY
+from forked.python import PYTHON
 
 ROOT = Path(__file__).parents[3]
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 def test_it_is_one_line_and_a_later_run_begins_anew(tmp_path):
     (tmp_path / "tiny.yaml").write_text(STUDY)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "fake_training"]
+    command = [*PYTHON, "-m", "fake_training"]
     options = ["--study", str(tmp_path / "tiny.yaml"), "--out", str(out), "--workers", "1"]
     environment = os.environ | {
         "FAKE_TICK_SECONDS": "0.2",

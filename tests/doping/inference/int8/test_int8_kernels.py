@@ -77,7 +77,7 @@ def test_sums_of_the_widest_matrix_with_nothing_but_extremes(instruction_set, we
     np.testing.assert_array_equal(_sums(matrix, x, 8, instruction_set), np.full((2, 4), columns * weight * number))
 
 
-@pytest.mark.exhaustive(keep_every=2)
+@pytest.mark.exhaustive(keep_every=6)
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("kind", KINDS)
 @given(units=st.integers(1, 40), columns=st.integers(1, 150), batch=st.integers(0, 19), seed=st.integers(0, 2**32 - 1))
