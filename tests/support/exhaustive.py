@@ -9,6 +9,7 @@ WHOLLY_EXHAUSTIVE = {
     "benchmarks/test_sweep_scaling.py": "benchmarks/test_sweep_scale.py",
     "doping/inference/test_avx512.py": "doping/inference/test_kernels.py",
     "sweeps/commands/test_recommended_lines.py": "analysis/test_make_tables_command.py",
+    "sweeps/test_leaks.py": "sweeps/worker/test_wandb.py",
     "sweeps/worker/test_wandb_leet.py": "sweeps/worker/test_wandb.py",
 }
 """Files with exhaustive tests only, and where else what they use is tested."""

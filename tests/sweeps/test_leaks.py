@@ -50,6 +50,7 @@ def shared(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
+@pytest.mark.exhaustive
 def test_all_of_it_is_looked_at(made):
     names = set(shared(made[1]))
     assert {"model.lstm", "export/results.csv", "tables/report.html", "run/results.csv"} <= names
@@ -57,6 +58,7 @@ def test_all_of_it_is_looked_at(made):
     assert any(name.endswith("model.ckpt") for name in names)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("what", ["key", "variable", "home", "user", "host"])
 def test_nothing_of_the_user_is_in_it(what, made):
     home, out = made

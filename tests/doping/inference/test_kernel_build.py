@@ -85,6 +85,7 @@ def _start(cache, compiler=STRICT_COMPILER):
     )  # fmt: skip
 
 
+@pytest.mark.exhaustive
 @needs_gcc
 def test_compiled_once_with_one_line_said_and_kept(tmp_path):
     output, said = _start(tmp_path).communicate()

@@ -59,6 +59,7 @@ def test_training_is_compiled_once_while_row_dropout_anneals(kind):
         torch.testing.assert_close(fast(x), net(x))
 
 
+@pytest.mark.exhaustive
 def test_row_dropout_in_compiled_code_drops_whole_rows_and_keeps_the_mean():
     torch._dynamo.reset()
     net, _ = compressed("Linear")

@@ -48,6 +48,7 @@ def status(capsys, *arguments):
     return code, captured.out if code == 0 else captured.err
 
 
+@pytest.mark.exhaustive
 def test_watching_tells_every_change_until_nothing_runs_any_more(study, out, capsys, monkeypatch):
     monkeypatch.setattr("sweeps.commands.status.WATCH_SECONDS", 0.5)
     process = start("slow", study, out, FAKE_TICK_SECONDS="0.1")

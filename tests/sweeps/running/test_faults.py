@@ -94,6 +94,7 @@ def test_a_crash_is_retried_then_recorded_and_the_rest_goes_on(study, tmp_path):
     assert_complete(out, 9)
 
 
+@pytest.mark.exhaustive
 def test_a_crash_that_does_not_come_again_leaves_no_trace_in_the_results(study, tmp_path):
     assert run("crashes_once", study(1), tmp_path / "out")[0] == 0
     assert_complete(tmp_path / "out", 3)

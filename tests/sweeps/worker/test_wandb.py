@@ -238,6 +238,7 @@ def test_a_step_is_taken_once(tmp_path):
     assert [(line["_step"], line["value"]) for line in history(tmp_path)] == [(5, 1.0), (10, 2.0), (15, 4.0)]
 
 
+@pytest.mark.exhaustive(keep=["2"])
 @pytest.mark.parametrize("every", ["0", "2"])
 def test_logging_and_monitoring_change_neither_the_trial_nor_its_result(every, logged, tmp_path, monkeypatch):
     (trial, expected, watched), plain = logged, tmp_path / "plain"
