@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
+import os
 import shutil
+import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +165,56 @@ def test_others_stand_still_while_one_measures() -> None:
     stop.set()
     worker.join(10)
     assert worker.exitcode == 0
+
+
+def _measure(measuring: Any) -> None:
+    with Pauses() as pauses, pauses.alone():
+        measuring.set()
+        time.sleep(60)
+
+
+@pytest.fixture
+def started() -> Iterator[Any]:
+    """Starts functions in processes, and ends these."""
+    context = multiprocessing.get_context("fork")
+    processes = []
+
+    def start(of: Any, *arguments: Any) -> int:
+        processes.append(context.Process(target=of, args=arguments))
+        processes[-1].start()
+        return int(processes[-1].pid)
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.join()
+
+
+needs_holders = pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the kernel does not tell who holds a lock")
+
+
+@needs_holders
+@pytest.mark.parametrize("works", [True, False], ids=["a trial", "one that measures"])
+def test_nobody_waits_for_what_is_stopped(works: bool, started: Any) -> None:
+    ticks, event = multiprocessing.Value("i", 0), multiprocessing.Event()
+    process = started(_work, ticks, event) if works else started(_measure, event)
+    _until((lambda: ticks.value > 3) if works else event.is_set)
+    os.kill(process, signal.SIGSTOP)
+    start = time.monotonic()
+    with Pauses() as own, own.alone():
+        assert time.monotonic() - start < 10
+
+
+@needs_holders
+def test_of_two_the_one_that_runs_is_waited_for(started: Any) -> None:
+    stopped, ticks, event = multiprocessing.Value("i", 0), multiprocessing.Value("i", 0), multiprocessing.Event()
+    os.kill(started(_work, stopped, event), signal.SIGSTOP)
+    started(_work, ticks, event)
+    _until(lambda: ticks.value > 3)
+    with Pauses() as own, own.alone():
+        before = ticks.value
+        time.sleep(0.1)
+        assert ticks.value == before
 
 
 def _until(condition: Any) -> None:
