@@ -103,6 +103,10 @@ class Plan(ABC):
         """A matrix to start training with from a dense one: the nearest, but with nothing pruned yet."""
         return self.fitted(weight_MN)
 
+    def caution(self) -> str:
+        """What users should know who were given this plan for a size; empty where there is nothing."""
+        return ""
+
 
 class StructuredPlan(Plan):
     """Plan of a matrix given by a few dense factors; what doping can be added to."""

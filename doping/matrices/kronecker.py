@@ -141,6 +141,11 @@ class KroneckerPlan(StructuredPlan):
         """The rank of such a matrix with factors in general position."""
         return min(self.terms * min(self.left) * min(self.right), *self.shape)
 
+    def caution(self) -> str:
+        """Where its rank is below that of other products of such a matrix."""
+        full = min(self.shape)
+        return "" if self.rank == full else f"{self} has rank {self.rank} of {full}; another size or width may have more"
+
     @property
     def most_terms(self) -> int:
         """So many terms make any matrix; more are redundant."""

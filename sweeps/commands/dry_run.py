@@ -11,7 +11,7 @@ from doping.machine import cores
 from doping.method import Method
 from sweeps.commands.options import DEFAULT_PRESET
 from sweeps.planning.due_trials import DueTrials
-from sweeps.planning.plan import StudyPlan, make_plan, task_of
+from sweeps.planning.plan import StudyPlan, cautions, make_plan, task_of
 from sweeps.results.files import shown
 from sweeps.results.folder import ResultsFolder
 from sweeps.running.standing import Standing
@@ -95,6 +95,7 @@ def describe(
     rows = due.rows()
     yield f"{plan.study}: {due.expected} trials of {task.label}, {len(rows)} of them finished"
     yield from _cells(plan, due, sizes)
+    yield from cautions(plan, sizes)
     if plan.tuning:
         searched = dict.fromkeys(key for cell in plan.cells for key in cell.space.searched)
         yield f"tuned: {plan.tuning.trials} settings a cell, of {', '.join(searched)}; then the best with every seed"

@@ -16,7 +16,7 @@ from sweeps.commands.export_study import export
 from sweeps.commands.options import DEFAULT_PRESET, Options, parse
 from sweeps.engines.launch import Launch
 from sweeps.optuna_view import backends as optuna_storage
-from sweeps.planning.plan import check_sizes, make_plan
+from sweeps.planning.plan import cautions, check_sizes, make_plan
 from sweeps.results.files import shown, trouble
 from sweeps.results.folder import ResultsFolder
 from sweeps.running.sweep import Sweep
@@ -82,7 +82,8 @@ def _command(options: Options, functions: Functions) -> int:
         if options.export:
             print(export(plan, folder, options.export, _making(options)))
             return 0
-        check_sizes(chosen, options.preset, load(functions.plan_sizes))
+        sizes = check_sizes(chosen, options.preset, load(functions.plan_sizes))
+        folder.notices += cautions(plan, sizes)
         if plan.tuning and (plan.tuning.objective == "latency" or plan.latency):
             load(functions.check_latency)()
         environment["WANDB_MODE"] = _mode(options, environment["WANDB_MODE"], folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -163,6 +163,16 @@ def check_sizes(study: Study, preset: str, plan_sizes: PlanSizes) -> dict[Method
                 )
                 raise UserError(f"{study.place(key)}: {method.label} {method.budget}: {_message(error)}") from error
     return sizes
+
+
+def cautions(plan: StudyPlan, sizes: Mapping[Method, PlannedSizes]) -> list[str]:
+    """Lines with what users should know of the matrices that are planned for the cells of a study."""
+    return [
+        f"note: {cell.name}: {caution}"
+        for cell in plan.cells
+        if cell.space.method in sizes
+        for caution in sizes[cell.space.method].cautions
+    ]
 
 
 def _message(error: Exception) -> str:

@@ -131,8 +131,9 @@ def estimate(task: object, threads: int) -> SimpleNamespace:
     return SimpleNamespace(seconds=10.0, model_bytes=2_000_000, checkpoint_bytes=6_000_000)
 
 
-def no_sizes(task: object, method: object) -> None:
-    """None is asked for."""
+def no_sizes(task: object, method: object) -> SimpleNamespace:
+    """None is asked for, and there is nothing to be cautious of."""
+    return SimpleNamespace(cautions=())
 
 
 def notes_environment(trial: Trial, directory: Path, report: Report, threads: int) -> Outcome:

@@ -31,6 +31,25 @@ def test_it_lists_every_cell_with_its_sizes(study, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+LOW_RANK = """\
+description: tiny
+presets:
+  quick:
+    task: {model: {hidden: 20, layers: 1}}
+    seeds: [1]
+    runs: [{method: kp, factor: 20, left_shape: [40, 1]}, {method: kp, factor: 16, left_shape: [4, 20]}]
+"""
+
+
+def test_a_kronecker_product_of_low_rank_is_said(study, tmp_path):
+    """(40 x 1) ⊗ (2 x 20) has rank 1 · 2, (4 x 20) ⊗ (20 x 1) has rank 4 · 1."""
+    _, said, _ = run("instant", study(LOW_RANK), tmp_path / "out", "--dry-run")
+    assert [line.partition(": (")[2] for line in said.splitlines() if line.startswith("note: kp")] == [
+        "40 x 1) ⊗ (2 x 20) has rank 2 of 20; another size or width may have more",
+        "4 x 20) ⊗ (20 x 1) has rank 4 of 20; another size or width may have more",
+    ]
+
+
 def test_time_and_disk_are_known_before_anything_has_run(study, tmp_path):
     """Ten seconds a trial, four workers; a model of 2 MB, a checkpoint of 6 MB, and 0.6 MB of logs a trial."""
     _, said, _ = run("instant", study(STUDY % "1, 2, 3, 4"), tmp_path / "out", "--dry-run", "--workers", "4")
