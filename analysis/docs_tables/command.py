@@ -23,6 +23,7 @@ TABLES: dict[str, Callable[[Path], list[str]]] = {
     "atis": studies.atis,
     "deployed": studies.deployed,
     "deployed_sizes": studies.deployed_sizes,
+    "recipes": studies.recipes,
     "rounding": studies.rounding,
     "speed": measurements.speed,
     "speed_int8": measurements.speed_int8,

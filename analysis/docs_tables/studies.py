@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -184,6 +185,23 @@ def deployed_sizes(results: Path) -> list[str]:
 
     lines = [[name, *(shown(name, size) for size in sizes)] for name in dict.fromkeys(trials["setting"])]
     return markdown(["", *(f"{size / 1000:.0f} kB" for size in sizes)], lines)
+
+
+def recipes(results: Path) -> list[str]:
+    """Mean quality of one pruned model, by what its recipe has that the first one's has not."""
+    lines, first = [], None
+    for folder, also in (("deployed-recipes", []), ("deployed-started", ["from a dense model"])):
+        for _, trials in read(results, folder).groupby("cell", sort=False):
+            method = json.loads(trials["settings"].iloc[0])["method"]
+            parts = {
+                **{f"annealing.{key}": value for key, value in method["annealing"].items()},
+                "rounding.share": method.get("rounding", {}).get("share", 0.0),
+            }
+            first = first or parts
+            changed = [f"`{key}: {value}`" for key, value in parts.items() if value != first.get(key, "magnitude")]
+            means = [f"{trials[column].mean():.3f}" for column in ("validation", "test")]
+            lines.append([", ".join(also + changed) or "as in the tables above", *means, str(len(trials))])
+    return markdown(["", "validation", "test", "seeds"], lines)
 
 
 def rounding(results: Path) -> list[str]:
