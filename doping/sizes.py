@@ -33,6 +33,8 @@ class PlannedSizes:
     compressed: Size
     dense: Size
     """Of the task's own width."""
+    matrices: dict[str, str]
+    """What is planned for each matrix, by its name in the task."""
     cautions: tuple[str, ...]
     """What users should know of matrices that are planned, each once."""
     deployed_bytes: int
@@ -196,6 +198,7 @@ def _planned(task: HasMatrices, method: Method, dense: Size) -> PlannedSizes:
     return PlannedSizes(
         compressed=compressed,
         dense=dense,
+        matrices={name: str(plan) for name, plan in plans.items()},
         cautions=tuple(dict.fromkeys(caution for plan in plans.values() if (caution := plan.caution()))),
         deployed_bytes=compressed.bytes_in(method.values) + _bias_bytes(shapes),
         task=task,
