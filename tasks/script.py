@@ -126,13 +126,15 @@ def script_class(name: str, train: Train) -> type[Script]:
     declared = typing.get_type_hints(train).get(parameters[1], dict)
     metric, files, model, check = getattr(train, "doping_script", ("loss", (), None, None))
     fields = _fields(declared)
-    training: Any = create_model("Training", __base__=ScriptTraining, **fields)
+    # What is made here has no source to look for docstrings in, and to look takes a tenth of a second.
+    sourceless: Any = {"use_attribute_docstrings": False}
+    training: Any = create_model("Training", __base__=ScriptTraining, __cls_kwargs__=sourceless, **fields)
     try:
         default = training()
     except ValueError as error:
         raise ValueError(f"all settings of {name} need a default: {error.errors()[0]['loc']}") from error  # type: ignore[attr-defined]
     fixed: Any = {"name": (Literal[name], name), "training": (training, default)}
-    made: Any = create_model("Script", __base__=Script, **fixed)
+    made: Any = create_model("Script", __base__=Script, __cls_kwargs__=sourceless, **fixed)
     made.train, made.metric, made.files, made.declared = train, metric, files, declared
     made.model_function, made.check = model, check
     return typing.cast("type[Script]", made)

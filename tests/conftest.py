@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where a test asks for more, those that wait sleep: to spin would take the core from the very thread that is waited for.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import exhaustive
 from c_code.compiled_objects import remembering_compilers
 from exhaustive import assert_each_file_has_quick_tests, quick_tests
 from forked.python import PYTHON
@@ -104,6 +105,10 @@ LEFT_OUT = pytest.StashKey[int]()
 
 def pytest_addoption(parser):
     parser.addoption("--exhaustive", action="store_true", help="also run the tests and variants that are marked exhaustive")
+
+
+def pytest_configure(config):
+    exhaustive.ASKED_FOR = config.getoption("exhaustive")
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)

@@ -92,7 +92,8 @@ class KroneckerPlan(StructuredPlan):
         plans = []
         for single, size in cls._single_terms(shape, left):
             counts = [terms] if terms else [floor(values / size.values), floor(values / size.values) + 1]
-            few = [cls(shape, single.left, r) for r in counts if 1 <= r <= single.most_terms]
+            most = single.most_terms
+            few = [cls(shape, single.left, r) for r in counts if 1 <= r <= most]
             plans += [(-plan.rank, plan.terms * size.multiply_adds, plan.terms, plan) for plan in few]
         return [plan for *_, plan in sorted(plans, key=lambda each: each[:3])]
 
@@ -101,10 +102,8 @@ class KroneckerPlan(StructuredPlan):
         cls, shape: Shape, values: float, share: float | None, left: Shape | None = None, terms: int | None = None
     ) -> Self:
         """The smallest product of full rank, or with a share the product of highest rank and most values within it."""
-        smallest_first = sorted(
-            (cls(shape, single.left, terms or 1) for single, _ in cls._single_terms(shape, left)),
-            key=lambda plan: (plan.size().values, plan.size().multiply_adds),
-        )
+        single_terms = sorted(cls._single_terms(shape, left), key=lambda each: (each[1].values, each[1].multiply_adds))
+        smallest_first = [cls(shape, single.left, terms or 1) for single, _ in single_terms]
         if share is None:
             return max(smallest_first, key=lambda plan: plan.rank)
         within = [p for p in cls.around(shape, values * share, left, terms) if p.size().values <= values * share]

@@ -185,7 +185,7 @@ def uninterrupted(tmp_path_factory):
     return trained
 
 
-@pytest.mark.exhaustive(keep_every=14)
+@pytest.mark.exhaustive(keep_every=40)
 @pytest.mark.parametrize("stop_at", [7, 15, 22, 30])
 @every_sparse_method
 def test_an_interrupted_training_goes_on_bit_for_bit(name, stop_at, uninterrupted, tmp_path):

@@ -4,9 +4,13 @@
 names, ``exhaustive(keep_every=5)`` the first of each five. What they show is shown, in part or in less, by what is left.
 """
 
+ASKED_FOR = False
+"""Whether a session runs them; set before test files are imported."""
+
 WHOLLY_EXHAUSTIVE = {
     "benchmarks/test_compress_step.py": "benchmarks/test_step_time.py",
     "benchmarks/test_sweep_scaling.py": "benchmarks/test_sweep_scale.py",
+    "doping/inference/int8/test_int8_build.py": "doping/inference/test_c_int8.py",
     "doping/inference/test_avx512.py": "doping/inference/test_kernels.py",
     "sweeps/commands/test_recommended_lines.py": "analysis/test_make_tables_command.py",
     "sweeps/test_leaks.py": "sweeps/worker/test_wandb.py",

@@ -172,7 +172,7 @@ def test_the_first_tab_skips_to_the_trials(reader: Reader):
     assert reader.page.evaluate("document.activeElement.textContent") == "Skip to the trials"
 
 
-@pytest.mark.exhaustive(keep=["light"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path, scheme: str):
     phone = Reader(browser, report, 390, color_scheme=scheme, has_touch=True)

@@ -152,6 +152,7 @@ def test_one_vector_at_a_time_computes_the_same_in_the_workspace_that_the_header
     assert max(differences(make(tmp_path, f"CFLAGS={SMALL}", "ARCH="))) < 1e-4
 
 
+@pytest.mark.exhaustive
 @needs_gcc
 def test_a_model_and_a_program_of_different_workspaces_do_not_link(language_model_bundle, make, tmp_path):
     written(language_model_bundle, tmp_path)

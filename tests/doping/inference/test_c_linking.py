@@ -94,6 +94,7 @@ def test_two_models_in_one_program_compute_their_own_numbers(linked, two_models)
     np.testing.assert_allclose(list(map(float, run(folder / "app").split())), expected, atol=1e-5)
 
 
+@pytest.mark.exhaustive(keep=["text"])
 def test_every_symbol_begins_with_the_name_of_the_model(two_models):
     folder, _ = two_models
     for name in ("vad", "denoise"):
@@ -103,6 +104,7 @@ def test_every_symbol_begins_with_the_name_of_the_model(two_models):
         assert [symbol for symbol in symbols if not symbol.startswith(f"{name}_")] == []
 
 
+@pytest.mark.exhaustive(keep=["text"])
 def test_short_names_are_for_one_model_at_a_time(two_models):
     folder, _ = two_models
     (folder / "one.c").write_text('#include "vad/model.h"\nint inputs = MODEL_INPUTS; model_state state;\n')

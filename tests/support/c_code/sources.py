@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+import exhaustive
 from doping.inference.exporters.c import TEMPLATE
 from doping.inference.exporters.c_names import kernel_names
 from doping.inference.kernels.build import FLOAT32, FOLDER
@@ -15,8 +16,8 @@ from doping.inference.kernels.int8.native import INSTRUCTION_SETS, INT8
 NAME = "net"
 """Of the model in all tests, so that they share the kernels."""
 STRICT = "-O0 -Werror -Wpedantic"
-SANITIZED = f"{STRICT} -g -fsanitize=address,undefined -fno-sanitize-recover=all"
-"""Without optimization: every access of the source is there to be watched."""
+SANITIZED = f"{STRICT} -g -fsanitize=address,undefined -fno-sanitize-recover=all" if exhaustive.ASKED_FOR else STRICT
+"""Every access is watched, in a session of exhaustive tests: to compile that takes three times as long."""
 SMALL = f"{SANITIZED} -DDOPED_SMALL"
 """One vector at a time."""
 ARM = ("aarch64-linux-gnu-gcc", "qemu-aarch64")

@@ -32,6 +32,7 @@ IMPORTED = (
     "sweeps.worker.execute",
     "sweeps.worker.train",
     "wandb.cli.cli",
+    "wandb.sdk.launch",
     "wandb_workspaces.reports.v2",
 )
 

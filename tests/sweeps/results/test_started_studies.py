@@ -118,6 +118,7 @@ def test_the_folder_is_no_part_of_what_identifies_a_trial(results, tmp_path):
         assert trial_from(other, method).task.training.start_from.trial == other.name
 
 
+@pytest.mark.exhaustive
 def test_an_interrupted_trial_goes_on_to_the_same_result(results, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr(training, "REPORT_SECONDS", 0)

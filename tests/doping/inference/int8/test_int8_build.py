@@ -19,7 +19,7 @@ needs_arm = pytest.mark.skipif(
 )
 
 
-@pytest.mark.exhaustive(keep=["gcc--O0"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("compiler", "flags"),
     [
