@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 import exhaustive
+
 from doping.inference.exporters.c import TEMPLATE
 from doping.inference.exporters.c_names import kernel_names
 from doping.inference.kernels.build import FLOAT32, FOLDER
