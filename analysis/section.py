@@ -68,7 +68,7 @@ class TableRow:
     @property
     def whole(self) -> bool:
         """Whether it is the task's own dense model: neither narrower nor of a size of its own, and in float32."""
-        own = ("method.units", "method.size", "method.values", "method.embedding_rank")
+        own = ("method.units", "method.size", "method.values", "method.embedding_rank", "method.bias")
         return self.method == "dense" and all(self.flat.get(path) is None for path in own)
 
     @property

@@ -17,7 +17,7 @@ IDENTITY = (
 )
 """Paths that never make a variant: they have a column of their own, or (the path of a text) do not matter."""
 
-SAID = ("method.units", "method.values", "method.embedding_rank", "method.embedding_values")
+SAID = ("method.units", "method.values", "method.embedding_rank", "method.embedding_values", "method.bias")
 """Paths that each variant of a section names if any of them has such a setting."""
 
 CMR = "method.cmr."
@@ -30,6 +30,7 @@ _PHRASES: dict[str, dict[object, str]] = {
     "method.units": {None: ""},
     "method.embedding_rank": {None: ""},
     "method.embedding_values": {None: ""},
+    "method.bias": {None: "", False: "no biases"},
     "method.free_rows": {None: "free rows in the input gate", "gates": "free rows in every gate"},
 }
 """Values that speak for themselves, without the name of their setting; None where a setting has its default."""

@@ -80,7 +80,7 @@ class Method(Settings):
     """A compression method: a matrix family, plus (maybe) doping, plus (maybe) CMR, at a compression factor."""
 
     SIZED_BY: ClassVar[frozenset[str]] = frozenset(
-        {"structured_share", "left_shape", "terms", "units", "size", "values", "embedding_rank"}
+        {"structured_share", "left_shape", "terms", "units", "size", "values", "embedding_rank", "bias"}
     )
     """Settings that, beside name, factor, unit and pattern, decide what a matrix consists of."""
 
@@ -117,6 +117,8 @@ class Method(Settings):
     """Training with rounded weights; ignored where values are float32."""
     units: PositiveInt | None = added_later(None)
     """Width of the model, in place of the task's own; factor and sizes refer to the dense model of the task's own width."""
+    bias: bool = added_later(True)
+    """Whether the LSTMs have biases. As deployed they take 16 bytes a unit of a layer, a third of wide ones in few bytes."""
     size: ByteSize | None = added_later(None)
     """Most bytes of the LSTM's layers as deployed, biases included, in place of a factor: the largest model of the method
     that fits is taken. Of a dense one without ``units``, the widest that fits."""
@@ -170,6 +172,11 @@ class Method(Settings):
         """Whether a part of the weight is pruned on the annealing schedule."""
         return has_sparse_part(self.name)
 
+    @property
+    def of_matrices(self) -> Method:
+        """What it says of single matrices: without a rank of embeddings, and whether there are biases."""
+        return self.model_copy(update={"embedding_rank": None, "bias": True})
+
     def uses(self, setting: str) -> bool:
         """Whether one of the settings above has an effect on this method."""
         match setting:
@@ -194,8 +201,9 @@ class Method(Settings):
 
     @property
     def budget(self) -> str:
-        """What it may weigh, in words: ``20x``, ``64 kB``, and what it has of its own: width, precision, rank."""
+        """What it may weigh, in words: ``20x``, ``64 kB``, and what it has of its own: width, precision, rank, no biases."""
         size = f"{self.size / 1000:g} kB" if self.size else "" if self.name == "dense" else f"{self.factor:g}x"
         units = f"{self.units} units" if self.units else ""
         rank = f"embedding rank {self.embedding_rank}" if self.embedding_rank else ""
-        return ", ".join(filter(None, (size, units, "" if self.values == "float32" else self.values, rank)))
+        values, biases = "" if self.values == "float32" else self.values, "" if self.bias else "no biases"
+        return ", ".join(filter(None, (size, units, values, rank, biases)))

@@ -71,9 +71,11 @@ def plan_sizes(task: HasMatrices, method: Method) -> PlannedSizes:
     Raises:
         BudgetError: if the method cannot come within 1 % of the factor, or has no size just below the one asked for; the
             message names the nearest ones; or embedding and softmax cannot have the rank that is asked for.
-        ValueError: if given Kronecker factors do not divide a matrix, or the task cannot have the width.
+        ValueError: if given Kronecker factors do not divide a matrix, or the task cannot have the width, or be without biases.
 
     """
+    if not method.bias and not task.lstm_shapes():
+        raise ValueError("the function makes the model, and says whether there are biases: leave bias out")
     dense = _total(dense_size(shape) for shape in task.lstm_shapes().values())
     try:
         planned = _of_size(task, method, method.size, dense) if method.size else _of_factor(task, method, dense)
@@ -137,7 +139,7 @@ def _largest(task: HasMatrices, method: Method, size: int, dense: Size) -> tuple
     narrow = task.with_units(method.units) if method.units else task
     shapes = narrow.lstm_shapes()
     kept = [shape for name, shape in shapes.items() if not narrow.compressed(name)]
-    fixed = _bias_bytes(shapes) + _total(map(dense_size, kept)).bytes_in(method.values)
+    fixed = _bias_bytes(shapes, method) + _total(map(dense_size, kept)).bytes_in(method.values)
     free = _total(dense_size(shape) for name, shape in shapes.items() if narrow.compressed(name))
     if size <= fixed:
         raise BudgetError(f"size {_kb(size)} is impossible: biases and what is not compressed weigh {_kb(fixed)} alone")
@@ -192,7 +194,7 @@ def _dense_of_size(task: HasMatrices, method: Method, size: int, dense: Size) ->
 
 def _planned(task: HasMatrices, method: Method, dense: Size) -> PlannedSizes:
     shapes = task.lstm_shapes()
-    uncompressed, of_lstm = Method(values=method.values), method.model_copy(update={"embedding_rank": None})
+    uncompressed, of_lstm = Method(values=method.values), method.of_matrices
     plans = {name: plan_matrix(of_lstm if task.compressed(name) else uncompressed, shape) for name, shape in shapes.items()}
     compressed = _total(plan.size() for plan in plans.values())
     return PlannedSizes(
@@ -200,7 +202,7 @@ def _planned(task: HasMatrices, method: Method, dense: Size) -> PlannedSizes:
         dense=dense,
         matrices={name: str(plan) for name, plan in plans.items()},
         cautions=tuple(dict.fromkeys(caution for plan in plans.values() if (caution := plan.caution()))),
-        deployed_bytes=compressed.bytes_in(method.values) + _bias_bytes(shapes),
+        deployed_bytes=compressed.bytes_in(method.values) + _bias_bytes(shapes, method),
         task=task,
         method=method,
     )
@@ -241,7 +243,9 @@ def lstm_bytes(lstms: Iterable[CompressedLSTM], values: Values) -> int:
     )
 
 
-def _bias_bytes(shapes: Mapping[str, Shape]) -> int:
+def _bias_bytes(shapes: Mapping[str, Shape], method: Method) -> int:
+    if not method.bias:
+        return 0
     return sum(VALUE_BYTES * shape[0] for name, shape in shapes.items() if name.rpartition(".")[2].startswith("weight_hh"))
 
 

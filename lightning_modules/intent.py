@@ -94,9 +94,10 @@ class IntentClassifier(TaskModule):
             self.embedding.embedding_dim,
             model.hidden,
             model.layers,
+            bias=method.bias,
             dropout=model.dropout if model.layers > 1 else 0.0,
             bidirectional=True,
-            method=method.model_copy(update={"embedding_rank": None}),
+            method=method.of_matrices,
         )
         self.attention = nn.Linear(2 * model.hidden, 1, bias=False)
         self.softmax = nn.Linear(2 * model.hidden, classes)

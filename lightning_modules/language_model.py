@@ -64,8 +64,9 @@ class RecurrentLanguageModel(TaskModule):
             self.embedding.embedding_dim,
             model.hidden,
             model.layers,
+            bias=method.bias,
             dropout=model.dropout if model.layers > 1 else 0.0,
-            method=method.model_copy(update={"embedding_rank": None}),
+            method=method.of_matrices,
             init_range=model.uniform_init,
         )
         self.softmax = (

@@ -117,7 +117,7 @@ class Translator(TaskModule):
         target: Vocabulary,
     ):
         super().__init__(training)
-        dense = Method()
+        dense, of_matrices = Method(), method.model_copy(update={"bias": True})
         self.source, self.target = source, target
         self.search = model.search
         self.label_smoothing = training.label_smoothing
@@ -127,16 +127,18 @@ class Translator(TaskModule):
             model.embedding,
             model.hidden // 2,
             model.layers,
+            bias=method.bias,
             dropout=model.dropout if model.layers > 1 else 0.0,
             bidirectional=True,
-            method=dense if model.compressed == "decoder" else method,
+            method=dense if model.compressed == "decoder" else of_matrices,
         )
         self.decoder = CompressedLSTM(
             model.embedding,
             model.hidden,
             model.layers,
+            bias=method.bias,
             dropout=model.dropout if model.layers > 1 else 0.0,
-            method=dense if model.compressed == "encoder" else method,
+            method=dense if model.compressed == "encoder" else of_matrices,
         )
         self.attention = GlobalAttention(model.hidden, model.embedding, model.attention)
         self.softmax_bias = nn.Parameter(torch.zeros(len(target)))

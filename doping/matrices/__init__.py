@@ -21,8 +21,9 @@ from doping.method import Method
 
 __all__ = ["Budget", "BudgetError", "Doped", "Matrix", "Plan", "Shape", "Size", "Sparse", "plan_at_least", "plan_matrix"]
 
-OF_WHOLE_MODELS = ("size", "units", "embedding_rank")
+OF_WHOLE_MODELS = ("size", "units", "embedding_rank", "bias")
 """Settings of a method that say nothing of a single matrix."""
+_DEFAULT = Method()
 LEEWAY = 1.5
 """How many times smaller than asked a matrix of a user's own model may become, where its family has no plan in between."""
 
@@ -51,11 +52,11 @@ def plan_matrix(method: Method, shape: Shape) -> Plan:
 
     Raises:
         BudgetError: if the method cannot come within 1 % of the factor, the message names the nearest ones; or if it has a
-            size, a width or a rank of embeddings, which are those of a whole model.
+            size, a width or a rank of embeddings, or is without biases, which are those of a whole model.
         ValueError: if given Kronecker factors do not divide the shape, or four gates the rows that are pruned by gates.
 
     """
-    given = next((setting for setting in OF_WHOLE_MODELS if getattr(method, setting)), None)
+    given = next((setting for setting in OF_WHOLE_MODELS if getattr(method, setting) != getattr(_DEFAULT, setting)), None)
     if given:
         raise BudgetError(
             f"the setting {given} belongs to a whole model, not to a matrix of {shape[0]} x {shape[1]}; give a factor "

@@ -214,10 +214,10 @@ def expand(preset_name: str, preset: Preset) -> list[StudyCell]:
                 raise KeyMistake((*place, *mistake.path), str(mistake)) from mistake
             if not method.uses("pattern"):
                 method = method.model_copy(update={"pattern": "unstructured"})
-            if method.units and preset.task.training.start_from:
-                raise KeyMistake(
-                    (*path, "units"), "a training that starts from a dense model has its width: leave units out"
-                )
+            if preset.task.training.start_from and (method.units or not method.bias):
+                setting, whose = ("units", "width") if method.units else ("bias", "biases")
+                message = f"a training that starts from a dense model has its {whose}: leave {setting} out"
+                raise KeyMistake((*path, setting), message)
             seeds = tuple(run.seeds or preset.seeds)
             cells.append(StudyCell(method, seeds, path, _space(preset, method, seeds, top), _together(preset, method)))
     return cells

@@ -85,7 +85,7 @@ def test_all_fields_of_nested_settings_can_be_had():
     written = method.model_dump(mode="json")
     annealing = written["annealing"] | {"criterion": "magnitude"}
     later = {"pattern": "unstructured", "values": "float32", "embedding_values": None, "embedding_rank": None}
-    later |= {"units": None, "size": None, "free_rows": None}
+    later |= {"units": None, "bias": True, "size": None, "free_rows": None}
     assert method.complete() == written | later | {"annealing": annealing, "rounding": {"share": 0.0, "annealed": 0.5}}
 
 
