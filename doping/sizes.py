@@ -71,7 +71,7 @@ def plan_sizes(task: HasMatrices, method: Method) -> PlannedSizes:
     Raises:
         BudgetError: if the method cannot come within 1 % of the factor, or has no size just below the one asked for; the
             message names the nearest ones; or embedding and softmax cannot have the rank that is asked for.
-        ValueError: if given Kronecker factors do not divide a matrix, or the task cannot have the width, or must have biases.
+        ValueError: if given Kronecker factors do not divide a matrix, or the task cannot have the width or must have biases.
 
     """
     if not method.bias and not task.lstm_shapes():
