@@ -42,6 +42,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    StrictBool,
     ValidationError,
     model_validator,
 )
@@ -144,7 +145,7 @@ class StudyFile(BaseModel):
     presets: Annotated[dict[str, Preset], Field(min_length=1)]
 
 
-_LISTED = ("factor", "size", "units", "values", "pattern", "embedding_rank")
+_LISTED = ("factor", "size", "units", "values", "pattern", "embedding_rank", "bias")
 """Settings of Method of which a run may give a list: it then stands for a run of each."""
 
 
@@ -160,6 +161,7 @@ class _Run(BaseModel):
     values: Annotated[list[Values], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["float32"]
     pattern: Annotated[list[PatternName], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = ["unstructured"]
     embedding_rank: Annotated[list[Rank | None], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [None]
+    bias: Annotated[list[StrictBool], _AsList, Field(min_length=1, max_length=MOST_CELLS)] = [True]
     seeds: _Seeds | None = None
 
 

@@ -12,7 +12,7 @@ from doping.sizes import lstm_bytes, plan_sizes
 from doping.vocabulary import Vocabulary
 from lightning_modules.language_model import RecurrentLanguageModel
 from sweeps.study import strict_yaml
-from sweeps.study.study_file import KeyMistake, parse
+from sweeps.study.study_file import KeyMistake, expand, parse
 from tasks.bundles import to_bundle
 from tasks.intent import IntentTask
 from tasks.language_model import LanguageModelTask
@@ -90,6 +90,12 @@ def test_a_training_that_starts_from_a_dense_model_has_its_biases():
     study = strict_yaml.parse(f"description: d\npresets:\n  quick: {{{start}, {runs}}}\n", "study.yaml")
     with pytest.raises(KeyMistake, match="a training that starts from a dense model has its biases: leave bias out"):
         parse(study)
+
+
+def test_a_run_may_ask_for_both():
+    study = "description: d\npresets: {quick: {seeds: [1], runs: [{method: kp, factor: 4, bias: [true, false]}]}}\n"
+    cells = expand("quick", parse(strict_yaml.parse(study, "study.yaml")).presets["quick"])
+    assert [cell.method for cell in cells] == [Method(name="kp", factor=4), Method(name="kp", factor=4, bias=False)]
 
 
 def test_runs_are_told_apart_by_it():
