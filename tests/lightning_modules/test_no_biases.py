@@ -93,7 +93,9 @@ def test_a_training_that_starts_from_a_dense_model_has_its_biases():
 
 
 def test_a_run_may_ask_for_both():
-    study = "description: d\npresets: {quick: {seeds: [1], runs: [{method: kp, factor: 4, bias: [true, false]}]}}\n"
+    study = (
+        "description: d\npresets: {quick: {task: {}, seeds: [1], runs: [{method: kp, factor: 4, bias: [true, false]}]}}\n"
+    )
     cells = expand("quick", parse(strict_yaml.parse(study, "study.yaml")).presets["quick"])
     assert [cell.method for cell in cells] == [Method(name="kp", factor=4), Method(name="kp", factor=4, bias=False)]
 
