@@ -94,9 +94,9 @@ def test_the_folder_has_a_readme_with_commands_that_work_and_nothing_of_the_mach
 
 
 def test_a_study_that_another_process_runs(study, out, capsys):
-    process = start("slow", study, out, FAKE_TICK_SECONDS="0.3")
+    process = start("slow", study, out, FAKE_TICK_SECONDS="0.6")
     try:
-        _until(lambda: "2 running" in (said := status(capsys, "--study", study, "--out", out)[1]) and "0%" not in said)
+        _until(lambda: "2 running" in (said := status(capsys, "--study", study, "--out", out)[1]) and ": 0%" not in said)
         code, said = status(capsys, "--study", study, "--out", out)
         assert code == 0
         first, *rest = said.splitlines()
