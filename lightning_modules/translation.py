@@ -117,6 +117,7 @@ class Translator(TaskModule):
         target: Vocabulary,
     ):
         super().__init__(training)
+        # A rank of embeddings stays in it: the layers refuse what this model does not have.
         dense, of_matrices = Method(), method.model_copy(update={"bias": True})
         self.source, self.target = source, target
         self.search = model.search

@@ -126,7 +126,7 @@ def script_class(name: str, train: Train) -> type[Script]:
     declared = typing.get_type_hints(train).get(parameters[1], dict)
     metric, files, model, check = getattr(train, "doping_script", ("loss", (), None, None))
     fields = _fields(declared)
-    # What is made here has no source to look for docstrings in, and to look takes a tenth of a second.
+    # What is made here has no source to look for docstrings in, and to look goes through all modules there are.
     sourceless: Any = {"use_attribute_docstrings": False}
     training: Any = create_model("Training", __base__=ScriptTraining, __cls_kwargs__=sourceless, **fields)
     try:

@@ -18,7 +18,7 @@ NAME = "net"
 """Of the model in all tests, so that they share the kernels."""
 STRICT = "-O0 -Werror -Wpedantic"
 SANITIZED = f"{STRICT} -g -fsanitize=address,undefined -fno-sanitize-recover=all" if exhaustive.ASKED_FOR else STRICT
-"""Every access is watched, in a session of exhaustive tests: to compile that takes three times as long."""
+"""Every access is watched, in a session of exhaustive tests: to compile that takes more than twice as long."""
 SMALL = f"{SANITIZED} -DDOPED_SMALL"
 """One vector at a time."""
 ARM = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
